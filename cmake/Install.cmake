@@ -1,0 +1,13 @@
+# `cmake --install` gives the program, the library with its headers, and find_package(Retort).
+include(CMakePackageConfigHelpers)
+install(TARGETS retort RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS ${RETORT_LIBRARIES} libretort EXPORT RetortTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY src/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/retort FILES_MATCHING PATTERN "*.h"
+        PATTERN "cli" EXCLUDE)
+install(EXPORT RetortTargets NAMESPACE Retort:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Retort)
+configure_package_config_file(cmake/RetortConfig.cmake.in RetortConfig.cmake
+  INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Retort)
+write_basic_package_version_file(RetortConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/RetortConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/RetortConfigVersion.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Retort)
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

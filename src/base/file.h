@@ -1,0 +1,57 @@
+// Files written whole or not at all.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace retort {
+
+// Reads a whole file. Throws Error(Usage) naming the path when it can't.
+std::vector<uint8_t> read_file(const std::filesystem::path& path);
+std::string read_text(const std::filesystem::path& path);
+
+// Writes beside the target, syncs, then renames over it: a reader sees the old file or the new one, never a part.
+// Creates parent folders. Throws Error(Failure) naming the path (full disk, read-only folder); the temporary file
+// is removed.
+void write_file_atomic(const std::filesystem::path& path, std::span<const uint8_t> bytes);
+void write_text_atomic(const std::filesystem::path& path, std::string_view text);
+
+// Holds an exclusive lock on a file while it lives (flock), so that two searches do not share a folder.
+class FileLock {
+ public:
+  // Throws Error(Failure) saying that `path` is in use when another process holds it.
+  explicit FileLock(const std::filesystem::path& path);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
+// Folder for caches: $RETORT_CACHE, else $XDG_CACHE_HOME/retort, else ~/.cache/retort.
+std::filesystem::path cache_directory();
+
+// Lower-case hexadecimal SHA-256.
+std::string sha256_hex(std::span<const uint8_t> bytes);
+
+// SHA-256 of data that arrives in pieces.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  void update(std::span<const uint8_t> bytes);
+  void update(std::string_view text);
+  std::string hex();  // finishes; call once
+
+ private:
+  void* context_;
+};
+
+}  // namespace retort
