@@ -1,0 +1,29 @@
+// Knowledge distillation on cached logits, and the curriculum that a teacher's certainty gives.
+#pragma once
+
+#include <filesystem>
+#include <stop_token>
+#include <string>
+
+#include "data/dataset.h"
+#include "engine/network.h"
+#include "engine/trainer.h"
+
+namespace retort::compress {
+
+// Runs the teacher once over every training image (and view). `threads` as the network was compiled.
+engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Dataset& dataset,
+                                     const data::ViewOptions& views, ProgressSink& progress, std::stop_token stop);
+
+// Logits kept as FILE.npy (images × classes float32, or views × images × classes) with FILE.json beside it that holds
+// the data's content hash. Loading a foreign file without FILE.json accepts any float npy of the right shape.
+// Error(Usage) names what differs: rows, classes, or the data's hash.
+void save_teacher_logits(const std::filesystem::path& npy, const engine::TeacherLogits& logits,
+                         const data::Dataset& dataset);
+engine::TeacherLogits load_teacher_logits(const std::filesystem::path& npy, const data::Dataset& dataset);
+
+enum class Curriculum { None, Entropy, RandomPacing };
+Curriculum parse_curriculum(std::string_view name);  // "none", "entropy", "random-pacing"
+std::string_view to_string(Curriculum curriculum);
+
+}  // namespace retort::compress

@@ -1,0 +1,111 @@
+// Epochs over a data set: batches, schedule, early stopping, curriculum, checkpoints. Knows nothing of devices.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/rng.h"
+#include "data/dataset.h"
+#include "data/views.h"
+#include "engine/network.h"
+#include "engine/schedule.h"
+
+namespace retort::engine {
+
+// Logits of a teacher for every image of Dataset::train (row i: image i), row-major count × classes. With several
+// views (data/views.h), rows are [view][image].
+struct TeacherLogits {
+  int classes = 0;
+  size_t images = 0;
+  int views = 1;
+  std::vector<float> values;
+  [[nodiscard]] std::span<const float> row(size_t image, int view = 0) const {
+    return {values.data() + (static_cast<size_t>(view) * images + image) * static_cast<size_t>(classes),
+            static_cast<size_t>(classes)};
+  }
+};
+
+enum class MonitorKind { None, ValidationLoss };
+
+struct TrainOptions {
+  int epochs = 5;
+  int batch_size = 32;
+  Schedule schedule;
+  Objective objective;
+  MonitorKind early_stopping = MonitorKind::None;
+  int patience = 2;                   // epochs without improvement before stopping
+  data::ViewOptions views;            // augmentation; default: the image itself
+  // Number of images usable at fraction t ∈ [0, 1] of the stage, when `order` is a curriculum; empty: all of them.
+  std::function<size_t(double)> pacing;
+};
+
+struct EpochResult {
+  int epoch = 0;  // from 1
+  double train_loss = 0;
+  double train_accuracy = 0;
+  double validation_loss = 0;      // NaN without a validation set
+  double validation_accuracy = 0;  // likewise
+  double seconds = 0;
+  bool operator==(const EpochResult&) const = default;
+};
+
+struct History {
+  std::vector<EpochResult> epochs;
+  int64_t steps = 0;
+  double seconds = 0;  // of training and validation, summed over resumed runs
+};
+
+// Everything that training needs to go on to the same numbers as if it had not been cut. Stored by checkpoint.h.
+struct Checkpoint {
+  graph::Parameters parameters;
+  OptimizerState optimizer;
+  History history;
+  Rng::State rng;
+  int64_t step = 0;             // of the stage
+  double best_monitor = 0;
+  int epochs_without_gain = 0;
+  graph::Parameters masks;      // empty specs when there are none
+};
+
+struct TrainCallbacks {
+  // Before optimiser step `step` of `total` (pruning updates masks here).
+  std::function<void(Network&, int64_t step, int64_t total)> before_step;
+  // After each epoch, with everything needed to resume.
+  std::function<void(const Checkpoint&)> after_epoch;
+  ProgressSink* progress = nullptr;
+  std::string task;  // name for progress
+};
+
+// What is trained on: Dataset::train's images by index. `train` is shuffled anew each epoch unless pacing is set, in
+// which case the usable prefix of `train` (easy first) is drawn from at random.
+struct TrainData {
+  const data::Dataset& dataset;
+  std::span<const uint32_t> train;
+  std::span<const uint32_t> validation;
+  const TeacherLogits* teacher = nullptr;  // needed when objective.alpha < 1
+};
+
+// Trains in place and returns the history. Each epoch's order, views and dropout come from rng.fork("epoch", n), so a
+// resumed run draws what the uncut one would have. Throws Error(Interrupted) when stopped (after storing nothing
+// beyond the last after_epoch), Error(Failure) naming step and loss when the loss is not finite.
+History train(Network& network, const TrainData& data, const TrainOptions& options, const Rng& rng,
+              const TrainCallbacks& callbacks, std::stop_token stop, const Checkpoint* resume = nullptr);
+
+struct Evaluation {
+  double loss = 0;  // cross-entropy
+  double accuracy = 0;
+  int64_t images = 0;
+};
+Evaluation evaluate(Network& network, const data::ImageSet& images, std::span<const uint32_t> indices);
+
+// Logits for images by index, in that order.
+std::vector<float> predict(Network& network, const data::ImageSet& images, std::span<const uint32_t> indices);
+
+}  // namespace retort::engine
