@@ -10,7 +10,8 @@ namespace retort {
 int available_cores();
 
 // Calls body(i) once for each i in [0, count) on up to `threads` threads, taking chunks of `chunk` in order.
-// The first exception is rethrown on the caller's thread after all threads have stopped.
+// Fewer than one thread means all available cores; a chunk of 0 counts as 1. The first exception is rethrown
+// on the caller's thread after all threads have stopped.
 void parallel_for(size_t count, size_t chunk, int threads, const std::function<void(size_t)>& body);
 
 }  // namespace retort

@@ -1,15 +1,19 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon et al., «Parallel random numbers: as easy as 1, 2, 3»,
-// SC 2011). A stream is a key and a counter, so it can be forked by name, stored, and resumed exactly; results do
-// not depend on which thread draws first.
+// SC 2011). A stream is a key and a counter, so it can be forked by name, stored, and resumed exactly;
+// results do not depend on which thread draws first.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace retort {
+
+// The bare generator: 128 bits for a counter under a key.
+std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 class Rng {
  public:

@@ -1,0 +1,199 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
+
+#include "base/error.h"
+
+namespace retort {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+// Closes on scope exit; -1 is no file.
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() { close(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return value_; }
+  int close() {
+    const int result = value_ >= 0 ? ::close(value_) : 0;
+    value_ = -1;
+    return result;
+  }
+
+ private:
+  int value_;
+};
+
+template <typename Container>
+Container read_whole(const fs::path& path) {
+  // O_NONBLOCK: opening a pipe without a writer must not hang before we can say that it is no file.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) throw_usage("{}: cannot be read: {}", path.string(), reason(errno));
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0) throw_usage("{}: cannot be read: {}", path.string(), reason(errno));
+  if (S_ISDIR(status.st_mode)) throw_usage("{}: is a folder where a file is expected", path.string());
+  if (!S_ISREG(status.st_mode)) throw_usage("{}: is not a regular file", path.string());
+
+  Container content;
+  content.resize(static_cast<size_t>(status.st_size));
+  size_t have = 0;
+  while (have < content.size()) {
+    const ssize_t got = ::read(file.get(), content.data() + have, content.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_usage("{}: cannot be read: {}", path.string(), reason(errno));
+    if (got == 0) break;
+    have += static_cast<size_t>(got);
+  }
+  content.resize(have);
+  return content;
+}
+
+void create_parent(const fs::path& path) {
+  if (!path.has_parent_path()) return;
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  if (error) throw_failure("{}: its folder cannot be created: {}", path.string(), error.message());
+}
+
+void write_fully(int descriptor, std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw std::system_error(errno, std::generic_category());
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+}
+
+std::span<const uint8_t> as_bytes(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+std::vector<uint8_t> read_file(const fs::path& path) {
+  return read_whole<std::vector<uint8_t>>(path);
+}
+
+std::string read_text(const fs::path& path) {
+  return read_whole<std::string>(path);
+}
+
+void write_file_atomic(const fs::path& path, std::span<const uint8_t> bytes) {
+  create_parent(path);
+  // Through a link, its target is replaced and the link stays.
+  std::error_code ignored;
+  const fs::path target = fs::is_symlink(path, ignored) ? fs::weakly_canonical(path, ignored) : path;
+  static std::atomic<uint64_t> serial = 0;
+  const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  const fs::path temporary = folder / fmt::format(".retort-{}-{}.tmp", ::getpid(), serial++);
+  try {
+    // O_TRUNC, not O_EXCL: a crashed process of the same number may have left its file.
+    Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (file.get() < 0) throw std::system_error(errno, std::generic_category());
+    write_fully(file.get(), bytes);
+    if (::fsync(file.get()) != 0) throw std::system_error(errno, std::generic_category());
+    if (file.close() != 0) throw std::system_error(errno, std::generic_category());
+    if (::rename(temporary.c_str(), target.c_str()) != 0)
+      throw std::system_error(errno, std::generic_category());
+  } catch (const std::system_error& error) {
+    ::unlink(temporary.c_str());
+    throw_failure("{}: cannot be written: {}", path.string(), reason(error.code().value()));
+  }
+  // The rename itself lasts through a power cut only when the folder is synced; some file systems refuse,
+  // which costs nothing but that.
+  const Descriptor parent(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (parent.get() >= 0) ::fsync(parent.get());
+}
+
+void write_text_atomic(const fs::path& path, std::string_view text) {
+  write_file_atomic(path, as_bytes(text));
+}
+
+FileLock::FileLock(const fs::path& path) : descriptor_(-1) {
+  create_parent(path);
+  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor < 0) throw_failure("{}: cannot be opened for locking: {}", path.string(), reason(errno));
+  int result = 0;
+  do {
+    result = ::flock(descriptor, LOCK_EX | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) {
+    const int error = errno;
+    ::close(descriptor);
+    if (error == EWOULDBLOCK) throw_failure("{}: is in use by another process", path.string());
+    throw_failure("{}: cannot be locked: {}", path.string(), reason(error));
+  }
+  descriptor_ = descriptor;
+}
+
+FileLock::~FileLock() {
+  ::close(descriptor_);
+}
+
+fs::path cache_directory() {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return fs::path(value != nullptr ? value : "");
+  };
+  if (const fs::path own = variable("RETORT_CACHE"); !own.empty()) return own;
+  // The XDG specification: a relative path is invalid and to be ignored.
+  if (const fs::path shared = variable("XDG_CACHE_HOME"); shared.is_absolute()) return shared / "retort";
+  if (const fs::path home = variable("HOME"); !home.empty()) return home / ".cache" / "retort";
+  return fs::temp_directory_path() / fmt::format("retort-{}", ::getuid());
+}
+
+std::string sha256_hex(std::span<const uint8_t> bytes) {
+  Sha256 hash;
+  hash.update(bytes);
+  return hash.hex();
+}
+
+Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
+  if (context_ == nullptr ||
+      EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), EVP_sha256(), nullptr) != 1) {
+    EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_));
+    throw_failure("SHA-256 is not available from OpenSSL");
+  }
+}
+
+Sha256::~Sha256() {
+  EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_));
+}
+
+void Sha256::update(std::span<const uint8_t> bytes) {
+  if (EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size()) != 1)
+    throw_failure("SHA-256 failed in OpenSSL");
+}
+
+void Sha256::update(std::string_view text) {
+  update(as_bytes(text));
+}
+
+std::string Sha256::hex() {
+  std::array<uint8_t, EVP_MAX_MD_SIZE> digest{};
+  unsigned length = 0;
+  if (EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), digest.data(), &length) != 1)
+    throw_failure("SHA-256 failed in OpenSSL");
+  std::string text;
+  for (unsigned i = 0; i < length; ++i) text += fmt::format("{:02x}", digest[i]);
+  return text;
+}
+
+}  // namespace retort
