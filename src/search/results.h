@@ -1,0 +1,104 @@
+// What a search found: plain data that the study stores, the program prints and the report draws.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "engine/trainer.h"
+
+namespace retort::search {
+
+inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+// One stage that a candidate went through.
+struct StageResult {
+  std::string name;  // "quick", "distill", "prune", "quantize"
+  engine::History history;
+  double validation_accuracy = kUnknown;  // after the stage, in float (QAT: with fake quantisation)
+  double sparsity = 0;                    // zeros among the kernels' weights after the stage
+  double seconds = 0;                     // on this candidate's one thread
+};
+
+enum class Outcome {
+  Complete,
+  Skipped,     // did not pass the gate
+  Infeasible,  // does not fit the limits: never trained
+  Failed,      // an error of its own
+};
+
+struct TrialResult {
+  int number = 0;        // from 0, in the order proposed
+  std::string config;    // "3 blocks, 2 layers, 32 filters, 1 dense, 128 units"
+  std::string layers;    // the notebook's list: "[('Conv2D', 32), …]"
+  std::string hash;      // graph::structural_hash
+  uint64_t seed = 0;
+  Outcome outcome = Outcome::Complete;
+  std::string reason;    // of Skipped, Infeasible and Failed: one sentence
+  std::vector<StageResult> stages;
+  double quick_accuracy = kUnknown;   // validation, float
+  double accuracy_float = kUnknown;   // validation, float, before quantising
+  double accuracy_int8 = kUnknown;    // validation, bit-exact int8: what is ranked
+  int64_t parameters = 0;
+  int64_t macs = 0;
+  int64_t flash_bytes = 0;            // the .tflite file
+  int64_t arena_bytes_cortex_m4 = 0;
+  int64_t arena_bytes_host = 0;
+  double sparsity = 0;                // zeros among the kernels' int8 weights in the file
+  std::string file;                   // the .tflite, relative to the study's folder
+  double seconds = 0;
+};
+
+// A finalist is trained again from other seeds; the test set is read here and nowhere else.
+struct FinalistRun {
+  uint64_t seed = 0;
+  double validation_accuracy = kUnknown;  // int8
+  double test_accuracy = kUnknown;        // int8
+  std::string file;
+};
+struct Finalist {
+  int trial = 0;
+  std::vector<FinalistRun> runs;  // the search's own run first
+  double test_mean = kUnknown;
+  double test_spread = 0;         // sample standard deviation over the runs; 0 for one run
+  int best_run = 0;               // by validation accuracy: the exported one
+};
+
+struct TeacherResult {
+  std::string source;  // "trained", "file …", "logits …", "none"
+  engine::History history;
+  double validation_accuracy = kUnknown;
+  double test_accuracy = kUnknown;  // read once, at the end
+  double logits_seconds = 0;
+  double seconds = 0;
+};
+
+struct StudyResult {
+  std::string data_spec;
+  std::string content_hash;
+  std::vector<std::string> classes;
+  int64_t train_images = 0;
+  int64_t validation_images = 0;
+  int64_t test_images = 0;
+  std::string preset;
+  std::string settings_json;           // every number that shaped the search
+  std::string command;                 // as given, for the report
+  TeacherResult teacher;
+  std::vector<TrialResult> trials;     // by number
+  std::vector<int> top;                // trial numbers: best int8 validation accuracy first, then smaller file; ≤ 5
+  std::vector<Finalist> finalists;     // in the order of `top`
+  double seconds = 0;                  // over resumed runs
+};
+
+void to_json(nlohmann::json& json, const TrialResult& trial);
+void from_json(const nlohmann::json& json, TrialResult& trial);
+void to_json(nlohmann::json& json, const StudyResult& study);
+void from_json(const nlohmann::json& json, StudyResult& study);
+
+// The notebook's printed block for a candidate, skipped ones too.
+std::string printed_block(const TrialResult& trial);
+
+}  // namespace retort::search
