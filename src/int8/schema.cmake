@@ -6,3 +6,4 @@ add_custom_command(OUTPUT ${TFLITE_HEADER}
   DEPENDS ${CMAKE_CURRENT_LIST_DIR}/tflite.fbs VERBATIM)
 target_sources(retort_int8 PRIVATE ${TFLITE_HEADER})
 target_include_directories(retort_int8 SYSTEM PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/int8)
+add_custom_target(tflite_header DEPENDS ${TFLITE_HEADER})
