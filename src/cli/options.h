@@ -1,0 +1,99 @@
+// Options that subcommands share. Every value is checked as it is read: Error(Usage) names the option, the text that
+// was given and what would be right.
+//
+// Names take a prefix where one command has the options of several stages: add_training_options(app, o, "distill-")
+// makes --distill-epochs.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/progress.h"
+#include "cli/terminal.h"
+#include "compress/distillation.h"
+#include "compress/pruning.h"
+#include "data/reader.h"
+#include "engine/network.h"
+#include "engine/trainer.h"
+
+namespace retort::cli {
+
+enum class Presence { Optional, Required };
+
+// An option whose text `read` takes. An Error(Usage) of `read` gets the option's name in front. `type` is shown in the
+// help ("SIZE"), and `shown_default` too unless empty.
+CLI::Option* add_parsed(CLI::App& app, const std::string& name, const std::string& type,
+                        const std::string& description, const std::string& shown_default,
+                        const std::function<void(const std::string&)>& read);
+
+// Whole number within [minimum, maximum].
+CLI::Option* add_integer(CLI::App& app, const std::string& name, int& value, int minimum, int maximum,
+                         const std::string& description);
+// Number within [minimum, maximum].
+CLI::Option* add_number(CLI::App& app, const std::string& name, double& value, double minimum, double maximum,
+                        const std::string& description);
+CLI::Option* add_number(CLI::App& app, const std::string& name, float& value, double minimum, double maximum,
+                        const std::string& description);
+// "64K", "2M", "30m"; more than nothing.
+CLI::Option* add_bytes(CLI::App& app, const std::string& name, std::optional<int64_t>& value,
+                       const std::string& description);
+CLI::Option* add_count(CLI::App& app, const std::string& name, std::optional<int64_t>& value,
+                       const std::string& description);
+CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<double>& seconds,
+                          const std::string& description);
+// "1,2,3": whole numbers within [minimum, maximum], each once.
+CLI::Option* add_integer_list(CLI::App& app, const std::string& name, std::vector<int>& values, int minimum,
+                              int maximum, const std::string& description);
+
+// --data SPEC, --skip-bad, --no-cache.
+struct DataOptions {
+  std::string spec;  // empty: not given
+  data::LoadOptions load;
+};
+void add_data_options(CLI::App& app, DataOptions& options, Presence presence);
+std::shared_ptr<const data::Dataset> load(const DataOptions& options, ProgressSink& progress);
+
+// --json, --quiet.
+void add_output_options(CLI::App& app, OutputOptions& options);
+
+// --seed N.
+void add_seed_option(CLI::App& app, uint64_t& seed);
+// --threads N, --workers N; 0 (the default) is every core this process may use.
+void add_threads_option(CLI::App& app, int& threads);
+void add_workers_option(CLI::App& app, int& workers);
+// The number that such an option means: itself, or the cores.
+int resolve_threads(int threads);
+
+// --validation F, --split-seed N, --test-fraction F.
+void add_split_options(CLI::App& app, data::SplitOptions& options);
+
+// --epochs, --batch, --learning-rate, --schedule, --early-stopping none|loss, --patience, with `prefix`. The values
+// that `options` has at the call are the defaults.
+void add_training_options(CLI::App& app, engine::TrainOptions& options, const std::string& prefix = "");
+// --optimizer adam|sgd, --momentum, --weight-decay.
+void add_optimizer_options(CLI::App& app, engine::OptimizerOptions& options, const std::string& prefix = "");
+// --alpha, --temperature, --label-smoothing.
+void add_objective_options(CLI::App& app, engine::Objective& objective, const std::string& prefix = "");
+// --initial-sparsity, --final-sparsity, --power, --update-every, --end-fraction.
+void add_pruning_options(CLI::App& app, compress::PruningOptions& options, const std::string& prefix = "");
+// --curriculum none|entropy|random-pacing.
+void add_curriculum_option(CLI::App& app, compress::Curriculum& curriculum);
+
+// "32x32x1" (height × width × channels), for commands that have no data.
+CLI::Option* add_image_shape(CLI::App& app, const std::string& name, std::optional<data::ImageShape>& shape,
+                             const std::string& description);
+
+// The candidate that is nearest to `text` by edits (Damerau–Levenshtein), or nothing when none is near.
+std::optional<std::string> nearest(std::string_view text, const std::vector<std::string>& candidates);
+
+// What a command's --help ends with: lines that can be copied.
+void add_examples(CLI::App& app, const std::vector<std::string>& lines);
+
+}  // namespace retort::cli
