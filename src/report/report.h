@@ -7,9 +7,9 @@
 
 namespace retort::report {
 
-// One self-contained HTML file, light and dark, no network: what was asked and found, the notebook's scatter plot (top
-// 5: parameters on a log axis, accuracy, colour by size with a colour bar), accuracy against flash, each stage's gain,
-// training curves, all trials as a table.
+// One self-contained HTML file, light and dark, no network: what was asked and found, the notebook's scatter
+// plot (top 5: parameters on a log axis, accuracy, colour by size with a colour bar), accuracy against flash,
+// each stage's gain, training curves, all trials as a table.
 std::string html_report(const search::StudyResult& study);
 
 // The notebook's figure alone: «Top 5 Models: Accuracy vs Number of Parameters».

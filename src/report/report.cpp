@@ -1,0 +1,332 @@
+#include "report/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/units.h"
+#include "report/svg.h"
+
+namespace retort::report {
+namespace {
+
+using search::Finalist;
+using search::Outcome;
+using search::StudyResult;
+using search::TrialResult;
+
+// Five colours that colour-blind readers tell apart (Okabe and Ito, 2008), for the top models.
+constexpr std::array kTopColours = {"#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"};
+
+constexpr std::string_view kStyle = R"(
+:root{--ink:#22222a;--muted:#5f5f6b;--grid:#e3e3e8;--paper:#fff;--card:#f6f6f9;--accent:#0b62a3}
+@media (prefers-color-scheme:dark){:root{--ink:#ececf1;--muted:#a9a9b6;--grid:#3a3a44;--paper:#18181d;--card:#222229;--accent:#6cb8f0}}
+@media print{:root{--ink:#000;--muted:#444;--grid:#ddd;--paper:#fff;--card:#fff;--accent:#000}section{break-inside:avoid}}
+*{box-sizing:border-box}body{margin:0 auto;padding:24px 20px 64px;max-width:1120px;font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}
+h1{font-size:26px;margin:0 0 2px}h2{font-size:19px;margin:36px 0 10px}p{margin:6px 0}.muted{color:var(--muted)}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:16px 0}
+.card{background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:10px 12px}.card b{display:block;font-size:21px}.card span{color:var(--muted);font-size:13px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(480px,100%),1fr));gap:16px}svg{width:100%;height:auto;display:block}
+.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13.5px}th,td{padding:5px 8px;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}
+th{color:var(--muted);font-weight:600}th:first-child,td:first-child,.left{text-align:left!important}td.wrap{white-space:normal;min-width:220px}
+tr.quiet td{color:var(--muted)}i.key{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
+pre{background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:10px 12px;overflow-x:auto;font-size:13px}a{color:var(--accent)}
+)";
+
+std::string percent(double value) {
+  return std::isfinite(value) ? fmt::format("{:.2f}%", value * 100) : "–";
+}
+
+double megabytes(int64_t bytes) {
+  return static_cast<double>(bytes) / (1024.0 * 1024.0);
+}
+
+const TrialResult* find_trial(const StudyResult& study, int number) {
+  const auto found = std::ranges::find(study.trials, number, &TrialResult::number);
+  return found == study.trials.end() ? nullptr : &*found;
+}
+
+std::vector<const TrialResult*> top_trials(const StudyResult& study) {
+  std::vector<const TrialResult*> top;
+  for (const int number : study.top)
+    if (const TrialResult* trial = find_trial(study, number)) top.push_back(trial);
+  return top;
+}
+
+const Finalist* find_finalist(const StudyResult& study, int trial) {
+  const auto found = std::ranges::find(study.finalists, trial, &Finalist::trial);
+  return found == study.finalists.end() ? nullptr : &*found;
+}
+
+std::string test_cell(const Finalist* finalist) {
+  if (!finalist || !std::isfinite(finalist->test_mean)) return "–";
+  if (finalist->runs.size() < 2) return percent(finalist->test_mean);
+  return fmt::format("{:.2f} ± {:.2f}%", finalist->test_mean * 100, finalist->test_spread * 100);
+}
+
+void card(std::string& out, std::string_view value, std::string_view caption) {
+  fmt::format_to(std::back_inserter(out), "<div class=card><b>{}</b><span>{}</span></div>", escape_xml(value),
+                 escape_xml(caption));
+}
+
+void add_summary(std::string& out, const StudyResult& study, const std::vector<const TrialResult*>& top) {
+  int complete = 0;
+  int skipped = 0;
+  int infeasible = 0;
+  int failed = 0;
+  for (const TrialResult& trial : study.trials) {
+    complete += trial.outcome == Outcome::Complete;
+    skipped += trial.outcome == Outcome::Skipped;
+    infeasible += trial.outcome == Outcome::Infeasible;
+    failed += trial.outcome == Outcome::Failed;
+  }
+  fmt::format_to(
+      std::back_inserter(out),
+      "<h1>Retort</h1><p class=muted>{} · {} training, {} validation and {} test images · {} classes · "
+      "preset {} · {}</p>",
+      escape_xml(study.data_spec), format_integer(study.train_images),
+      format_integer(study.validation_images), format_integer(study.test_images), study.classes.size(),
+      escape_xml(study.preset), format_duration(study.seconds));
+  if (top.empty()) {
+    out += "<p><b>No candidate has gone through all stages yet.</b></p>";
+  } else {
+    const TrialResult& best = *top.front();
+    const Finalist* finalist = find_finalist(study, best.number);
+    fmt::format_to(std::back_inserter(out), "<p>Best: <b>{}</b></p><div class=cards>",
+                   escape_xml(best.config));
+    if (finalist)
+      card(out, test_cell(finalist),
+           fmt::format("test accuracy, int8, {} seed{}", finalist->runs.size(),
+                       finalist->runs.size() == 1 ? "" : "s"));
+    card(out, percent(best.accuracy_int8), "validation accuracy, int8: what is ranked");
+    card(out, format_bytes(best.flash_bytes),
+         fmt::format(".tflite, {} bytes", format_integer(best.flash_bytes)));
+    card(out, format_bytes(best.arena_bytes_cortex_m4),
+         fmt::format("arena on a Cortex-M4, {} bytes", format_integer(best.arena_bytes_cortex_m4)));
+    card(out, format_count(best.macs), "multiply-accumulates an image");
+    card(out, format_integer(best.parameters),
+         fmt::format("parameters, {:.0f}% of the kernels' weights zero", best.sparsity * 100));
+    out += "</div>";
+  }
+  fmt::format_to(
+      std::back_inserter(out),
+      "<p>{} networks: {} went through all stages, {} did not pass the gate, {} do not fit, {} failed.",
+      study.trials.size(), complete, skipped, infeasible, failed);
+  if (std::isfinite(study.teacher.validation_accuracy)) {
+    fmt::format_to(std::back_inserter(out), " The teacher ({}) has {} on validation",
+                   escape_xml(study.teacher.source), percent(study.teacher.validation_accuracy));
+    if (std::isfinite(study.teacher.test_accuracy))
+      fmt::format_to(std::back_inserter(out), " and {} on test", percent(study.teacher.test_accuracy));
+    out += ".";
+  }
+  out += "</p>";
+}
+
+std::string flash_chart(const StudyResult& study) {
+  std::vector<double> sizes;
+  std::vector<double> accuracies;
+  for (const TrialResult& trial : study.trials)
+    if (trial.outcome == Outcome::Complete) {
+      sizes.push_back(static_cast<double>(trial.flash_bytes) / 1024);
+      accuracies.push_back(trial.accuracy_int8 * 100);
+    }
+  Chart chart("All models: accuracy against flash",
+              fitted_axis(".tflite, KB (1,024 bytes)", sizes, Scale::Log, "{:g}"),
+              fitted_axis("int8 validation accuracy, %", accuracies, Scale::Linear, "{:g}"));
+  for (const TrialResult& trial : study.trials) {
+    if (trial.outcome != Outcome::Complete) continue;
+    const auto rank = std::ranges::find(study.top, trial.number) - study.top.begin();
+    const bool in_top =
+        rank < static_cast<std::ptrdiff_t>(kTopColours.size()) && std::cmp_less(rank, study.top.size());
+    chart.point(static_cast<double>(trial.flash_bytes) / 1024, trial.accuracy_int8 * 100, in_top ? 8 : 5,
+                in_top ? kTopColours[static_cast<size_t>(rank)] : "#9a9aa5",
+                fmt::format("{}: {}, {}", trial.config, percent(trial.accuracy_int8),
+                            format_bytes(trial.flash_bytes)));
+  }
+  return chart.svg();
+}
+
+// Validation accuracy over all epochs of all stages, end to end, for the top models.
+std::string curves_chart(const std::vector<const TrialResult*>& top) {
+  std::vector<std::vector<double>> curves;
+  std::vector<std::pair<double, std::string>> starts;
+  std::vector<double> all;
+  double longest = 1;
+  for (const TrialResult* trial : top) {
+    std::vector<double> curve;
+    for (const search::StageResult& stage : trial->stages) {
+      if (trial == top.front()) starts.emplace_back(static_cast<double>(curve.size()), stage.name);
+      for (const engine::EpochResult& epoch : stage.history.epochs)
+        curve.push_back(epoch.validation_accuracy * 100);
+    }
+    all.insert(all.end(), curve.begin(), curve.end());
+    longest = std::max(longest, static_cast<double>(curve.size()));
+    curves.push_back(std::move(curve));
+  }
+  Axis x{"epoch, all stages (named where the best model's begin)", 0, longest + 0.5, Scale::Linear, "{:g}"};
+  Chart chart("Validation accuracy through the stages", std::move(x),
+              fitted_axis("validation accuracy, %", all, Scale::Linear, "{:g}"));
+  for (const auto& [start, name] : starts) chart.rule(start + 0.5, name);
+  std::vector<std::string> names;
+  std::vector<std::string> colours;
+  for (size_t i = 0; i < curves.size(); ++i) {
+    std::vector<double> epochs(curves[i].size());
+    for (size_t e = 0; e < epochs.size(); ++e) epochs[e] = static_cast<double>(e + 1);
+    const char* colour = kTopColours[i % kTopColours.size()];
+    chart.line(epochs, curves[i], colour, top[i]->config);
+    names.push_back(fmt::format("Model {}", i + 1));
+    colours.emplace_back(colour);
+  }
+  chart.legend(names, colours);
+  return chart.svg();
+}
+
+void add_top_table(std::string& out, const StudyResult& study, const std::vector<const TrialResult*>& top) {
+  out +=
+      "<section><h2>The top models, stage by stage</h2><div "
+      "class=scroll><table><tr><th>Model<th>quick<th>distilled"
+      "<th>pruned<th>quantised<th>int8 validation<th>int8 test<th>zeros<th>.tflite bytes<th>arena M4<th>MACs"
+      "<th>parameters<th>seconds</tr>";
+  for (size_t i = 0; i < top.size(); ++i) {
+    const TrialResult& trial = *top[i];
+    fmt::format_to(std::back_inserter(out), "<tr><td><i class=key style='background:{}'></i>{}. {}",
+                   kTopColours[i % kTopColours.size()], i + 1, escape_xml(trial.config));
+    for (const std::string_view name : {"quick", "distill", "prune", "quantize"}) {
+      const auto stage = std::ranges::find(trial.stages, name, &search::StageResult::name);
+      out += "<td>";
+      out += stage == trial.stages.end() ? "–" : percent(stage->validation_accuracy);
+    }
+    fmt::format_to(
+        std::back_inserter(out), "<td><b>{}</b><td>{}<td>{:.0f}%<td>{}<td>{}<td>{}<td>{}<td>{:.0f}</tr>",
+        percent(trial.accuracy_int8), test_cell(find_finalist(study, trial.number)), trial.sparsity * 100,
+        format_integer(trial.flash_bytes), format_integer(trial.arena_bytes_cortex_m4),
+        format_count(trial.macs), format_integer(trial.parameters), trial.seconds);
+  }
+  out +=
+      "</table></div><p class=muted>Stages show validation accuracy in float (quantised: with fake "
+      "quantisation). "
+      "int8 figures are the exported file's, computed bit for bit as TensorFlow Lite Micro does. The test "
+      "set was "
+      "read once, for these finalists, after every choice was made.</p></section>";
+}
+
+void add_finalists(std::string& out, const StudyResult& study) {
+  if (study.finalists.empty()) return;
+  out +=
+      "<section><h2>Finalists over seeds</h2><div class=scroll><table><tr><th>Model<th>seed<th>int8 "
+      "validation"
+      "<th>int8 test<th class=left>file</tr>";
+  for (const Finalist& finalist : study.finalists) {
+    const TrialResult* trial = find_trial(study, finalist.trial);
+    for (size_t i = 0; i < finalist.runs.size(); ++i) {
+      const search::FinalistRun& run = finalist.runs[i];
+      const bool exported = static_cast<int>(i) == finalist.best_run;
+      fmt::format_to(std::back_inserter(out), "<tr><td>{}<td>{}<td>{}<td>{}<td class=left>{}{}</tr>",
+                     i == 0 && trial ? escape_xml(trial->config) : "", run.seed,
+                     percent(run.validation_accuracy), percent(run.test_accuracy), escape_xml(run.file),
+                     exported ? " · exported" : "");
+    }
+  }
+  out += "</table></div></section>";
+}
+
+void add_all_trials(std::string& out, const StudyResult& study) {
+  out +=
+      "<section><h2>Every network</h2><div class=scroll><table><tr><th>Network<th class=left>outcome<th>quick"
+      "<th>int8 validation<th>.tflite bytes<th>arena M4<th>MACs<th>parameters<th>seconds</tr>";
+  for (const TrialResult& trial : study.trials) {
+    std::string outcome;
+    switch (trial.outcome) {
+      case Outcome::Complete:
+        outcome = "complete";
+        break;
+      case Outcome::Skipped:
+        outcome = "skipped: " + trial.reason;
+        break;
+      case Outcome::Infeasible:
+        outcome = "does not fit: " + trial.reason;
+        break;
+      case Outcome::Failed:
+        outcome = "failed: " + trial.reason;
+        break;
+    }
+    fmt::format_to(
+        std::back_inserter(out),
+        "<tr{}><td>{}. {}<td class='left wrap'>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.0f}</tr>",
+        trial.outcome == Outcome::Complete ? "" : " class=quiet", trial.number, escape_xml(trial.config),
+        escape_xml(outcome), percent(trial.quick_accuracy), percent(trial.accuracy_int8),
+        format_integer(trial.flash_bytes), format_integer(trial.arena_bytes_cortex_m4),
+        format_count(trial.macs), format_integer(trial.parameters), trial.seconds);
+  }
+  out += "</table></div></section>";
+}
+
+void add_how(std::string& out, const StudyResult& study, const std::vector<const TrialResult*>& top) {
+  out += "<section><h2>How it was made, and what to do with it</h2>";
+  if (!study.command.empty())
+    fmt::format_to(std::back_inserter(out), "<pre>{}</pre>", escape_xml(study.command));
+  if (!top.empty())
+    fmt::format_to(std::back_inserter(out),
+                   "<p>The best model is <code>best/model.tflite</code> beside this page.</p>"
+                   "<pre>retort inspect best/model.tflite\nretort eval best/model.tflite --data '{}'</pre>",
+                   escape_xml(study.data_spec));
+  fmt::format_to(std::back_inserter(out),
+                 "<details><summary>Every setting</summary><pre>{}</pre></details>"
+                 "<p class=muted>Data hash {}</p></section>",
+                 escape_xml(study.settings_json), escape_xml(study.content_hash));
+}
+
+}  // namespace
+
+std::string scatter_svg(const StudyResult& study) {
+  const std::vector<const TrialResult*> top = top_trials(study);
+  std::vector<double> parameters;
+  std::vector<double> accuracies;
+  std::vector<double> sizes;
+  for (const TrialResult* trial : top) {
+    parameters.push_back(static_cast<double>(trial->parameters));
+    accuracies.push_back(trial->accuracy_int8);
+    sizes.push_back(megabytes(trial->flash_bytes));
+  }
+  Chart chart("Top 5 Models: Accuracy vs Number of Parameters",
+              fitted_axis("Number of Parameters", parameters, Scale::Log, "{:g}"),
+              fitted_axis("Accuracy", accuracies, Scale::Linear, "{:.3g}"));
+  if (!top.empty()) {
+    const auto [low, high] = std::ranges::minmax(sizes);
+    chart.colour_bar("Model Size (MB)", low, high, "{:.3g}");
+    for (size_t i = 0; i < top.size(); ++i) {
+      const double t = high > low ? (sizes[i] - low) / (high - low) : 0.5;
+      chart.point(parameters[i], accuracies[i], 6, viridis(t),
+                  fmt::format("Model {}: {}, accuracy {:.4f}, {:.3f} MB, {} parameters", i + 1,
+                              top[i]->config, accuracies[i], sizes[i], top[i]->parameters));
+      chart.annotate(parameters[i], accuracies[i], 7, -7, fmt::format("Model {}", i + 1));
+    }
+  }
+  return chart.svg();
+}
+
+std::string html_report(const StudyResult& study) {
+  const std::vector<const TrialResult*> top = top_trials(study);
+  std::string out = fmt::format(
+      "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+      "<title>Retort: {}</title><style>{}</style><body><main>",
+      escape_xml(study.data_spec), kStyle);
+  add_summary(out, study, top);
+  if (!top.empty()) {
+    out += "<section class=charts><div>" + scatter_svg(study) + "</div><div>" + flash_chart(study) +
+           "</div><div>" + curves_chart(top) + "</div></section>";
+    add_top_table(out, study, top);
+  }
+  add_finalists(out, study);
+  add_all_trials(out, study);
+  add_how(out, study, top);
+  out += "</main></body></html>\n";
+  return out;
+}
+
+}  // namespace retort::report

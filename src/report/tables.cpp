@@ -1,0 +1,80 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "report/report.h"
+
+namespace retort::report {
+namespace {
+
+// RFC 4180: a field with a comma, quote or line break is quoted, its quotes doubled.
+std::string csv_field(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + '"';
+}
+
+std::string csv_number(double value) {
+  return std::isfinite(value) ? fmt::format("{:.6g}", value) : "";
+}
+
+std::string_view outcome_name(search::Outcome outcome) {
+  switch (outcome) {
+    case search::Outcome::Complete:
+      return "complete";
+    case search::Outcome::Skipped:
+      return "skipped";
+    case search::Outcome::Infeasible:
+      return "infeasible";
+    case search::Outcome::Failed:
+      return "failed";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string trials_csv(const search::StudyResult& study) {
+  static constexpr std::array kStages = {"quick", "distill", "prune", "quantize"};
+  std::string out =
+      "number,config,outcome,reason,quick_accuracy,accuracy_float,accuracy_int8,parameters,macs,"
+      "flash_bytes,arena_bytes_cortex_m4,arena_bytes_host,sparsity,seconds";
+  for (const auto* stage : kStages)
+    fmt::format_to(std::back_inserter(out), ",{0}_accuracy,{0}_sparsity,{0}_epochs,{0}_seconds", stage);
+  out += ",seed,hash,file\r\n";
+  for (const search::TrialResult& trial : study.trials) {
+    fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{},{}", trial.number,
+                   csv_field(trial.config), outcome_name(trial.outcome), csv_field(trial.reason),
+                   csv_number(trial.quick_accuracy), csv_number(trial.accuracy_float),
+                   csv_number(trial.accuracy_int8), trial.parameters, trial.macs, trial.flash_bytes,
+                   trial.arena_bytes_cortex_m4, trial.arena_bytes_host, csv_number(trial.sparsity),
+                   csv_number(trial.seconds));
+    for (const std::string_view name : kStages) {
+      const search::StageResult* found = nullptr;
+      for (const search::StageResult& stage : trial.stages)
+        if (stage.name == name) found = &stage;
+      if (found)
+        fmt::format_to(std::back_inserter(out), ",{},{},{},{}", csv_number(found->validation_accuracy),
+                       csv_number(found->sparsity), found->history.epochs.size(), csv_number(found->seconds));
+      else
+        out += ",,,,";
+    }
+    fmt::format_to(std::back_inserter(out), ",{},{},{}\r\n", trial.seed, csv_field(trial.hash),
+                   csv_field(trial.file));
+  }
+  return out;
+}
+
+std::string study_json(const search::StudyResult& study) {
+  return nlohmann::json(study).dump(2) + "\n";
+}
+
+}  // namespace retort::report
