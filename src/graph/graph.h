@@ -1,7 +1,8 @@
 // The one description of a network. Training, cost, int8 and deployment all read it.
 //
 // A Graph is a list of nodes in topological order: a node's inputs have smaller indices. Node 0 is the input.
-// The last node is the output: logits, or the Softmax that follows them. Shapes are per image, without a batch.
+// The last node is the output: logits, or the Softmax that follows them. Shapes are per image, without a
+// batch.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,13 @@
 
 namespace retort::graph {
 
-// Spatial tensors are height × width × channels; flat ones (after Flatten, GlobalAvgPool, Dense) have channels only
-// and height = width = 1.
+// Limits of every graph, so that sizes and products of sizes never overflow.
+inline constexpr int kMaximumDimension = 65536;                // height, width, channels, kernel, stride
+inline constexpr int64_t kMaximumElements = int64_t{1} << 28;  // values of one activation or one kernel
+inline constexpr int kMaximumNodes = 10'000;
+
+// Spatial tensors are height × width × channels; flat ones (after Flatten, GlobalAvgPool, Dense) have
+// channels only and height = width = 1.
 struct Shape {
   int height = 1;
   int width = 1;
@@ -37,8 +43,8 @@ struct Window {
 
 enum class Initializer { GlorotUniform, HeUniform };
 enum class Bias { Absent, Present };
-// Int8 marks a layer whose kernel is rounded to the int8 grid (symmetric, per output channel) in training's forward
-// pass, as quantisation-aware training does.
+// Int8 marks a layer whose kernel is rounded to the int8 grid (symmetric, per output channel) in training's
+// forward pass, as quantisation-aware training does.
 enum class WeightGrid { Float, Int8 };
 
 struct Input {
@@ -46,14 +52,14 @@ struct Input {
 };
 struct Conv {
   int filters = 0;
-  Window window;
+  Window window{};
   Bias bias = Bias::Present;
   Initializer initializer = Initializer::GlorotUniform;
   WeightGrid grid = WeightGrid::Float;
   bool operator==(const Conv&) const = default;
 };
 struct DepthwiseConv {  // one filter a channel
-  Window window;
+  Window window{};
   Bias bias = Bias::Present;
   Initializer initializer = Initializer::GlorotUniform;
   WeightGrid grid = WeightGrid::Float;
@@ -101,8 +107,9 @@ struct Dropout {
 struct Softmax {
   bool operator==(const Softmax&) const = default;
 };
-// Rounds activations to an int8 grid (asymmetric, per tensor) whose range is a state of the network: moving averages
-// of each batch's minimum and maximum while training. The gradient passes where the value lies inside the range.
+// Rounds activations to an int8 grid (asymmetric, per tensor) whose range is a state of the network: moving
+// averages of each batch's minimum and maximum while training. The gradient passes where the value lies
+// inside the range.
 struct FakeQuant {
   float momentum = 0.99F;
   bool operator==(const FakeQuant&) const = default;
@@ -130,6 +137,7 @@ struct WindowGeometry {
   int pad_left = 0;
   int pad_right = 0;
 };
+// Throws Error(Usage) when a valid window is larger than the input.
 WindowGeometry window_geometry(const Window& window, int height, int width);
 
 // The shape that `op` gives for these inputs. Throws Error(Usage) that says what does not fit.
@@ -138,7 +146,7 @@ Shape infer_shape(const Operator& op, const std::vector<Shape>& inputs);
 class Graph {
  public:
   Graph() = default;
-  explicit Graph(Shape input);
+  explicit Graph(Shape input);  // throws Error(Usage) when a dimension is not within the limits
 
   // Appends a node and returns its index; checks and infers its shape.
   int add(Operator op, std::vector<int> inputs);
@@ -153,7 +161,7 @@ class Graph {
   // The node whose values are the logits: the output, or what its Softmax reads.
   [[nodiscard]] int logits() const;
   [[nodiscard]] int classes() const { return node(logits()).shape.channels; }
-  // How many nodes read each node.
+  // How many nodes read each node. The output's being read by the caller does not count.
   [[nodiscard]] std::vector<int> consumer_counts() const;
 
   bool operator==(const Graph&) const = default;
@@ -162,17 +170,23 @@ class Graph {
   std::vector<Node> nodes_;
 };
 
-// JSON in and out: {"format":"retort-graph","version":1,"nodes":[{"op":"conv","inputs":[0],"filters":16,…},…]}.
-// parse_graph throws Error(Usage) that names the node and field.
+// Which nodes the output depends on; the input counts always.
+std::vector<bool> used_nodes(const Graph& graph);
+
+// JSON in and out: {"format":"retort-graph","version":1,"nodes":[{"op":"input","shape":[32,32,1]},
+// {"op":"conv","inputs":[0],"filters":16,"kernel":[3,3],…},…]}. A flat input's shape is [channels]. On
+// reading, "inputs" may be left out (the node before), "kernel" and "strides" may be one number, and what has
+// a default in the structs above may be left out. graph_from_json throws Error(Usage) that names the node and
+// field; unknown fields are errors, so that a misspelt one is not silently ignored.
 std::string graph_to_json(const Graph& graph);
 Graph graph_from_json(std::string_view text);
 
-// 32 hexadecimal digits that are equal for graphs which compute the same network: dropout rates, initialisers and
-// everything else that training sees counts; names and unused nodes do not exist.
+// 32 hexadecimal digits that are equal for graphs which compute the same network: dropout rates, initialisers
+// and everything else that training sees counts; names and unused nodes do not exist.
 std::string structural_hash(const Graph& graph);
 
-// Multiply-accumulates of one node for one image: kernel cells × outputs for conv, depthwise and dense, padding
-// included as is customary; 0 for the rest.
+// Multiply-accumulates of one node for one image: kernel cells × outputs for conv, depthwise and dense,
+// padding included as is customary; 0 for the rest.
 int64_t node_macs(const Graph& graph, int node);
 
 }  // namespace retort::graph

@@ -56,8 +56,8 @@ class Parameters {
   std::vector<float> values_;
 };
 
-// Keras's initial values: kernels by their node's initializer, biases and beta 0, gamma 1, mean 0, variance 1.
-// Each tensor draws from its own stream, rng.fork("initialise", node).
+// Keras's initial values: kernels by their node's initializer, biases and beta 0, gamma 1, mean 0,
+// variance 1. Each tensor draws from its own stream, rng.fork("initialise", node).
 Parameters initialize(const Graph& graph, const Rng& rng);
 
 // Share of zeros among the kernels' weights (what magnitude pruning prunes), 0 … 1.
