@@ -44,8 +44,10 @@ void check_graph(const graph::Graph& graph, const CompileOptions& options) {
   for (int i = 0; i < graph.size(); ++i)
     if (std::holds_alternative<graph::Softmax>(graph.node(i).op) && readers[static_cast<size_t>(i)] > 0)
       throw_usage("node {}: a softmax can only be the last node", i);
-  if (!graph.node(graph.logits()).shape.flat)
-    throw_usage("node {}: the logits must be flat; add flatten or global_avg_pool before", graph.logits());
+  const graph::Shape& logits = graph.node(graph.logits()).shape;
+  if (logits.height != 1 || logits.width != 1)
+    throw_usage("node {}: the logits are {}×{}×{}; add a flatten or global_avg_pool before them",
+                graph.logits(), logits.height, logits.width, logits.channels);
 }
 
 void check_batch(const graph::Graph& graph, int batch_size, const Batch& batch, const Objective& objective) {

@@ -33,7 +33,7 @@ struct OptimizerOptions {
 struct CompileOptions {
   int batch_size = 32;  // the largest batch; smaller ones are allowed
   int threads = 1;      // candidates take one; the teacher takes all cores
-  OptimizerOptions optimizer;
+  OptimizerOptions optimizer{};
 };
 
 // loss = α · CE(labels, z) + (1 − α) · T² · KL(softmax(teacher/T) ‖ softmax(z/T)), mean over the batch; z are logits.

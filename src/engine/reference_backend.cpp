@@ -395,10 +395,11 @@ void ReferenceNetwork::forward(const graph::FakeQuant& op, int node) {
   NodeState& self = state(node);
   const Values& x = input(node).values;
   const auto range = parameters_.at(node, Role::Range);
-  if (mode_ == Mode::Training) {
+  const bool unset = range[0] == 0 && range[1] == 0;
+  const bool reads_input = graph_.node(node).inputs[0] == 0;
+  if (mode_ == Mode::Training && (unset || !reads_input)) {
     const auto [low, high] = std::minmax_element(x.begin(), x.end());
     const std::array<double, 2> batch{std::min(*low, 0.0), std::max(*high, 0.0)};
-    const bool unset = range[0] == 0 && range[1] == 0;
     const double momentum = unset ? 0 : op.momentum;
     for (size_t i = 0; i < 2; ++i)
       range[i] = static_cast<float>(momentum * range[i] + (1 - momentum) * batch[i]);

@@ -8,8 +8,9 @@
 //   - Dropout keeps a value with probability 1 − rate and divides it by that.
 //   - A FakeQuant's unset range (0, 0) becomes the batch's own; later ranges are
 //     momentum · range + (1 − momentum) · batch, so momentum 1 keeps a range as it is. The range is moved
-//     first, then used. Batch limits are widened to contain 0. The gradient passes between the grid's limits,
-//     both included.
+//     first, then used. Batch limits are widened to contain 0. The range of a FakeQuant
+//     that reads the Input stays as it is once set: a byte's grid is fixed. The gradient passes between the
+//     grid's limits, both included.
 //   - WeightGrid::Int8: forward and the input's gradient use the rounded kernel, whose gradient goes to the
 //   kernel
 //     unchanged (straight-through).
