@@ -3,10 +3,10 @@
 
 #include <cstdint>
 #include <limits>
-#include <string>
-#include <vector>
-
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "engine/trainer.h"
 
@@ -31,24 +31,24 @@ enum class Outcome {
 };
 
 struct TrialResult {
-  int number = 0;        // from 0, in the order proposed
-  std::string config;    // "3 blocks, 2 layers, 32 filters, 1 dense, 128 units"
-  std::string layers;    // the notebook's list: "[('Conv2D', 32), …]"
-  std::string hash;      // graph::structural_hash
+  int number = 0;      // from 0, in the order proposed
+  std::string config;  // "3 blocks, 2 layers, 32 filters, 1 dense, 128 units"
+  std::string layers;  // the notebook's list: "[('Conv2D', 32), …]"
+  std::string hash;    // graph::structural_hash
   uint64_t seed = 0;
   Outcome outcome = Outcome::Complete;
-  std::string reason;    // of Skipped, Infeasible and Failed: one sentence
+  std::string reason;  // of Skipped, Infeasible and Failed: one sentence
   std::vector<StageResult> stages;
-  double quick_accuracy = kUnknown;   // validation, float
-  double accuracy_float = kUnknown;   // validation, float, before quantising
-  double accuracy_int8 = kUnknown;    // validation, bit-exact int8: what is ranked
+  double quick_accuracy = kUnknown;  // validation, float
+  double accuracy_float = kUnknown;  // validation, float, before quantising
+  double accuracy_int8 = kUnknown;   // validation, bit-exact int8: what is ranked
   int64_t parameters = 0;
   int64_t macs = 0;
-  int64_t flash_bytes = 0;            // the .tflite file
+  int64_t flash_bytes = 0;  // the .tflite file
   int64_t arena_bytes_cortex_m4 = 0;
   int64_t arena_bytes_host = 0;
-  double sparsity = 0;                // zeros among the kernels' int8 weights in the file
-  std::string file;                   // the .tflite, relative to the study's folder
+  double sparsity = 0;  // zeros among the kernels' int8 weights in the file
+  std::string file;     // the .tflite, relative to the study's folder
   double seconds = 0;
 };
 
@@ -63,8 +63,8 @@ struct Finalist {
   int trial = 0;
   std::vector<FinalistRun> runs;  // the search's own run first
   double test_mean = kUnknown;
-  double test_spread = 0;         // sample standard deviation over the runs; 0 for one run
-  int best_run = 0;               // by validation accuracy: the exported one
+  double test_spread = 0;  // sample standard deviation over the runs; 0 for one run
+  int best_run = 0;        // by validation accuracy: the exported one
 };
 
 struct TeacherResult {
@@ -84,19 +84,34 @@ struct StudyResult {
   int64_t validation_images = 0;
   int64_t test_images = 0;
   std::string preset;
-  std::string settings_json;           // every number that shaped the search
-  std::string command;                 // as given, for the report
+  std::string settings_json;  // every number that shaped the search
+  std::string command;        // as given, for the report
   TeacherResult teacher;
-  std::vector<TrialResult> trials;     // by number
-  std::vector<int> top;                // trial numbers: best int8 validation accuracy first, then smaller file; ≤ 5
-  std::vector<Finalist> finalists;     // in the order of `top`
-  double seconds = 0;                  // over resumed runs
+  std::vector<TrialResult> trials;  // by number
+  std::vector<int> top;  // trial numbers: best int8 validation accuracy first, then smaller file; ≤ 5
+  std::vector<Finalist> finalists;  // in the order of `top`
+  double seconds = 0;               // over resumed runs
 };
 
+std::string_view to_string(Outcome outcome);  // "complete", "skipped", "infeasible", "failed"
+
+// JSON keeps everything; a number that is not known (NaN) is null.
+void to_json(nlohmann::json& json, const StageResult& stage);
+void from_json(const nlohmann::json& json, StageResult& stage);
+void to_json(nlohmann::json& json, const TeacherResult& teacher);
+void from_json(const nlohmann::json& json, TeacherResult& teacher);
+void to_json(nlohmann::json& json, const FinalistRun& run);
+void from_json(const nlohmann::json& json, FinalistRun& run);
+void to_json(nlohmann::json& json, const Finalist& finalist);
+void from_json(const nlohmann::json& json, Finalist& finalist);
 void to_json(nlohmann::json& json, const TrialResult& trial);
 void from_json(const nlohmann::json& json, TrialResult& trial);
 void to_json(nlohmann::json& json, const StudyResult& study);
 void from_json(const nlohmann::json& json, StudyResult& study);
+
+// Numbers of the complete trials, best int8 validation accuracy first, then the smaller file; at most
+// `count`.
+std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count);
 
 // The notebook's printed block for a candidate, skipped ones too.
 std::string printed_block(const TrialResult& trial);

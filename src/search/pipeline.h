@@ -1,0 +1,122 @@
+// The way of a candidate: stages that one and the same student goes through, each a function on the
+// candidate.
+//
+// A single stage on a model of one's own:
+//   Context context{.dataset = *dataset, .split = split, .settings = settings, .teacher = &logits};
+//   Candidate candidate = make_candidate("student", graph, Rng(seed));   // or adopt_candidate for trained
+//   weights distill(candidate, context); engine::save_model(path, {candidate.graph, candidate.parameters});
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/rng.h"
+#include "data/dataset.h"
+#include "engine/network.h"
+#include "engine/trainer.h"
+#include "graph/graph.h"
+#include "graph/parameters.h"
+#include "search/results.h"
+#include "search/settings.h"
+
+namespace retort::search {
+
+// What the export stage made.
+struct ExportedModel {
+  std::vector<uint8_t> tflite;
+  double validation_accuracy = kUnknown;  // of the file's own numbers, bit-exact int8
+  double sparsity = 0;                    // zeros among its kernels' int8 weights
+};
+
+// A student on its way. Value type: one thread owns it.
+struct Candidate {
+  std::string name;  // for progress: "trial 12"
+  graph::Graph graph;
+  graph::Parameters parameters;
+  Rng rng{0};  // each stage draws from rng.fork(stage)
+  // Where checkpoints are kept after every epoch and stage, so that a run that was cut off goes on to the
+  // same numbers. Empty: nothing is kept.
+  std::filesystem::path folder;
+  std::vector<StageResult> stages;  // finished so far
+  std::optional<ExportedModel> exported;
+  std::string reason;  // why a stage said Skip
+};
+
+// Fresh weights, drawn from rng.fork("weights").
+Candidate make_candidate(std::string name, const graph::Graph& graph, const Rng& rng,
+                         std::filesystem::path folder = {});
+// A trained network that goes on.
+Candidate adopt_candidate(std::string name, const graph::Graph& graph, graph::Parameters parameters,
+                          const Rng& rng, std::filesystem::path folder = {});
+
+// What all candidates share. Read-only: any number of threads may use one Context, each with its own
+// Candidate.
+struct Context {
+  const data::Dataset& dataset;
+  const data::Split& split;
+  const PipelineSettings& settings;
+  const engine::TeacherLogits* teacher = nullptr;  // none: distillation trains on the labels alone
+  // The training part in the curriculum's order (curriculum_order); needed unless settings.curriculum is
+  // None.
+  std::span<const uint32_t> curriculum;
+  const engine::Backend& backend = engine::backend();
+  int threads = 1;  // of one candidate's network
+  ProgressSink& progress = silent_progress();
+  std::stop_token stop{};
+  // The epochs that a training stage shall have, asked once as it begins; empty: the settings'. A timed
+  // search shortens stages here.
+  std::function<int(const Candidate&, std::string_view stage, int epochs)> epochs{};
+  // After each finished stage, with its result as the last of candidate.stages.
+  std::function<void(const Candidate&)> stage_finished{};
+};
+
+// Order of the training part for settings.curriculum: by the entropy of the teacher's prediction,
+// H = −Σ p · log(p + 1e-10), easy first; or at random for the control. Empty for Curriculum::None. Throws
+// Error(Usage) when the order needs a teacher and there is none.
+std::vector<uint32_t> curriculum_order(compress::Curriculum curriculum, const data::Split& split,
+                                       const engine::TeacherLogits* teacher, const Rng& rng);
+
+enum class Verdict { Continue, Skip };
+
+// Quick evaluation: plain cross-entropy with early stopping on validation loss. Score: the last validation
+// accuracy.
+Verdict quick_evaluation(Candidate& candidate, const Context& context);
+// Skips a candidate whose last validation accuracy is not above settings.gate.
+Verdict gate(Candidate& candidate, const Context& context);
+// Distillation on the teacher's logits, with the curriculum.
+Verdict distill(Candidate& candidate, const Context& context);
+// Magnitude pruning; the schedule ends inside the stage.
+Verdict prune(Candidate& candidate, const Context& context);
+// Takes the quantised form (batch norms folded), sets its ranges, and trains it with the zeros held.
+Verdict quantize(Candidate& candidate, const Context& context);
+// Lowers to int8, writes the file's bytes, and measures its accuracy on the validation part with the
+// bit-exact evaluator. The graph must be in quantised form. Writes folder/model.tflite unless the folder is
+// empty.
+Verdict export_model(Candidate& candidate, const Context& context);
+
+// A stage by name: a line in the table in pipeline.cpp.
+struct Stage {
+  std::string_view name;
+  Verdict (*run)(Candidate&, const Context&);
+};
+const Stage& stage(std::string_view name);  // Error(Usage) that lists the names
+std::vector<std::string> stage_names();
+
+// Runs settings.stages in order until one says Skip. With a folder, what an earlier run finished there is
+// taken up instead of trained again. Throws Error(Interrupted) when stopped.
+Verdict run_stages(Candidate& candidate, const Context& context);
+
+// Accuracy of a .tflite file on images by index, by the bit-exact evaluator. Throws Error(Interrupted) when
+// stopped.
+double int8_accuracy(std::span<const uint8_t> tflite, const data::ImageSet& images,
+                     std::span<const uint32_t> indices, std::stop_token stop);
+
+}  // namespace retort::search

@@ -1,0 +1,244 @@
+#include "search/results.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "search/json_numbers.h"
+
+namespace retort::search {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<std::pair<Outcome, const char*>, 4> kOutcomes = {{{Outcome::Complete, "complete"},
+                                                                       {Outcome::Skipped, "skipped"},
+                                                                       {Outcome::Infeasible, "infeasible"},
+                                                                       {Outcome::Failed, "failed"}}};
+
+json history_to_json(const engine::History& history) {
+  json epochs = json::array();
+  for (const engine::EpochResult& epoch : history.epochs)
+    epochs.push_back({{"epoch", epoch.epoch},
+                      {"train_loss", number_to_json(epoch.train_loss)},
+                      {"train_accuracy", number_to_json(epoch.train_accuracy)},
+                      {"validation_loss", number_to_json(epoch.validation_loss)},
+                      {"validation_accuracy", number_to_json(epoch.validation_accuracy)},
+                      {"seconds", number_to_json(epoch.seconds)}});
+  return {{"epochs", std::move(epochs)}, {"steps", history.steps}, {"seconds", history.seconds}};
+}
+
+engine::History history_from_json(const json& value) {
+  engine::History history;
+  for (const json& epoch : value.at("epochs"))
+    history.epochs.push_back({.epoch = epoch.at("epoch"),
+                              .train_loss = number_from_json(epoch.at("train_loss")),
+                              .train_accuracy = number_from_json(epoch.at("train_accuracy")),
+                              .validation_loss = number_from_json(epoch.at("validation_loss")),
+                              .validation_accuracy = number_from_json(epoch.at("validation_accuracy")),
+                              .seconds = number_from_json(epoch.at("seconds"))});
+  history.steps = value.at("steps");
+  history.seconds = value.at("seconds");
+  return history;
+}
+
+}  // namespace
+
+std::string_view to_string(Outcome outcome) {
+  return std::ranges::find(kOutcomes, outcome, &std::pair<Outcome, const char*>::first)->second;
+}
+
+void to_json(json& out, const StageResult& stage) {
+  out = {{"name", stage.name},
+         {"history", history_to_json(stage.history)},
+         {"validation_accuracy", number_to_json(stage.validation_accuracy)},
+         {"sparsity", stage.sparsity},
+         {"seconds", stage.seconds}};
+}
+
+void from_json(const json& in, StageResult& stage) {
+  stage = {.name = in.at("name"),
+           .history = history_from_json(in.at("history")),
+           .validation_accuracy = number_from_json(in.at("validation_accuracy")),
+           .sparsity = in.at("sparsity"),
+           .seconds = in.at("seconds")};
+}
+
+void to_json(json& out, const TrialResult& trial) {
+  out = {{"number", trial.number},
+         {"config", trial.config},
+         {"layers", trial.layers},
+         {"hash", trial.hash},
+         {"seed", trial.seed},
+         {"outcome", to_string(trial.outcome)},
+         {"reason", trial.reason},
+         {"stages", trial.stages},
+         {"quick_accuracy", number_to_json(trial.quick_accuracy)},
+         {"accuracy_float", number_to_json(trial.accuracy_float)},
+         {"accuracy_int8", number_to_json(trial.accuracy_int8)},
+         {"parameters", trial.parameters},
+         {"macs", trial.macs},
+         {"flash_bytes", trial.flash_bytes},
+         {"arena_bytes", {{"cortex-m4", trial.arena_bytes_cortex_m4}, {"host", trial.arena_bytes_host}}},
+         {"sparsity", trial.sparsity},
+         {"file", trial.file},
+         {"seconds", trial.seconds}};
+}
+
+void from_json(const json& in, TrialResult& trial) {
+  const auto name = in.at("outcome").get<std::string>();
+  const auto outcome = std::ranges::find(kOutcomes, name, [](const auto& entry) { return entry.second; });
+  if (outcome == kOutcomes.end()) throw_failure("a stored trial has the unknown outcome '{}'", name);
+  trial = {.number = in.at("number"),
+           .config = in.at("config"),
+           .layers = in.at("layers"),
+           .hash = in.at("hash"),
+           .seed = in.at("seed"),
+           .outcome = outcome->first,
+           .reason = in.at("reason"),
+           .stages = in.at("stages"),
+           .quick_accuracy = number_from_json(in.at("quick_accuracy")),
+           .accuracy_float = number_from_json(in.at("accuracy_float")),
+           .accuracy_int8 = number_from_json(in.at("accuracy_int8")),
+           .parameters = in.at("parameters"),
+           .macs = in.at("macs"),
+           .flash_bytes = in.at("flash_bytes"),
+           .arena_bytes_cortex_m4 = in.at("arena_bytes").at("cortex-m4"),
+           .arena_bytes_host = in.at("arena_bytes").at("host"),
+           .sparsity = in.at("sparsity"),
+           .file = in.at("file"),
+           .seconds = in.at("seconds")};
+}
+
+void to_json(json& out, const FinalistRun& run) {
+  out = {{"seed", run.seed},
+         {"validation_accuracy", number_to_json(run.validation_accuracy)},
+         {"test_accuracy", number_to_json(run.test_accuracy)},
+         {"file", run.file}};
+}
+
+void from_json(const json& in, FinalistRun& run) {
+  run = {.seed = in.at("seed"),
+         .validation_accuracy = number_from_json(in.at("validation_accuracy")),
+         .test_accuracy = number_from_json(in.at("test_accuracy")),
+         .file = in.at("file")};
+}
+
+void to_json(json& out, const Finalist& finalist) {
+  out = {{"trial", finalist.trial},
+         {"runs", finalist.runs},
+         {"test_mean", number_to_json(finalist.test_mean)},
+         {"test_spread", number_to_json(finalist.test_spread)},
+         {"best_run", finalist.best_run}};
+}
+
+void from_json(const json& in, Finalist& finalist) {
+  finalist = {.trial = in.at("trial"),
+              .runs = in.at("runs"),
+              .test_mean = number_from_json(in.at("test_mean")),
+              .test_spread = number_from_json(in.at("test_spread")),
+              .best_run = in.at("best_run")};
+}
+
+void to_json(json& out, const TeacherResult& teacher) {
+  out = {{"source", teacher.source},
+         {"history", history_to_json(teacher.history)},
+         {"validation_accuracy", number_to_json(teacher.validation_accuracy)},
+         {"test_accuracy", number_to_json(teacher.test_accuracy)},
+         {"logits_seconds", teacher.logits_seconds},
+         {"seconds", teacher.seconds}};
+}
+
+void from_json(const json& in, TeacherResult& teacher) {
+  teacher = {.source = in.at("source"),
+             .history = history_from_json(in.at("history")),
+             .validation_accuracy = number_from_json(in.at("validation_accuracy")),
+             .test_accuracy = number_from_json(in.at("test_accuracy")),
+             .logits_seconds = in.at("logits_seconds"),
+             .seconds = in.at("seconds")};
+}
+
+void to_json(json& out, const StudyResult& study) {
+  out = {{"data", study.data_spec},
+         {"content_hash", study.content_hash},
+         {"classes", study.classes},
+         {"train_images", study.train_images},
+         {"validation_images", study.validation_images},
+         {"test_images", study.test_images},
+         {"preset", study.preset},
+         {"settings", study.settings_json.empty() ? json() : json::parse(study.settings_json)},
+         {"command", study.command},
+         {"teacher", study.teacher},
+         {"trials", study.trials},
+         {"top", study.top},
+         {"finalists", study.finalists},
+         {"seconds", study.seconds}};
+}
+
+void from_json(const json& in, StudyResult& study) {
+  study = {.data_spec = in.at("data"),
+           .content_hash = in.at("content_hash"),
+           .classes = in.at("classes"),
+           .train_images = in.at("train_images"),
+           .validation_images = in.at("validation_images"),
+           .test_images = in.at("test_images"),
+           .preset = in.at("preset"),
+           .settings_json = in.at("settings").is_null() ? std::string() : in.at("settings").dump(),
+           .command = in.at("command"),
+           .teacher = in.at("teacher"),
+           .trials = in.at("trials"),
+           .top = in.at("top"),
+           .finalists = in.at("finalists"),
+           .seconds = in.at("seconds")};
+}
+
+std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) {
+  std::vector<const TrialResult*> complete;
+  for (const TrialResult& trial : trials)
+    if (trial.outcome == Outcome::Complete) complete.push_back(&trial);
+  std::ranges::sort(complete, [](const TrialResult* a, const TrialResult* b) {
+    if (a->accuracy_int8 != b->accuracy_int8) return a->accuracy_int8 > b->accuracy_int8;
+    if (a->flash_bytes != b->flash_bytes) return a->flash_bytes < b->flash_bytes;
+    return a->number < b->number;
+  });
+  std::vector<int> numbers;
+  for (const TrialResult* trial : complete)
+    if (static_cast<int>(numbers.size()) < count) numbers.push_back(trial->number);
+  return numbers;
+}
+
+std::string printed_block(const TrialResult& trial) {
+  std::string out = fmt::format("Configuration: {}\n", trial.layers.empty() ? trial.config : trial.layers);
+  const auto add = [&out]<typename... Args>(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
+  };
+  switch (trial.outcome) {
+    case Outcome::Complete:
+      if (std::isfinite(trial.quick_accuracy)) add("Quick Accuracy: {:.4f}\n", trial.quick_accuracy);
+      add("Final Accuracy: {:.4f} (int8, validation)\n", trial.accuracy_int8);
+      add("Model size: {:.2f} MB ({} bytes of flash, {} of arena)\n",
+          static_cast<double>(trial.flash_bytes) / (1024.0 * 1024.0), format_integer(trial.flash_bytes),
+          format_integer(trial.arena_bytes_cortex_m4));
+      add("Number of parameters: {} ({:.0f}% zeros, {} multiply-accumulates)\n", trial.parameters,
+          trial.sparsity * 100, format_count(trial.macs));
+      break;
+    case Outcome::Skipped:
+      add("Quick Accuracy: {:.4f} - Skipped\n", trial.quick_accuracy);
+      break;
+    case Outcome::Infeasible:
+      add("Infeasible: {}\n", trial.reason);
+      break;
+    case Outcome::Failed:
+      add("Failed: {}\n", trial.reason);
+      break;
+  }
+  return out + "--------------------";
+}
+
+}  // namespace retort::search

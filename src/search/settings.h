@@ -1,0 +1,105 @@
+// Every number that shapes a search, with the notebook's value as its default, and the presets.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compress/distillation.h"
+#include "compress/pruning.h"
+#include "data/curriculum.h"
+#include "data/dataset.h"
+#include "data/views.h"
+#include "engine/schedule.h"
+#include "engine/trainer.h"
+#include "int8/lower.h"
+
+namespace retort::search {
+
+// Which weights quantisation-aware training hands on: those of its last epoch, as the notebook, or those of
+// the epoch with the best validation accuracy, the accuracy that candidates are ranked by anyway.
+enum class KeepEpoch { Last, Best };
+
+// What the stages of pipeline.h need. A stage that has run to its end has seen `epochs` times the training
+// part.
+struct PipelineSettings {
+  std::vector<std::string> stages = {"quick", "gate", "distill", "prune", "quantize", "export"};
+  int batch_size = 32;
+  engine::Schedule schedule;  // of each stage; Adam starts anew in each
+  data::ViewOptions views;
+
+  int quick_epochs = 5;
+  int quick_patience = 2;
+  double gate = 0.6;  // a candidate whose quick accuracy is not above it is skipped; 0 or less lets all pass
+
+  int distill_epochs = 10;
+  float alpha = 0.1F;
+  float temperature = 3;
+  compress::Curriculum curriculum = compress::Curriculum::None;
+  data::Pacing pacing;  // of a curriculum
+
+  int prune_epochs = 1;
+  compress::PruningOptions pruning;
+
+  int qat_epochs = 5;
+  KeepEpoch qat_keep = KeepEpoch::Best;
+  float qat_alpha = 1;  // below 1 quantisation-aware training distils too, at `temperature`
+
+  int8::Ends ends = int8::Ends::Float;
+};
+
+struct Limits {
+  std::optional<int64_t> flash_bytes;  // of the .tflite file
+  std::optional<int64_t> arena_bytes;  // TFLM's on a Cortex-M4
+  std::optional<int64_t> macs;
+};
+
+enum class TeacherKind { Train, Model, Logits, None };
+
+struct TeacherSettings {
+  TeacherKind kind = TeacherKind::Train;
+  std::string path;  // of Model (a weights file) and Logits (an .npy file)
+  int epochs = 20;
+  int batch_size = 32;
+  engine::Schedule schedule;
+};
+
+struct SearchSettings {
+  std::string preset = "notebook";
+  uint64_t seed = 42;
+  data::SplitOptions
+      split;  // its own seed, also 42, so that another search seed keeps the same validation images
+  PipelineSettings pipeline;
+  TeacherSettings teacher;
+  Limits limits;
+  std::string sampler = "grid";      // a name of sampler_names()
+  std::vector<std::string> configs;  // for sampler "list"
+  std::optional<int> trials;         // at most so many candidates
+  std::optional<double> seconds;     // the time that planning aims at; none: the epochs as given
+  int top = 5;
+  int finalist_seeds = 3;  // runs of each of the top, the search's own included
+};
+
+// "notebook": the notebook's whole grid and numbers with the entropy curriculum. "quick": at most a dozen of
+// its structures and a teacher, epochs scaled to `seconds` (8 minutes) from measured speed. Error(Usage) for
+// other names.
+SearchSettings preset(std::string_view name);
+std::vector<std::string> preset_names();
+
+// "train", "none", "logits:FILE.npy", or the name of a weights file.
+TeacherSettings parse_teacher(std::string_view text, const TeacherSettings& defaults);
+std::string to_string(const TeacherSettings& teacher);
+
+// Throws Error(Usage) naming the first field that makes no sense, its value and what would be right.
+void validate(const SearchSettings& settings);
+void validate(const PipelineSettings& settings);
+
+void to_json(nlohmann::json& json, const PipelineSettings& settings);
+void from_json(const nlohmann::json& json, PipelineSettings& settings);
+void to_json(nlohmann::json& json, const SearchSettings& settings);
+void from_json(const nlohmann::json& json, SearchSettings& settings);
+
+}  // namespace retort::search
