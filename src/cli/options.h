@@ -1,8 +1,8 @@
-// Options that subcommands share. Every value is checked as it is read: Error(Usage) names the option, the text that
-// was given and what would be right.
+// Options that subcommands share. Every value is checked as it is read: Error(Usage) names the option, the
+// text that was given and what would be right.
 //
-// Names take a prefix where one command has the options of several stages: add_training_options(app, o, "distill-")
-// makes --distill-epochs.
+// Names take a prefix where one command has the options of several stages: add_training_options(app, o,
+// "distill-") makes --distill-epochs.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -17,18 +17,18 @@
 
 #include "base/progress.h"
 #include "cli/terminal.h"
-#include "compress/distillation.h"
-#include "compress/pruning.h"
 #include "data/reader.h"
 #include "engine/network.h"
 #include "engine/trainer.h"
+#include "int8/lower.h"
+#include "search/settings.h"
 
 namespace retort::cli {
 
 enum class Presence { Optional, Required };
 
-// An option whose text `read` takes. An Error(Usage) of `read` gets the option's name in front. `type` is shown in the
-// help ("SIZE"), and `shown_default` too unless empty.
+// An option whose text `read` takes. An Error(Usage) of `read` gets the option's name in front. `type` is
+// shown in the help ("SIZE"), and `shown_default` too unless empty.
 CLI::Option* add_parsed(CLI::App& app, const std::string& name, const std::string& type,
                         const std::string& description, const std::string& shown_default,
                         const std::function<void(const std::string&)>& read);
@@ -74,17 +74,23 @@ int resolve_threads(int threads);
 // --validation F, --split-seed N, --test-fraction F.
 void add_split_options(CLI::App& app, data::SplitOptions& options);
 
-// --epochs, --batch, --learning-rate, --schedule, --early-stopping none|loss, --patience, with `prefix`. The values
-// that `options` has at the call are the defaults.
+// --epochs, --batch, --learning-rate, --schedule, --early-stopping none|loss, --patience, with `prefix`. The
+// values that `options` has at the call are the defaults.
 void add_training_options(CLI::App& app, engine::TrainOptions& options, const std::string& prefix = "");
-// --optimizer adam|sgd, --momentum, --weight-decay.
+// --optimizer adam|sgd, --momentum, --weight-decay, with `prefix`.
 void add_optimizer_options(CLI::App& app, engine::OptimizerOptions& options, const std::string& prefix = "");
-// --alpha, --temperature, --label-smoothing.
-void add_objective_options(CLI::App& app, engine::Objective& objective, const std::string& prefix = "");
-// --initial-sparsity, --final-sparsity, --power, --update-every, --end-fraction.
-void add_pruning_options(CLI::App& app, compress::PruningOptions& options, const std::string& prefix = "");
-// --curriculum none|entropy|random-pacing.
-void add_curriculum_option(CLI::App& app, compress::Curriculum& curriculum);
+// Options of the pipeline's stages: they set the fields of `settings`, whose values at the call are the
+// defaults. What all stages share: --batch, --learning-rate, --schedule, --mirror, --shift.
+void add_stage_options(CLI::App& app, search::PipelineSettings& settings);
+// With `prefix`: --epochs, --alpha, --temperature; without it: --curriculum, --curriculum-start,
+// --curriculum-end.
+void add_distill_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix = "");
+// With `prefix`: --epochs, --initial-sparsity, --final-sparsity, --power, --update-every, --end-fraction.
+void add_prune_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix = "");
+// With `prefix`: --epochs, --alpha (of distilling there too), --keep best|last.
+void add_quantize_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix = "");
+// --ends float|int8.
+void add_ends_option(CLI::App& app, int8::Ends& ends);
 
 // "32x32x1" (height × width × channels), for commands that have no data.
 CLI::Option* add_image_shape(CLI::App& app, const std::string& name, std::optional<data::ImageShape>& shape,

@@ -1,12 +1,11 @@
 // Where words, progress and results go.
 //
-// Results (tables, JSON) go to standard output; progress goes to standard error. On a terminal progress is a few live
-// lines, redrawn at most ten times a second; in a pipe it is plain lines at a sensible rate.
+// Results (tables, JSON) go to standard output; progress goes to standard error. On a terminal progress is a
+// few live lines, redrawn at most ten times a second; in a pipe it is plain lines at a sensible rate.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
@@ -35,7 +34,8 @@ struct TaskState {
   double total = 0;  // not positive: unknown
   std::string note;
   double first_done = 0;       // when it was first seen (a resumed task does not begin at 0)
-  double elapsed_seconds = 0;  // since then
+  double elapsed_seconds = 0;  // from then to the last update
+  double silent_seconds = 0;   // since the last update
 };
 
 enum class Charset { Ascii, Utf8 };
@@ -52,12 +52,12 @@ struct LineStyle {
 // Seconds that the task still needs at its speed so far; nothing when that can't be said yet.
 std::optional<double> seconds_left(const TaskState& task);
 
-// One line, never wider than style.columns: name, bar, percentage, amounts, time left, note; what does not fit is left
-// out from the end. Control characters become spaces.
+// One line, never wider than style.columns: name, bar, percentage, amounts, time left, note; what does not
+// fit is left out from the end. Control characters become spaces.
 std::string progress_line(const TaskState& task, const LineStyle& style);
 
-// Columns that a UTF-8 text takes on a terminal, and its beginning that fits into `columns`, with "…" ("~" in ASCII)
-// at the end when something was cut off.
+// Columns that a UTF-8 text takes on a terminal, and its beginning that fits into `columns`, with "…" ("~" in
+// ASCII) at the end when something was cut off.
 int display_columns(std::string_view text);
 std::string fit_columns(std::string_view text, int columns, Charset charset);
 
@@ -73,7 +73,8 @@ class Terminal final : public ProgressSink {
   void update(std::string_view task, double done, double total, std::string_view note) override;
   // Ends a task that does not reach its total (early stopping). A name without a task is no error.
   void finish(std::string_view task);
-  // A line (or several) above the live ones: on standard output for text, on standard error with --json. Dropped with
+  // A line (or several) above the live ones: on standard output for text, on standard error with --json.
+  // Dropped with
   // --quiet.
   void message(std::string_view text) override;
 
@@ -82,8 +83,8 @@ class Terminal final : public ProgressSink {
   // Shown counting down in that line.
   void set_seconds_left(double seconds);
 
-  // The command's result in text form: standard output, with --quiet too, and nothing at all with --json. A line feed
-  // is added when the text has none at its end.
+  // The command's result in text form: standard output, with --quiet too, and nothing at all with --json. A
+  // line feed is added when the text has none at its end.
   void result(std::string_view text);
   // The command's result in JSON form; only with --json.
   void result(const nlohmann::json& json);
@@ -95,13 +96,13 @@ class Terminal final : public ProgressSink {
   struct Task {
     TaskState state;
     Clock::time_point begun;
+    Clock::time_point updated;
     Clock::time_point last_line;  // plain lines only
     double last_line_done = 0;
     int lines = 0;
   };
   enum class Mode { Silent, Plain, Live };
 
-  void write_above(std::string_view text, int descriptor);
   void plain_line(Task& task, Clock::time_point now, std::string_view end);
   void end_task(std::string_view name, Clock::time_point now);
   void draw(Clock::time_point now);
@@ -123,7 +124,8 @@ class Terminal final : public ProgressSink {
   std::jthread painter_;  // last: it uses the rest
 };
 
-// Writes to standard output. Throws Error(Failure) when that is closed or full, so that no result is lost silently.
+// Writes to standard output. Throws Error(Failure) when that is closed or full, so that no result is lost
+// silently.
 void write_standard_output(std::string_view text);
 
 }  // namespace retort::cli
