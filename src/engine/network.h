@@ -76,6 +76,8 @@ class Network {
 
   // 1 keeps a weight, 0 holds it at zero after every step, from now on. Only kernels' entries are read.
   virtual void set_masks(const graph::Parameters& masks) = 0;
+  // As last set; empty when they never were.
+  [[nodiscard]] virtual graph::Parameters masks() const = 0;
 
   virtual void set_optimizer_state(const OptimizerState& state) = 0;
   [[nodiscard]] virtual OptimizerState optimizer_state() const = 0;

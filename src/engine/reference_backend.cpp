@@ -28,11 +28,9 @@ class ReferenceNetwork final : public Network {
       : graph_(graph),
         options_(options),
         parameters_(graph),
-        masks_(graph),
         gradients_(parameters_.values().size()),
         nodes_(static_cast<size_t>(graph.size())) {
     check_graph(graph, options);
-    std::fill(masks_.values().begin(), masks_.values().end(), 1.0F);
     optimizer_.first = Parameters(graph);
     if (options.optimizer.kind == OptimizerKind::Adam) optimizer_.second = Parameters(graph);
   }
@@ -51,6 +49,7 @@ class ReferenceNetwork final : public Network {
     masks_ = masks;
     apply_masks();
   }
+  [[nodiscard]] Parameters masks() const override { return masks_; }
 
   void set_optimizer_state(const OptimizerState& state) override {
     check_layout(optimizer_.first, state.first, "optimiser's moments");
@@ -265,7 +264,7 @@ class ReferenceNetwork final : public Network {
   graph::Graph graph_;
   CompileOptions options_;
   Parameters parameters_;
-  Parameters masks_;
+  Parameters masks_;  // empty until set
   OptimizerState optimizer_;
   Values gradients_;
   std::vector<NodeState> nodes_;
@@ -338,6 +337,7 @@ void ReferenceNetwork::apply_gradients(float learning_rate) {
 }
 
 void ReferenceNetwork::apply_masks() {
+  if (masks_.specs().empty()) return;
   for (const graph::ParameterSpec& spec : parameters_.specs()) {
     if (spec.role != Role::Kernel) continue;
     for (size_t i = spec.offset; i < spec.offset + spec.size; ++i)
