@@ -442,11 +442,15 @@ void Terminal::draw(Clock::time_point now) {
   if (!best_.empty() || end_) {
     Line line(style);
     const std::string left = end_ ? time_left(std::chrono::duration<double>(*end_ - now).count()) : "";
-    if (!best_.empty()) line.add(fit_columns("best " + best_, line.free(), charset_), kGood);
-    if (best_.empty())
+    const int reserved = left.empty() ? 0 : display_columns(left) + 2;
+    const bool both = style.columns >= kColumnsWithBar;  // else the best alone
+    if (!best_.empty())
+      line.add(fit_columns("best " + best_, line.free() - (both ? reserved : 0), charset_), kGood);
+    if (best_.empty()) {
       line.add(fit_columns(left, line.free(), charset_));
-    else
+    } else {
       line.add_whole(left);
+    }
     lines.push_back(line.take());
   }
   if (lines.empty()) {
