@@ -95,7 +95,7 @@ std::string read_text(const fs::path& path) {
   return read_whole<std::string>(path);
 }
 
-void write_file_atomic(const fs::path& path, std::span<const uint8_t> bytes) {
+void write_pieces_atomic(const fs::path& path, std::span<const std::span<const uint8_t>> pieces) {
   create_parent(path);
   // Through a link, its target is replaced and the link stays.
   std::error_code ignored;
@@ -107,7 +107,7 @@ void write_file_atomic(const fs::path& path, std::span<const uint8_t> bytes) {
     // O_TRUNC, not O_EXCL: a crashed process of the same number may have left its file.
     Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (file.get() < 0) throw std::system_error(errno, std::generic_category());
-    write_fully(file.get(), bytes);
+    for (const std::span<const uint8_t> piece : pieces) write_fully(file.get(), piece);
     if (::fsync(file.get()) != 0) throw std::system_error(errno, std::generic_category());
     if (file.close() != 0) throw std::system_error(errno, std::generic_category());
     if (::rename(temporary.c_str(), target.c_str()) != 0)
@@ -120,6 +120,10 @@ void write_file_atomic(const fs::path& path, std::span<const uint8_t> bytes) {
   // which costs nothing but that.
   const Descriptor parent(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (parent.get() >= 0) ::fsync(parent.get());
+}
+
+void write_file_atomic(const fs::path& path, std::span<const uint8_t> bytes) {
+  write_pieces_atomic(path, std::span(&bytes, 1));
 }
 
 void write_text_atomic(const fs::path& path, std::string_view text) {

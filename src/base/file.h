@@ -14,11 +14,13 @@ namespace retort {
 std::vector<uint8_t> read_file(const std::filesystem::path& path);
 std::string read_text(const std::filesystem::path& path);
 
-// Writes beside the target, syncs, then renames over it: a reader sees the old file or the new one, never a part.
-// Creates parent folders. Throws Error(Failure) naming the path (full disk, read-only folder); the temporary file
-// is removed.
+// Writes beside the target, syncs, then renames over it: a reader sees the old file or the new one, never a
+// part. Creates parent folders. Throws Error(Failure) naming the path (full disk, read-only folder); the
+// temporary file is removed.
 void write_file_atomic(const std::filesystem::path& path, std::span<const uint8_t> bytes);
 void write_text_atomic(const std::filesystem::path& path, std::string_view text);
+// The same for one file made of several pieces in memory.
+void write_pieces_atomic(const std::filesystem::path& path, std::span<const std::span<const uint8_t>> pieces);
 
 // Holds an exclusive lock on a file while it lives (flock), so that two searches do not share a folder.
 class FileLock {

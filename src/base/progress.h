@@ -1,4 +1,5 @@
-// How long-running library code tells its caller where it is. The library never prints; the program's sinks do.
+// How long-running library code tells its caller where it is. The library never prints; the program's sinks
+// do.
 #pragma once
 
 #include <cstdint>

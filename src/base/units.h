@@ -1,5 +1,5 @@
-// Sizes, counts and durations as people write them. All parsers throw Error(Usage) with a sentence that names the
-// text and shows a right example.
+// Sizes, counts and durations as people write them. All parsers throw Error(Usage) with a sentence that names
+// the text and shows a right example.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ int64_t parse_count(std::string_view text);
 // "30m", "8h", "90s", "1h30m", "100ms"; a bare number is seconds. Returns seconds.
 double parse_duration(std::string_view text);
 
-std::string format_bytes(int64_t bytes);       // "11.1 KB" (1 KB = 1,024 bytes)
-std::string format_count(int64_t count);       // "12.5 M"
-std::string format_integer(int64_t value);     // "325,560"
-std::string format_duration(double seconds);   // "1h 02m", "3m 20s", "4.2s"
+std::string format_bytes(int64_t bytes);      // "11.1 KB" (1 KB = 1,024 bytes)
+std::string format_count(int64_t count);      // "12.5 M"
+std::string format_integer(int64_t value);    // "325,560"
+std::string format_duration(double seconds);  // "1h 02m", "3m 20s", "4.2s"
 
 }  // namespace retort

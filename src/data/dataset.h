@@ -9,8 +9,8 @@
 
 namespace retort::data {
 
-// One image is height × width × channels bytes, row-major, channels last. A byte b stands for b/255 in the network
-// and for b − 128 in the int8 model's input (scale 1/255, zero point −128).
+// One image is height × width × channels bytes, row-major, channels last. A byte b stands for b/255 in the
+// network and for b − 128 in the int8 model's input (scale 1/255, zero point −128).
 struct ImageShape {
   int height = 0;
   int width = 0;
@@ -37,7 +37,8 @@ struct ValueRange {
   bool operator==(const ValueRange&) const = default;
 };
 
-// A data set as its reader gives it: a training set, and a test set that may be empty when the source has none.
+// A data set as its reader gives it: a training set, and a test set that may be empty when the source has
+// none.
 struct Dataset {
   std::string spec;                  // the text that named it
   std::vector<std::string> classes;  // names, sorted (IDX and npy: "0", "1", … unless the set is known)
@@ -47,6 +48,9 @@ struct Dataset {
   int64_t skipped = 0;       // broken images left out under --skip-bad
   std::string content_hash;  // SHA-256 of shapes, classes, pixels and labels of both sets
 };
+
+// What Dataset::content_hash holds.
+std::string content_hash(const Dataset& dataset);
 
 // Which images of Dataset::train serve for what. Indices into Dataset::train, each list ascending.
 struct Split {
@@ -61,8 +65,8 @@ struct SplitOptions {
   double test_fraction = 0.15;       // used only when the data set has no test set of its own
 };
 
-// Stratified (each class contributes its share, rounded by largest remainder) and seeded. Throws Error(Usage) when
-// a class has too few images to appear in every part.
+// Stratified (each class contributes its share, rounded by largest remainder) and seeded. Throws Error(Usage)
+// when a class has too few images to appear in every part.
 Split stratified_split(const Dataset& dataset, const SplitOptions& options);
 
 }  // namespace retort::data

@@ -23,6 +23,7 @@ struct NpyArray {
 NpyArray read_npy(const std::filesystem::path& path);
 void write_npy(const std::filesystem::path& path, std::string_view dtype, std::span<const int64_t> shape,
                std::span<const uint8_t> bytes);
-void write_npy(const std::filesystem::path& path, std::span<const int64_t> shape, std::span<const float> values);
+void write_npy(const std::filesystem::path& path, std::span<const int64_t> shape,
+               std::span<const float> values);
 
 }  // namespace retort::data

@@ -13,8 +13,8 @@
 
 namespace retort::data {
 
-// A parsed data SPEC. `gray` is unset when not given: then images keep the channels they have (a folder that mixes
-// grey and RGB becomes RGB).
+// A parsed data SPEC. `gray` is unset when not given: then images keep the channels they have (a folder that
+// mixes grey and RGB becomes RGB).
 struct Spec {
   std::string format;     // a name of the reader table
   std::string directory;  // empty where the format knows its own place
@@ -31,8 +31,8 @@ enum class BadImages { Fail, Skip };
 
 struct LoadOptions {
   BadImages bad_images = BadImages::Fail;
-  int threads = 0;          // 0: all cores
-  bool use_cache = true;    // decoded folders are kept in cache_directory()
+  int threads = 0;        // 0: all cores
+  bool use_cache = true;  // decoded folders are kept in cache_directory()
 };
 
 // A format. Adding one: a file pair, a line in the table in reader.cpp, a test.

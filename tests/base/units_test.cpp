@@ -53,13 +53,13 @@ TEST(Units, RefusesNonsenseWithAnExample) {
   for (const char* text : {"", " ", "K", "-1", "+1", "1e3", "1X", "1 K K", "1..2", "inf", "nan",
                            "99999999999G", "64Kx", "1KBB", "0x10", "."})
     EXPECT_EQ(usage_error([&] { parse_bytes(text); }),
-              "\"" + std::string(text) + "\" is not a size in bytes: write it like 64K, 1.5M or 65536");
+              fmt::format("\"{}\" is not a size in bytes: write it like 64K, 1.5M or 65536", text));
   for (const char* text : {"", "KB", "2MB", "-2", "2MM", "1e400"})
     EXPECT_EQ(usage_error([&] { parse_count(text); }),
-              "\"" + std::string(text) + "\" is not a count: write it like 2M, 384K or 1500");
+              fmt::format("\"{}\" is not a count: write it like 2M, 384K or 1500", text));
   for (const char* text : {"", "m", "-5m", "30m1h", "1h1h", "1h30", "5 weeks", "30 30", "1h,30m"})
     EXPECT_EQ(usage_error([&] { parse_duration(text); }),
-              "\"" + std::string(text) + "\" is not a duration: write it like 30m, 8h, 1h30m, 90s or 100ms");
+              fmt::format("\"{}\" is not a duration: write it like 30m, 8h, 1h30m, 90s or 100ms", text));
 }
 
 TEST(Units, FormatsBytesAndCounts) {

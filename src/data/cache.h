@@ -1,0 +1,20 @@
+// Decoded data sets kept on disk, so that the second start need not decode again.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+#include "data/dataset.h"
+
+namespace retort::data {
+
+// The data set in `path` if it was stored under `key`, its sizes are right and its content has the hash it
+// was stored with; nothing otherwise (missing, older, damaged).
+std::optional<Dataset> read_cache(const std::filesystem::path& path, std::string_view key);
+
+// Stores everything but Dataset::spec. Dataset::content_hash must be set. Throws Error(Failure) when it
+// can't.
+void write_cache(const std::filesystem::path& path, std::string_view key, const Dataset& dataset);
+
+}  // namespace retort::data

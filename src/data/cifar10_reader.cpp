@@ -1,0 +1,87 @@
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "data/readers.h"
+
+namespace retort::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr ImageShape kShape = {32, 32, 3};
+constexpr size_t kPlane = 32 * 32;
+constexpr size_t kRecord = 1 + 3 * kPlane;
+constexpr size_t kClasses = 10;
+
+void append_batch(const fs::path& path, ImageSet& set) {
+  const std::vector<uint8_t> file = read_file(path);
+  if (file.empty() || file.size() % kRecord != 0)
+    throw_usage("{}: has {} bytes, which is not a whole number of CIFAR-10 records of {} bytes",
+                path.string(), file.size(), kRecord);
+  const size_t count = file.size() / kRecord;
+  size_t at = set.pixels.size();
+  set.shape = kShape;
+  set.pixels.resize(at + count * kShape.bytes());
+  for (size_t i = 0; i < count; ++i) {
+    const uint8_t* record = file.data() + i * kRecord;
+    if (*record >= kClasses)
+      throw_usage("{}: record {} (byte {}) has label {}; CIFAR-10 labels are 0 to 9", path.string(), i,
+                  i * kRecord, *record);
+    set.labels.push_back(*record);
+    for (size_t pixel = 0; pixel < kPlane; ++pixel)
+      for (size_t c = 0; c < 3; ++c) set.pixels[at++] = record[1 + c * kPlane + pixel];
+  }
+}
+
+std::vector<std::string> class_names(const fs::path& meta) {
+  if (!fs::exists(meta))
+    return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+  std::vector<std::string> names;
+  const std::string text = read_text(meta);
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    std::string line = text.substr(at, end - at);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    if (!line.empty()) names.push_back(std::move(line));
+    at = end + 1;
+  }
+  if (names.size() != kClasses)
+    throw_usage("{}: names {} classes; CIFAR-10 has {}", meta.string(), names.size(), kClasses);
+  return names;
+}
+
+class Cifar10Reader final : public Reader {
+ public:
+  Dataset read(const Spec& spec, const LoadOptions&, ProgressSink& progress) const override {
+    fs::path folder = spec.directory;
+    require_folder(folder);
+    if (fs::is_directory(folder / "cifar-10-batches-bin")) folder /= "cifar-10-batches-bin";
+    std::vector<fs::path> batches;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("data_batch_") && name.ends_with(".bin")) batches.push_back(entry.path());
+    }
+    if (batches.empty())
+      throw_usage("{}: has no data_batch_*.bin; expected is the binary version of CIFAR-10", folder.string());
+    std::sort(batches.begin(), batches.end());
+    Dataset dataset;
+    dataset.classes = class_names(folder / "batches.meta.txt");
+    double done = 0;
+    for (const fs::path& batch : batches) {
+      append_batch(batch, dataset.train);
+      progress.update("loading images", ++done, static_cast<double>(batches.size()), "");
+    }
+    if (fs::exists(folder / "test_batch.bin")) append_batch(folder / "test_batch.bin", dataset.test);
+    return dataset;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Reader> make_cifar10_reader() {
+  return std::make_unique<Cifar10Reader>();
+}
+
+}  // namespace retort::data

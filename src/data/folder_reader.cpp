@@ -1,0 +1,293 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <mutex>
+#include <set>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "data/cache.h"
+#include "data/image_file.h"
+#include "data/preprocess.h"
+#include "data/readers.h"
+
+namespace retort::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Source {
+  fs::path path;
+  uint16_t label = 0;
+};
+
+// Where the images of one set lie.
+struct Listing {
+  std::vector<std::string> classes;
+  std::vector<Source> sources;
+};
+
+// Names in a folder, sorted; those that begin with a dot and Windows' own droppings are left out.
+struct Names {
+  std::vector<std::string> folders;
+  std::vector<std::string> files;
+};
+
+Names list(const fs::path& folder) {
+  Names names;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    std::string name = it->path().filename().string();
+    if (name.starts_with('.') || name == "Thumbs.db" || name == "desktop.ini") continue;
+    std::error_code ignored;  // a dangling link is a file that can't be read
+    (it->is_directory(ignored) ? names.folders : names.files).push_back(std::move(name));
+  }
+  if (error) throw_usage("{}: cannot be listed: {}", folder.string(), error.message());
+  std::sort(names.folders.begin(), names.folders.end());
+  std::sort(names.files.begin(), names.files.end());
+  return names;
+}
+
+Listing list_classes(const fs::path& folder) {
+  Listing listing;
+  listing.classes = list(folder).folders;
+  if (listing.classes.empty())
+    throw_usage("{}: has no class folders; expected are images as {}/<class>/<image>", folder.string(),
+                folder.filename().string());
+  if (listing.classes.size() > kMaxClasses)
+    throw_usage("{}: has {} class folders; {} at most", folder.string(), listing.classes.size(), kMaxClasses);
+  for (size_t c = 0; c < listing.classes.size(); ++c) {
+    const fs::path class_folder = folder / listing.classes[c];
+    const Names names = list(class_folder);
+    if (!names.folders.empty())
+      throw_usage(
+          "{}: is a folder where an image is expected; the layout is DIR/<class>/<image> or "
+          "DIR/train/<class>/<image> with DIR/test/<class>/<image>",
+          (class_folder / names.folders.front()).string());
+    if (names.files.empty()) throw_usage("{}: the class folder has no image", class_folder.string());
+    for (const std::string& name : names.files)
+      listing.sources.push_back({class_folder / name, static_cast<uint16_t>(c)});
+  }
+  return listing;
+}
+
+enum class Layout { Classes, TrainAndTest };
+
+// train/ and test/ are sets, not classes, when nothing else is there; so a class may be called train.
+Layout find_layout(const fs::path& root) {
+  const std::vector<std::string> folders = list(root).folders;
+  const std::set<std::string> validation = {"val", "valid", "validation"};
+  if (!std::binary_search(folders.begin(), folders.end(), "train")) return Layout::Classes;
+  for (const std::string& name : folders)
+    if (name != "train" && name != "test" && !validation.contains(name)) return Layout::Classes;
+  for (const std::string& name : folders)
+    if (validation.contains(name))
+      throw_usage(
+          "{}: validation images are split off train/ by Retort; move these into train/<class> or elsewhere",
+          (root / name).string());
+  return Layout::TrainAndTest;
+}
+
+// Whatever changes when an image is added, removed, renamed or written anew.
+std::string cache_key(const std::string& options, const fs::path& root, const std::vector<Source>& sources) {
+  Sha256 hash;
+  hash.update(options);
+  for (const Source& source : sources) {
+    struct stat status{};
+    if (::stat(source.path.c_str(), &status) != 0) status = {};  // reading it will say what is wrong
+    hash.update(fmt::format("\n{}\n{} {} {}.{}", source.path.string().substr(root.string().size()),
+                            source.label, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec));
+  }
+  return hash.hex();
+}
+
+// Decodes the images of a listing into one ImageSet.
+class Loader {
+ public:
+  Loader(const Spec& spec, const LoadOptions& options, ProgressSink& progress, size_t total)
+      : spec_(spec), options_(options), progress_(progress), total_(total) {}
+
+  // The images' shape: the spec's size or the first whole image's, three channels unless grey is asked for.
+  void choose_shape(const std::vector<Source>& sources) {
+    shape_ = {spec_.height, spec_.width, spec_.gray == true ? 1 : 3};
+    if (spec_.height != 0) return;
+    for (const Source& source : sources) {
+      const std::optional<DecodedImage> image = decode(source);
+      if (!image) continue;
+      shape_.height = image->shape.height;
+      shape_.width = image->shape.width;
+      return;
+    }
+    throw_usage("{}: has no whole image", spec_.directory);
+  }
+
+  ImageSet load(const std::vector<Source>& sources) {
+    ImageSet set;
+    set.shape = shape_;
+    if (shape_.bytes() != 0 && sources.size() > set.pixels.max_size() / shape_.bytes())
+      throw_usage("{}: {} images of {}x{} do not fit in memory", spec_.directory, sources.size(),
+                  shape_.height, shape_.width);
+    set.pixels.resize(sources.size() * shape_.bytes());
+    std::vector<uint8_t> whole(sources.size(), 0);
+    parallel_for(sources.size(), 16, options_.threads, [&](size_t i) {
+      if (const std::optional<DecodedImage> image = decode(sources[i])) {
+        place(*image, {set.pixels.data() + i * shape_.bytes(), shape_.bytes()});
+        whole[i] = 1;
+      }
+      report();
+    });
+    // Closes the gaps that broken images left.
+    size_t kept = 0;
+    for (size_t i = 0; i < sources.size(); ++i) {
+      if (whole[i] == 0) continue;
+      if (kept != i)
+        std::copy_n(set.pixels.begin() + static_cast<std::ptrdiff_t>(i * shape_.bytes()), shape_.bytes(),
+                    set.pixels.begin() + static_cast<std::ptrdiff_t>(kept * shape_.bytes()));
+      set.labels.push_back(sources[i].label);
+      ++kept;
+    }
+    skipped_ += static_cast<int64_t>(sources.size() - kept);
+    set.pixels.resize(kept * shape_.bytes());
+    return set;
+  }
+
+  [[nodiscard]] bool all_gray() const { return !color_seen_; }
+  [[nodiscard]] bool resized() const { return resized_; }
+  [[nodiscard]] int64_t skipped() const { return skipped_; }
+
+ private:
+  // Nothing for a broken image that may be skipped.
+  std::optional<DecodedImage> decode(const Source& source) const {
+    try {
+      return decode_image(read_file(source.path), source.path.string());
+    } catch (const Error& error) {
+      if (options_.bad_images == BadImages::Fail || error.code() != ErrorCode::Usage) throw;
+      return std::nullopt;
+    }
+  }
+
+  void place(const DecodedImage& image, std::span<uint8_t> out) {
+    if (image.shape.channels != 1) color_seen_ = true;
+    const ImageShape recolored = {image.shape.height, image.shape.width, shape_.channels};
+    if (recolored.height != shape_.height || recolored.width != shape_.width) resized_ = true;
+    if (image.shape.channels == shape_.channels) {
+      resize(image.pixels, recolored, out, shape_);
+      return;
+    }
+    std::vector<uint8_t> colors(recolored.bytes());
+    if (shape_.channels == 1)
+      to_gray(image.pixels, colors);
+    else
+      for (size_t p = 0; p < colors.size(); ++p) colors[p] = image.pixels[p / 3];
+    resize(colors, recolored, out, shape_);
+  }
+
+  void report() {
+    const size_t done = ++done_;
+    if (done % 256 == 0 || done == total_)
+      progress_.update("loading images", static_cast<double>(done), static_cast<double>(total_), "");
+  }
+
+  const Spec& spec_;
+  const LoadOptions& options_;
+  ProgressSink& progress_;
+  size_t total_;
+  ImageShape shape_;
+  std::atomic<size_t> done_ = 0;
+  std::atomic<bool> color_seen_ = false;
+  std::atomic<bool> resized_ = false;
+  int64_t skipped_ = 0;
+};
+
+// Three equal channels back to one.
+void drop_channels(ImageSet& set) {
+  for (size_t i = 0; i < set.pixels.size() / 3; ++i) set.pixels[i] = set.pixels[3 * i];
+  set.pixels.resize(set.pixels.size() / 3);
+  set.pixels.shrink_to_fit();
+  set.shape.channels = 1;
+}
+
+class FolderReader final : public Reader {
+ public:
+  Dataset read(const Spec& spec, const LoadOptions& options, ProgressSink& progress) const override {
+    const fs::path root = spec.directory;
+    require_folder(root);
+    Listing train;
+    Listing test;
+    if (find_layout(root) == Layout::TrainAndTest) {
+      train = list_classes(root / "train");
+      if (fs::exists(root / "test")) {
+        test = list_classes(root / "test");
+        require_same_classes(root, train, test);
+      }
+    } else {
+      train = list_classes(root);
+    }
+    if (!options.use_cache) return decode(spec, options, progress, train, test);
+
+    const std::string choices =
+        fmt::format("images {}x{} gray {} skip {} of {}", spec.height, spec.width,
+                    spec.gray ? static_cast<int>(*spec.gray) : -1, static_cast<int>(options.bad_images),
+                    fs::canonical(root).string());
+    std::vector<Source> sources = train.sources;
+    sources.insert(sources.end(), test.sources.begin(), test.sources.end());
+    const std::string key = cache_key(choices, root, sources);
+    // The name holds only what was asked for, so that a changed folder replaces its old cache.
+    const std::span<const uint8_t> choice_bytes(reinterpret_cast<const uint8_t*>(choices.data()),
+                                                choices.size());
+    const fs::path cache = cache_directory() / (sha256_hex(choice_bytes).substr(0, 32) + ".images");
+    if (std::optional<Dataset> dataset = read_cache(cache, key)) return *std::move(dataset);
+    Dataset dataset = decode(spec, options, progress, train, test);
+    dataset.content_hash = content_hash(dataset);
+    try {
+      write_cache(cache, key, dataset);
+    } catch (const Error& error) {
+      progress.message(fmt::format("the decoded images are not cached: {}", error.what()));
+    }
+    return dataset;
+  }
+
+ private:
+  static void require_same_classes(const fs::path& root, const Listing& train, const Listing& test) {
+    for (const std::string& name : train.classes)
+      if (!std::binary_search(test.classes.begin(), test.classes.end(), name))
+        throw_usage("{}: class \"{}\" is in train/ but not in test/", root.string(), name);
+    for (const std::string& name : test.classes)
+      if (!std::binary_search(train.classes.begin(), train.classes.end(), name))
+        throw_usage("{}: class \"{}\" is in test/ but not in train/", root.string(), name);
+  }
+
+  static Dataset decode(const Spec& spec, const LoadOptions& options, ProgressSink& progress,
+                        const Listing& train, const Listing& test) {
+    Loader loader(spec, options, progress, train.sources.size() + test.sources.size());
+    loader.choose_shape(train.sources);
+    Dataset dataset;
+    dataset.classes = train.classes;
+    dataset.train = loader.load(train.sources);
+    if (!test.sources.empty()) dataset.test = loader.load(test.sources);
+    dataset.skipped = loader.skipped();
+    if (!spec.gray && loader.all_gray()) {
+      drop_channels(dataset.train);
+      if (!test.sources.empty()) drop_channels(dataset.test);
+    }
+    if (spec.height == 0 && loader.resized())
+      progress.message(
+          fmt::format("{}: images differ in size; all are resized to the first one's {}x{} (?size=HxW "
+                      "chooses another)",
+                      spec.directory, dataset.train.shape.height, dataset.train.shape.width));
+    return dataset;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Reader> make_folder_reader() {
+  return std::make_unique<FolderReader>();
+}
+
+}  // namespace retort::data

@@ -1,0 +1,233 @@
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "data/readers.h"
+
+namespace retort::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Reads a file's content piece by piece, inflating it when it is gzipped, so that a header can be judged
+// before memory is taken for what it announces.
+class Inflater {
+ public:
+  explicit Inflater(const fs::path& path) : name_(path.string()), file_(read_file(path)) {
+    gzipped_ = file_.size() >= 2 && file_[0] == 0x1f && file_[1] == 0x8b;
+    if (!gzipped_) return;
+    if (file_.size() > std::numeric_limits<uInt>::max())
+      throw_usage("{}: is a gzip file of more than 4 GB; unpack it first", name_);
+    stream_.next_in = file_.data();
+    stream_.avail_in = static_cast<uInt>(file_.size());
+    constexpr int kGzipOnly = 16;
+    if (inflateInit2(&stream_, MAX_WBITS + kGzipOnly) != Z_OK)
+      throw_failure("{}: zlib cannot be started", name_);
+  }
+  ~Inflater() {
+    if (gzipped_) inflateEnd(&stream_);
+  }
+  Inflater(const Inflater&) = delete;
+  Inflater& operator=(const Inflater&) = delete;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+  // No more content than this can follow (deflate shrinks to 1/1032 at best).
+  [[nodiscard]] uint64_t most_bytes() const { return file_.size() * (gzipped_ ? 1040 : 1); }
+
+  // Returns how many bytes it could read; fewer than asked for means that the content ends.
+  size_t read(uint8_t* out, size_t count) {
+    if (!gzipped_) {
+      const size_t taken = std::min(count, file_.size() - offset_);
+      std::copy_n(file_.begin() + static_cast<std::ptrdiff_t>(offset_), taken, out);
+      offset_ += taken;
+      return taken;
+    }
+    size_t have = 0;
+    while (have < count && !ended_) {
+      const auto piece = static_cast<uInt>(std::min<size_t>(count - have, 1U << 30));
+      stream_.next_out = out + have;
+      stream_.avail_out = piece;
+      const int result = inflate(&stream_, Z_NO_FLUSH);
+      have += piece - stream_.avail_out;
+      if (result == Z_STREAM_END) {
+        if (stream_.avail_in != 0) broken("there are bytes after its end");
+        ended_ = true;
+      } else if (result == Z_BUF_ERROR ||
+                 (result == Z_OK && stream_.avail_in == 0 && stream_.avail_out != 0)) {
+        broken("it is truncated");
+      } else if (result != Z_OK) {
+        broken(stream_.msg != nullptr ? stream_.msg : "its data are damaged");
+      }
+    }
+    return have;
+  }
+
+ private:
+  [[noreturn]] void broken(std::string_view why) const {
+    throw_usage("{}: broken gzip file: {}", name_, why);
+  }
+
+  std::string name_;
+  std::vector<uint8_t> file_;
+  z_stream stream_{};
+  bool gzipped_ = false;
+  bool ended_ = false;
+  size_t offset_ = 0;
+};
+
+struct IdxArray {
+  std::vector<uint32_t> dimensions;
+  std::vector<uint8_t> bytes;
+};
+
+// IDX: 00 00, element type (08: unsigned bytes), number of dimensions, each dimension as 32 bits big-endian,
+// data.
+IdxArray read_idx(const fs::path& path, uint8_t rank) {
+  Inflater content(path);
+  const std::string& name = content.name();
+  std::array<uint8_t, 4> magic{};
+  if (content.read(magic.data(), magic.size()) != magic.size())
+    throw_usage("{}: is truncated in its header", name);
+  const std::array<uint8_t, 4> expected = {0, 0, 8, rank};
+  if (magic != expected)
+    throw_usage("{}: begins with {:02x}{:02x}{:02x}{:02x} where IDX {} begin with 000008{:02x}", name,
+                magic[0], magic[1], magic[2], magic[3], rank == 1 ? "labels" : "images", rank);
+  IdxArray array;
+  uint64_t size = 1;
+  for (int d = 0; d < rank; ++d) {
+    std::array<uint8_t, 4> number{};
+    if (content.read(number.data(), number.size()) != number.size())
+      throw_usage("{}: is truncated in its header", name);
+    const uint32_t dimension =
+        uint32_t{number[0]} << 24 | uint32_t{number[1]} << 16 | uint32_t{number[2]} << 8 | number[3];
+    if (dimension == 0) throw_usage("{}: says that its dimension {} is 0", name, d);
+    array.dimensions.push_back(dimension);
+    // Saturates: three 32-bit numbers can overflow, and anything this large fails the next check.
+    size = size > std::numeric_limits<uint64_t>::max() / dimension ? std::numeric_limits<uint64_t>::max()
+                                                                   : size * dimension;
+  }
+  if (size > content.most_bytes())
+    throw_usage("{}: is truncated: its header announces {} bytes of data, more than it can hold", name, size);
+  array.bytes.resize(size);
+  const size_t have = content.read(array.bytes.data(), size);
+  if (have != size)
+    throw_usage("{}: is truncated: its header announces {} bytes of data, it has {}", name, size, have);
+  uint8_t extra = 0;
+  if (content.read(&extra, 1) != 0)
+    throw_usage("{}: has more data than the {} bytes that its header announces", name, size);
+  return array;
+}
+
+// The file under any of its usual names, or an empty path.
+fs::path find_file(const fs::path& folder, const std::vector<std::string>& stems, std::string_view ending) {
+  for (const std::string& stem : stems)
+    for (const char* joint : {"-", "."})
+      for (const char* packed : {"", ".gz"}) {
+        fs::path path = folder / fmt::format("{}{}{}{}", stem, joint, ending, packed);
+        if (fs::exists(path)) return path;
+      }
+  return {};
+}
+
+ImageSet read_set(const fs::path& image_path, const fs::path& label_path) {
+  IdxArray images = read_idx(image_path, 3);
+  const IdxArray labels = read_idx(label_path, 1);
+  if (images.dimensions[0] != labels.dimensions[0])
+    throw_usage("{}: has {} labels for the {} images of {}", label_path.string(), labels.dimensions[0],
+                images.dimensions[0], image_path.filename().string());
+  const uint64_t pixels = uint64_t{images.dimensions[1]} * images.dimensions[2];
+  constexpr uint64_t kMaxPixels = uint64_t{64} << 20;
+  if (pixels > kMaxPixels)
+    throw_usage("{}: images of {}x{} have more than the {} million pixels an image may have",
+                image_path.string(), images.dimensions[1], images.dimensions[2], kMaxPixels >> 20);
+  ImageSet set;
+  set.shape = {static_cast<int>(images.dimensions[1]), static_cast<int>(images.dimensions[2]), 1};
+  set.pixels = std::move(images.bytes);
+  set.labels.assign(labels.bytes.begin(), labels.bytes.end());
+  return set;
+}
+
+void check_labels(const ImageSet& set, const fs::path& path, size_t classes) {
+  for (size_t i = 0; i < set.count(); ++i)
+    if (set.labels[i] >= classes)
+      throw_usage("{}: label {} at index {} is out of range: there are {} classes", path.string(),
+                  set.labels[i], i, classes);
+}
+
+// `classes` may be empty: then they are numbered, up to the largest training label.
+Dataset read_folder(const fs::path& folder, std::vector<std::string> classes) {
+  require_folder(folder);
+  const auto images = [&](std::vector<std::string> stems) {
+    for (std::string& stem : stems) stem += "-images";
+    return find_file(folder, stems, "idx3-ubyte");
+  };
+  const auto labels = [&](std::vector<std::string> stems) {
+    for (std::string& stem : stems) stem += "-labels";
+    return find_file(folder, stems, "idx1-ubyte");
+  };
+  const fs::path train_images = images({"train"});
+  const fs::path train_labels = labels({"train"});
+  if (train_images.empty()) throw_usage("{}: has no train-images-idx3-ubyte (or .gz)", folder.string());
+  if (train_labels.empty()) throw_usage("{}: has no train-labels-idx1-ubyte (or .gz)", folder.string());
+  const fs::path test_images = images({"t10k", "test"});
+  const fs::path test_labels = labels({"t10k", "test"});
+  if (test_images.empty() != test_labels.empty())
+    throw_usage("{}: has test {} without test {}", folder.string(), test_images.empty() ? "labels" : "images",
+                test_images.empty() ? "images" : "labels");
+
+  Dataset dataset;
+  dataset.train = read_set(train_images, train_labels);
+  const size_t largest = *std::max_element(dataset.train.labels.begin(), dataset.train.labels.end());
+  dataset.classes = classes.empty() ? numbered_classes(largest + 1) : std::move(classes);
+  check_labels(dataset.train, train_labels, dataset.classes.size());
+  if (!test_images.empty()) {
+    dataset.test = read_set(test_images, test_labels);
+    check_labels(dataset.test, test_labels, dataset.classes.size());
+  }
+  return dataset;
+}
+
+class IdxReader final : public Reader {
+ public:
+  Dataset read(const Spec& spec, const LoadOptions&, ProgressSink&) const override {
+    return read_folder(spec.directory, {});
+  }
+};
+
+class FashionMnistReader final : public Reader {
+ public:
+  Dataset read(const Spec&, const LoadOptions&, ProgressSink&) const override {
+    return read_folder(find(), {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
+                                "Sneaker", "Bag", "Ankle boot"});
+  }
+
+ private:
+  static fs::path find() {
+    if (const char* own = std::getenv("RETORT_FASHION_MNIST"); own != nullptr && *own != '\0') return own;
+    for (const char* place : {"/usr/share/datasets/fashion-mnist", "/usr/share/dataset-fashion-mnist",
+                              "/usr/local/share/datasets/fashion-mnist"})
+      if (fs::is_directory(place)) return place;
+    throw_usage(
+        "fashion-mnist: the data set is not installed: run `apt-get install dataset-fashion-mnist`, or name "
+        "its folder "
+        "as idx:DIR");
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Reader> make_idx_reader() {
+  return std::make_unique<IdxReader>();
+}
+std::unique_ptr<Reader> make_fashion_mnist_reader() {
+  return std::make_unique<FashionMnistReader>();
+}
+
+}  // namespace retort::data

@@ -1,0 +1,27 @@
+// JPEG and PNG files.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+
+namespace retort::data {
+
+// Larger images are refused before any memory is taken for them.
+inline constexpr int64_t kMaxImagePixels = int64_t{64} << 20;
+
+struct DecodedImage {
+  ImageShape shape;  // 1 channel when the file is grey, else 3
+  std::vector<uint8_t> pixels;
+};
+
+// Decodes a whole file in memory; its first bytes, not its name, tell which kind it is. JPEG: colour is
+// always decoded to RGB with libjpeg's default settings (accurate integer DCT, smooth chroma upsampling);
+// CMYK becomes RGB. PNG: palettes become RGB, 16 bits become 8, an alpha channel is dropped (not composited).
+// Throws Error(Usage) that begins with `name`: empty, unknown kind, broken, truncated, too large.
+DecodedImage decode_image(std::span<const uint8_t> file, const std::string& name);
+
+}  // namespace retort::data

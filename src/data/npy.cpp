@@ -1,0 +1,276 @@
+#include "data/npy.h"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace retort::data {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "arrays are copied as they lie in the file");
+
+constexpr std::string_view kMagic = "\x93NUMPY";
+
+template <typename T>
+T load(const uint8_t* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+// Bytes of one element; 0 for a dtype that is not a plain little-endian number.
+size_t item_bytes(std::string_view dtype) {
+  if (dtype.size() != 3) return 0;
+  const char kind = dtype[1];
+  const auto size = static_cast<size_t>(dtype[2] - '0');
+  if (dtype[0] != '<' && dtype[0] != '=' && !(dtype[0] == '|' && size == 1)) return 0;
+  if (kind == 'b') return size == 1 ? 1 : 0;
+  if (kind == 'i' || kind == 'u') return size == 1 || size == 2 || size == 4 || size == 8 ? size : 0;
+  if (kind == 'f') return size == 2 || size == 4 || size == 8 ? size : 0;
+  return 0;
+}
+
+float half_to_float(uint16_t half) {
+  const int exponent = half >> 10 & 0x1f;
+  const int fraction = half & 0x3ff;
+  float value = 0;
+  if (exponent == 31)
+    value = fraction != 0 ? NAN : INFINITY;
+  else if (exponent == 0)
+    value = std::ldexp(static_cast<float>(fraction), -24);
+  else
+    value = std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
+  return (half & 0x8000) != 0 ? -value : value;
+}
+
+// Calls use(value) with each element as its own type.
+template <typename Use>
+void for_each_element(const NpyArray& array, const Use& use) {
+  const auto walk = [&]<typename T>(T) {
+    for (size_t at = 0; at + sizeof(T) <= array.bytes.size(); at += sizeof(T))
+      use(load<T>(array.bytes.data() + at));
+  };
+  const std::string_view kind = std::string_view(array.dtype).substr(1);
+  if (kind == "u1" || kind == "b1") return walk(uint8_t{});
+  if (kind == "i1") return walk(int8_t{});
+  if (kind == "u2") return walk(uint16_t{});
+  if (kind == "i2") return walk(int16_t{});
+  if (kind == "u4") return walk(uint32_t{});
+  if (kind == "i4") return walk(int32_t{});
+  if (kind == "u8") return walk(uint64_t{});
+  if (kind == "i8") return walk(int64_t{});
+  if (kind == "f4") return walk(float{});
+  if (kind == "f8") return walk(double{});
+  if (kind == "f2") {
+    for (size_t at = 0; at + 2 <= array.bytes.size(); at += 2)
+      use(half_to_float(load<uint16_t>(array.bytes.data() + at)));
+    return;
+  }
+  throw_usage("an array of dtype {} does not hold numbers", array.dtype);
+}
+
+// The header is a Python dictionary: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
+class HeaderParser {
+ public:
+  HeaderParser(std::string_view text, const std::filesystem::path& path) : text_(text), path_(path) {}
+
+  NpyArray parse() {
+    NpyArray array;
+    bool has_order = false;
+    bool has_shape = false;
+    expect('{');
+    while (!take('}')) {
+      const std::string key = string();
+      expect(':');
+      if (key == "descr" && array.dtype.empty()) {
+        if (peek() != '\'' && peek() != '"') unsupported("a structured dtype");
+        array.dtype = string();
+      } else if (key == "fortran_order" && !has_order) {
+        has_order = true;
+        if (word() == "True")
+          throw_usage(
+              "{}: is stored in Fortran order: save it with numpy.save(…, numpy.ascontiguousarray(x))",
+              path_.string());
+      } else if (key == "shape" && !has_shape) {
+        has_shape = true;
+        array.shape = tuple();
+      } else {
+        malformed();
+      }
+      if (!take(',') && peek() != '}') malformed();
+    }
+    if (array.dtype.empty() || !has_order || !has_shape) malformed();
+    if (item_bytes(array.dtype) == 0) unsupported("dtype " + array.dtype);
+    return array;
+  }
+
+ private:
+  [[noreturn]] void malformed() const { throw_usage("{}: its .npy header is malformed", path_.string()); }
+  [[noreturn]] void unsupported(const std::string& what) const {
+    throw_usage("{}: holds {}; little-endian integers and floats of 1 to 8 bytes can be read", path_.string(),
+                what);
+  }
+  char peek() {
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
+    return at_ < text_.size() ? text_[at_] : '\0';
+  }
+  bool take(char c) {
+    if (peek() != c || c == '\0') return false;
+    ++at_;
+    return true;
+  }
+  void expect(char c) {
+    if (!take(c)) malformed();
+  }
+  std::string string() {
+    const char quote = peek();
+    if (quote != '\'' && quote != '"') malformed();
+    const size_t end = text_.find(quote, at_ + 1);
+    if (end == std::string_view::npos) malformed();
+    std::string value(text_.substr(at_ + 1, end - at_ - 1));
+    at_ = end + 1;
+    return value;
+  }
+  std::string word() {
+    std::string value;
+    for (char c = peek(); c >= 'A' && c <= 'z'; c = at_ < text_.size() ? text_[at_] : '\0') {
+      value += c;
+      ++at_;
+    }
+    if (value != "True" && value != "False") malformed();
+    return value;
+  }
+  int64_t integer() {
+    int64_t value = 0;
+    size_t digits = 0;
+    peek();
+    for (; at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_, ++digits) {
+      if (value > (INT64_MAX - 9) / 10)
+        throw_usage("{}: its shape has a dimension too large to exist", path_.string());
+      value = value * 10 + (text_[at_] - '0');
+    }
+    if (digits == 0) malformed();
+    return value;
+  }
+  std::vector<int64_t> tuple() {
+    constexpr size_t kMaxRank = 32;  // NumPy's own
+    std::vector<int64_t> values;
+    expect('(');
+    while (!take(')')) {
+      if (values.size() == kMaxRank) malformed();
+      values.push_back(integer());
+      if (!take(',') && peek() != ')') malformed();
+    }
+    return values;
+  }
+
+  std::string_view text_;
+  const std::filesystem::path& path_;
+  size_t at_ = 0;
+};
+
+std::string shape_text(std::span<const int64_t> shape) {
+  std::string text = "(";
+  for (const int64_t dimension : shape) text += fmt::format("{}, ", dimension);
+  if (shape.size() > 1) text.resize(text.size() - 2);
+  if (shape.size() == 1) text.pop_back();
+  return text + ")";
+}
+
+}  // namespace
+
+int64_t NpyArray::count() const {
+  int64_t product = 1;
+  for (const int64_t dimension : shape) product *= dimension;
+  return product;
+}
+
+std::vector<float> NpyArray::as_float() const {
+  std::vector<float> values;
+  values.reserve(static_cast<size_t>(count()));
+  for_each_element(*this, [&](auto value) { values.push_back(static_cast<float>(value)); });
+  return values;
+}
+
+std::vector<int64_t> NpyArray::as_integer() const {
+  if (dtype.size() != 3 || (dtype[1] != 'i' && dtype[1] != 'u'))
+    throw_usage("an array of dtype {} does not hold integers", dtype);
+  std::vector<int64_t> values;
+  values.reserve(static_cast<size_t>(count()));
+  for_each_element(*this, [&](auto value) {
+    if constexpr (sizeof value == 8 && std::is_unsigned_v<decltype(value)>)
+      if (value > static_cast<uint64_t>(INT64_MAX))
+        throw_usage("the integer {} does not fit in 63 bits", value);
+    values.push_back(static_cast<int64_t>(value));
+  });
+  return values;
+}
+
+NpyArray read_npy(const std::filesystem::path& path) {
+  std::vector<uint8_t> file = read_file(path);
+  const std::string name = path.string();
+  if (file.size() < 10 || std::memcmp(file.data(), kMagic.data(), kMagic.size()) != 0)
+    throw_usage("{}: is not a .npy file: it does not begin with \\x93NUMPY", name);
+  const int version = file[6];
+  if (version < 1 || version > 3 || file[7] != 0)
+    throw_usage("{}: has .npy format version {}.{}; 1.0, 2.0 and 3.0 can be read", name, version, file[7]);
+  const size_t length_bytes = version == 1 ? 2 : 4;
+  const size_t header_at = 8 + length_bytes;
+  if (file.size() < header_at) throw_usage("{}: is truncated in its header", name);
+  const size_t header_bytes =
+      version == 1 ? load<uint16_t>(file.data() + 8) : load<uint32_t>(file.data() + 8);
+  if (file.size() - header_at < header_bytes) throw_usage("{}: is truncated in its header", name);
+
+  NpyArray array =
+      HeaderParser({reinterpret_cast<const char*>(file.data()) + header_at, header_bytes}, path).parse();
+  const size_t have = file.size() - header_at - header_bytes;
+  uint64_t need = item_bytes(array.dtype);
+  for (const int64_t dimension : array.shape) {
+    if (dimension != 0 && need > static_cast<uint64_t>(INT64_MAX / dimension))
+      throw_usage("{}: its shape {} is too large to exist", name, shape_text(array.shape));
+    need *= static_cast<uint64_t>(dimension);
+  }
+  if (have < need)
+    throw_usage("{}: is truncated: shape {} of {} needs {} bytes of data, it has {}", name,
+                shape_text(array.shape), array.dtype, need, have);
+  if (have > need)
+    throw_usage("{}: has {} bytes after its data of shape {}", name, have - need, shape_text(array.shape));
+  file.erase(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(header_at + header_bytes));
+  array.bytes = std::move(file);
+  return array;
+}
+
+void write_npy(const std::filesystem::path& path, std::string_view dtype, std::span<const int64_t> shape,
+               std::span<const uint8_t> bytes) {
+  const size_t item = item_bytes(dtype);
+  uint64_t count = 1;
+  for (const int64_t dimension : shape) count *= static_cast<uint64_t>(dimension);
+  if (item == 0 || count * item != bytes.size())
+    throw_failure("{}: {} bytes are not an array of shape {} and dtype {}", path.string(), bytes.size(),
+                  shape_text(shape), dtype);
+  std::string header =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype, shape_text(shape));
+  // The data begins at a multiple of 64 bytes; the header ends in a line break. 32 dimensions fit in
+  // version 1.0.
+  constexpr size_t kStart = 10;
+  header.append(63 - (kStart + header.size()) % 64, ' ');
+  header += '\n';
+  std::vector<uint8_t> start(kMagic.begin(), kMagic.end());
+  start.insert(start.end(),
+               {1, 0, static_cast<uint8_t>(header.size()), static_cast<uint8_t>(header.size() >> 8)});
+  start.insert(start.end(), header.begin(), header.end());
+  const std::array<std::span<const uint8_t>, 2> pieces = {start, bytes};
+  write_pieces_atomic(path, pieces);
+}
+
+void write_npy(const std::filesystem::path& path, std::span<const int64_t> shape,
+               std::span<const float> values) {
+  write_npy(path, "<f4", shape, {reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()});
+}
+
+}  // namespace retort::data

@@ -1,0 +1,226 @@
+#include "data/reader.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "data/preprocess.h"
+#include "data/readers.h"
+
+namespace retort::data {
+namespace {
+
+enum class Place { Folder, Known };
+
+struct Format {
+  std::string_view name;
+  Place place;
+  std::unique_ptr<Reader> (*make)();
+};
+
+constexpr std::array<Format, 5> kFormats = {{
+    {"cifar10", Place::Folder, make_cifar10_reader},
+    {"fashion-mnist", Place::Known, make_fashion_mnist_reader},
+    {"idx", Place::Folder, make_idx_reader},
+    {"images", Place::Folder, make_folder_reader},
+    {"npy", Place::Folder, make_npy_reader},
+}};
+
+const Format* find_format(std::string_view name) {
+  const auto* found =
+      std::find_if(kFormats.begin(), kFormats.end(), [&](const Format& f) { return f.name == name; });
+  return found != kFormats.end() ? found : nullptr;
+}
+
+std::string format_list() {
+  std::string list;
+  for (const Format& format : kFormats)
+    list += fmt::format("{}{}{}", list.empty() ? "" : ", ", format.name,
+                        format.place == Place::Folder ? ":DIR" : "");
+  return list;
+}
+
+// "32x28" → 32, 28.
+bool parse_size(std::string_view text, int& height, int& width) {
+  constexpr int kMaxSide = 4096;
+  const size_t cross = text.find('x');
+  if (cross == std::string_view::npos) return false;
+  const auto parse = [](std::string_view part, int& value) {
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    return error == std::errc{} && end == part.data() + part.size() && value >= 1 && value <= kMaxSide;
+  };
+  return parse(text.substr(0, cross), height) && parse(text.substr(cross + 1), width);
+}
+
+void parse_option(std::string_view option, Spec& spec) {
+  const size_t equals = option.find('=');
+  const std::string_view name = option.substr(0, equals);
+  const std::string_view value = equals == std::string_view::npos ? "" : option.substr(equals + 1);
+  if (name == "size" && spec.height == 0) {
+    if (!parse_size(value, spec.height, spec.width))
+      throw_usage("data \"{}\": size is \"{}\": write height x width, each 1 to 4096, like size=32x32",
+                  spec.text, value);
+  } else if (name == "gray" && !spec.gray) {
+    if (value != "0" && value != "1")
+      throw_usage("data \"{}\": gray is \"{}\": write gray=1 for grey images or gray=0 for RGB", spec.text,
+                  value);
+    spec.gray = value == "1";
+  } else if (name == "size" || name == "gray") {
+    throw_usage("data \"{}\": option \"{}\" is given twice", spec.text, name);
+  } else {
+    throw_usage("data \"{}\": unknown option \"{}\"; the options are size=HxW and gray=0|1", spec.text, name);
+  }
+}
+
+// Shells don't expand the ~ in images:~/photos.
+std::string expand_home(std::string_view directory) {
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && (directory == "~" || directory.starts_with("~/")))
+    return home + std::string(directory.substr(1));
+  return std::string(directory);
+}
+
+// Grey and size as the spec wishes. Readers that could do so while decoding already have.
+void convert(ImageSet& set, const Spec& spec, const LoadOptions& options, std::string_view part) {
+  if (set.count() == 0) return;
+  ImageShape wanted = set.shape;
+  if (spec.gray) {
+    if (wanted.channels != 1 && wanted.channels != 3)
+      throw_usage("{}: the {} images have {} channels; gray=0|1 is for images of 1 or 3", spec.text, part,
+                  wanted.channels);
+    wanted.channels = *spec.gray ? 1 : 3;
+  }
+  if (spec.height != 0) {
+    wanted.height = spec.height;
+    wanted.width = spec.width;
+  }
+  if (wanted == set.shape) return;
+
+  const ImageShape recolored = {set.shape.height, set.shape.width, wanted.channels};
+  std::vector<uint8_t> pixels(set.count() * wanted.bytes());
+  parallel_for(set.count(), 256, options.threads, [&](size_t i) {
+    const std::span<uint8_t> out(pixels.data() + i * wanted.bytes(), wanted.bytes());
+    std::span<const uint8_t> image = set.image(i);
+    std::vector<uint8_t> colors;
+    if (set.shape.channels != wanted.channels) {
+      colors.resize(recolored.bytes());
+      if (wanted.channels == 1)
+        to_gray(image, colors);
+      else
+        for (size_t p = 0; p < colors.size(); ++p) colors[p] = image[p / 3];
+      image = colors;
+    }
+    resize(image, recolored, out, wanted);
+  });
+  set.pixels = std::move(pixels);
+  set.shape = wanted;
+}
+
+void check(const Dataset& dataset) {
+  const std::string& name = dataset.spec;
+  if (dataset.train.count() == 0) throw_usage("{}: has no training images", name);
+  if (dataset.train.count() > std::numeric_limits<uint32_t>::max())
+    throw_usage("{}: has {} images, more than can be indexed", name, dataset.train.count());
+  if (dataset.test.count() > 0 && dataset.test.shape != dataset.train.shape)
+    throw_usage("{}: test images are {}x{}x{}, training images {}x{}x{}", name, dataset.test.shape.height,
+                dataset.test.shape.width, dataset.test.shape.channels, dataset.train.shape.height,
+                dataset.train.shape.width, dataset.train.shape.channels);
+  if (dataset.classes.size() < 2)
+    throw_usage("{}: has the single class \"{}\"; there is nothing to tell apart", name,
+                dataset.classes.at(0));
+  for (const ImageSet* set : {&dataset.train, &dataset.test})
+    for (size_t i = 0; i < set->count(); ++i)
+      if (set->labels[i] >= dataset.classes.size())
+        throw_usage("{}: label {} of {} image {} is out of range: there are {} classes", name, set->labels[i],
+                    set == &dataset.train ? "training" : "test", i, dataset.classes.size());
+  std::vector<size_t> counts(dataset.classes.size());
+  for (const uint16_t label : dataset.train.labels) ++counts[label];
+  for (size_t c = 0; c < counts.size(); ++c)
+    if (counts[c] == 0) throw_usage("{}: class \"{}\" has no training image", name, dataset.classes[c]);
+}
+
+}  // namespace
+
+void require_folder(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (!std::filesystem::exists(status)) throw_usage("{}: there is no such folder", path.string());
+  if (!std::filesystem::is_directory(status))
+    throw_usage("{}: is a file where a folder is expected", path.string());
+}
+
+std::vector<std::string> numbered_classes(size_t count) {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
+  return names;
+}
+
+std::vector<std::string> reader_names() {
+  std::vector<std::string> names;
+  for (const Format& format : kFormats) names.emplace_back(format.name);
+  return names;
+}
+
+Spec parse_spec(std::string_view text) {
+  Spec spec;
+  spec.text = text;
+  std::string_view options;
+  if (const size_t mark = text.rfind('?'); mark != std::string_view::npos) {
+    options = text.substr(mark + 1);
+    text = text.substr(0, mark);
+    if (options.empty())
+      throw_usage("data \"{}\": no option follows the ?; remove it or write ?gray=1", spec.text);
+  }
+  const size_t colon = text.find(':');
+  spec.format = text.substr(0, colon);
+  const Format* format = find_format(spec.format);
+  if (format == nullptr)
+    throw_usage("data \"{}\": unknown format \"{}\"; known are {}", spec.text, spec.format, format_list());
+  spec.directory = colon == std::string_view::npos ? "" : expand_home(text.substr(colon + 1));
+  if (format->place == Place::Folder && spec.directory.empty())
+    throw_usage("data \"{}\": a folder is missing; write {}:DIR", spec.text, spec.format);
+  if (format->place == Place::Known && colon != std::string_view::npos)
+    throw_usage("data \"{}\": {} takes no folder; idx:DIR reads such files anywhere", spec.text, spec.format);
+  while (!options.empty()) {
+    const size_t end = std::min(options.find('&'), options.size());
+    parse_option(options.substr(0, end), spec);
+    options.remove_prefix(std::min(end + 1, options.size()));
+  }
+  return spec;
+}
+
+std::shared_ptr<const Dataset> load_dataset(std::string_view text, const LoadOptions& options,
+                                            ProgressSink& progress) {
+  const Spec spec = parse_spec(text);
+  auto dataset = std::make_shared<Dataset>(find_format(spec.format)->make()->read(spec, options, progress));
+  dataset->spec = spec.text;
+  convert(dataset->train, spec, options, "training");
+  convert(dataset->test, spec, options, "test");
+  check(*dataset);
+  if (dataset->content_hash.empty()) dataset->content_hash = content_hash(*dataset);
+  return dataset;
+}
+
+std::string content_hash(const Dataset& dataset) {
+  static_assert(std::endian::native == std::endian::little, "labels are hashed as they lie in memory");
+  Sha256 hash;
+  hash.update(fmt::format("{} classes\n", dataset.classes.size()));
+  for (const std::string& name : dataset.classes) hash.update(fmt::format("{} {}\n", name.size(), name));
+  for (const ImageSet* set : {&dataset.train, &dataset.test}) {
+    hash.update(fmt::format("{} images {}x{}x{}\n", set->count(), set->shape.height, set->shape.width,
+                            set->shape.channels));
+    hash.update(
+        {reinterpret_cast<const uint8_t*>(set->labels.data()), set->labels.size() * sizeof(uint16_t)});
+    hash.update(set->pixels);
+  }
+  return hash.hex();
+}
+
+}  // namespace retort::data

@@ -1,0 +1,45 @@
+// The formats behind the table in reader.cpp, and what they share.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/reader.h"
+
+namespace retort::data {
+
+// `cifar10:DIR`: the binary version, data_batch_*.bin and test_batch.bin, here or in cifar-10-batches-bin/
+// below; class names from batches.meta.txt when it is there. Each record is a label byte and 3,072 bytes of
+// planar RGB. <https://www.cs.toronto.edu/~kriz/cifar.html>
+std::unique_ptr<Reader> make_cifar10_reader();
+
+// `idx:DIR`: MNIST's files, train-images-idx3-ubyte and so on, gzipped or not, also spelled
+// train-images.idx3-ubyte. <https://yann.lecun.com/exdb/mnist/>
+std::unique_ptr<Reader> make_idx_reader();
+
+// `fashion-mnist`: Debian's package dataset-fashion-mnist, or the folder in $RETORT_FASHION_MNIST.
+std::unique_ptr<Reader> make_fashion_mnist_reader();
+
+// `images:DIR`: DIR/<class>/<image>, or DIR/train/<class>/<image> with or without DIR/test/<class>/<image>.
+// Images are taken in the order of their class's and their own name. Files beside the class folders, and
+// files whose names begin with a dot, are no images. Images of other sizes are resized to the first one's, or
+// to `size`.
+std::unique_ptr<Reader> make_folder_reader();
+
+// `npy:DIR`: x_train.npy, y_train.npy, perhaps x_test.npy and y_test.npy. Images N×H×W×C or N×H×W, uint8, or
+// float32, whose bytes then are round(255 · (x − low) / (high − low)), clamped, with low and high the
+// training data's. Labels are integers (N or N×1) or one-hot rows (N×classes).
+std::unique_ptr<Reader> make_npy_reader();
+
+// Throws Error(Usage) when there is no such folder.
+void require_folder(const std::filesystem::path& path);
+
+// "0", "1", …
+std::vector<std::string> numbered_classes(size_t count);
+
+// Labels are 16 bits wide.
+inline constexpr size_t kMaxClasses = 65535;
+
+}  // namespace retort::data

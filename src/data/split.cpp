@@ -1,0 +1,75 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "data/dataset.h"
+
+namespace retort::data {
+namespace {
+
+// Largest remainder: floor of every class's share, then one more for those that lost most, until the shares
+// sum to the rounded whole. Ties go to the lower class.
+std::vector<size_t> shares(const std::vector<size_t>& counts, double fraction) {
+  std::vector<size_t> result(counts.size());
+  std::vector<double> lost(counts.size());
+  size_t total = 0;
+  size_t given = 0;
+  for (size_t c = 0; c < counts.size(); ++c) {
+    const double share = fraction * static_cast<double>(counts[c]);
+    result[c] = static_cast<size_t>(share);
+    lost[c] = share - std::floor(share);
+    total += counts[c];
+    given += result[c];
+  }
+  const auto whole = static_cast<size_t>(std::llround(fraction * static_cast<double>(total)));
+  std::vector<size_t> order(counts.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return lost[a] > lost[b]; });
+  for (size_t i = 0; i < order.size() && given < whole; ++i, ++given) ++result[order[i]];
+  return result;
+}
+
+void check_fraction(double fraction, std::string_view name) {
+  if (!(fraction >= 0 && fraction < 1))
+    throw_usage("the {} fraction is {}: it must be at least 0 and below 1", name, fraction);
+}
+
+}  // namespace
+
+Split stratified_split(const Dataset& dataset, const SplitOptions& options) {
+  check_fraction(options.validation_fraction, "validation");
+  check_fraction(options.test_fraction, "test");
+  const size_t classes = dataset.classes.size();
+  std::vector<std::vector<uint32_t>> members(classes);
+  for (size_t i = 0; i < dataset.train.count(); ++i)
+    members[dataset.train.labels[i]].push_back(static_cast<uint32_t>(i));
+
+  std::vector<size_t> counts(classes);
+  for (size_t c = 0; c < classes; ++c) counts[c] = members[c].size();
+  const double test_fraction = dataset.test.count() == 0 ? options.test_fraction : 0;
+  const std::vector<size_t> test = shares(counts, test_fraction);
+  std::vector<size_t> rest(classes);
+  for (size_t c = 0; c < classes; ++c) rest[c] = counts[c] - test[c];
+  const std::vector<size_t> validation = shares(rest, options.validation_fraction);
+
+  const Rng rng = Rng(options.seed).fork("split");
+  Split split;
+  for (size_t c = 0; c < classes; ++c) {
+    if ((test[c] == 0 && test_fraction > 0) || (validation[c] == 0 && options.validation_fraction > 0) ||
+        validation[c] == rest[c])
+      throw_usage("{}: class \"{}\" has {} image{}, too few to appear in every part of the split",
+                  dataset.spec, dataset.classes[c], counts[c], counts[c] == 1 ? "" : "s");
+    rng.fork("class", c).shuffle(std::span(members[c]));
+    const auto test_end = members[c].begin() + static_cast<std::ptrdiff_t>(test[c]);
+    const auto validation_end = test_end + static_cast<std::ptrdiff_t>(validation[c]);
+    split.test.insert(split.test.end(), members[c].begin(), test_end);
+    split.validation.insert(split.validation.end(), test_end, validation_end);
+    split.train.insert(split.train.end(), validation_end, members[c].end());
+  }
+  for (auto* part : {&split.train, &split.validation, &split.test}) std::sort(part->begin(), part->end());
+  return split;
+}
+
+}  // namespace retort::data
