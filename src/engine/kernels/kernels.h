@@ -157,26 +157,33 @@ void batch_norm_sums(const BlockedShape& shape, const float* x, const float* shi
 // count = images · pixels of the whole batch. variance: the biased one, [C] or null, for the running average.
 void batch_norm_finish(size_t channels, int ranges, int64_t count, const double* sums, const float* shift,
                        float epsilon, float* mean, float* inv_std, float* variance);
-// y = activation((x − mean) · inv_std · gamma + beta). y may be x.
-void batch_norm_forward(const BlockedShape& shape, const float* x, const float* mean, const float* inv_std,
-                        const float* gamma, const float* beta, Activation activation, float* y);
-// Inference: inv_std = 1/sqrt(variance + epsilon), for batch_norm_forward.
+// Inference: inv_std = 1/sqrt(variance + epsilon).
 void batch_norm_inv_std(size_t channels, const float* variance, float epsilon, float* inv_std);
+
+// The numbers of one batch norm: [C] each, views.
+struct BatchNormView {
+  const float* mean = nullptr;     // of the batch, or the running one in inference
+  const float* inv_std = nullptr;  // likewise
+  const float* gamma = nullptr;
+  const float* beta = nullptr;
+  Activation activation = Activation::None;  // fused behind it
+};
+
+// y = activation((x − mean) · inv_std · gamma + beta). y may be x.
+void batch_norm_forward(const BlockedShape& shape, const BatchNormView& norm, const float* x, float* y);
 
 // dy is the gradient of y; the mask of the activation is computed again from x as forward did.
 // sums: [Σ dy'][Σ dy' · x̂], overwritten.
-void batch_norm_backward_sums(const BlockedShape& shape, const float* x, const float* dy, const float* mean,
-                              const float* inv_std, const float* gamma, const float* beta,
-                              Activation activation, double* sums);
+void batch_norm_backward_sums(const BlockedShape& shape, const BatchNormView& norm, const float* x,
+                              const float* dy, double* sums);
 // Overwrites dgamma and dbeta [C].
 void batch_norm_backward_finish(size_t channels, int ranges, const double* sums, float* dgamma, float* dbeta);
 // dx, which may be dy. input_activation: what made x, when its mask is wanted too (conv → ReLU → batch norm:
 // dx is the gradient before that ReLU, 0 where x ≤ 0). dgamma and dbeta are those of the whole batch of
 // `count` values.
-void batch_norm_backward(const BlockedShape& shape, const float* x, const float* dy, const float* mean,
-                         const float* inv_std, const float* gamma, const float* beta, Activation activation,
-                         Activation input_activation, int64_t count, const float* dgamma, const float* dbeta,
-                         float* dx);
+void batch_norm_backward(const BlockedShape& shape, const BatchNormView& norm, Activation input_activation,
+                         int64_t count, const float* dgamma, const float* dbeta, const float* x,
+                         const float* dy, float* dx);
 
 // Σ of each channel over images and pixels (a bias's gradient): sums [C] doubles, overwritten.
 void channel_sums(const BlockedShape& shape, const float* x, double* sums);

@@ -1,0 +1,162 @@
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/fake_quant.cpp"
+#include <hwy/foreach_target.h>
+// Highway wants foreach_target.h first.
+#include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "engine/kernels/lanes-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace retort::engine::kernels::HWY_NAMESPACE {
+
+// Bits come eight at a time, so vectors of 8 lanes (or two of 4).
+using ByteTag = hn::CappedTag<float, 8>;
+
+void MinMax(size_t n, const float* x, Range* range) {
+  const WideTag d;
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  float minimum = x[0];
+  float maximum = x[0];
+  if (n >= 2 * lanes) {
+    auto low0 = hn::LoadU(d, x);
+    auto low1 = hn::LoadU(d, x + lanes);
+    auto high0 = low0;
+    auto high1 = low1;
+    for (i = 2 * lanes; i + 2 * lanes <= n; i += 2 * lanes) {
+      const auto a = hn::LoadU(d, x + i);
+      const auto b = hn::LoadU(d, x + i + lanes);
+      low0 = hn::Min(low0, a);
+      low1 = hn::Min(low1, b);
+      high0 = hn::Max(high0, a);
+      high1 = hn::Max(high1, b);
+    }
+    minimum = hn::GetLane(hn::MinOfLanes(d, hn::Min(low0, low1)));
+    maximum = hn::GetLane(hn::MaxOfLanes(d, hn::Max(high0, high1)));
+  }
+  for (; i < n; ++i) {
+    minimum = std::min(minimum, x[i]);
+    maximum = std::max(maximum, x[i]);
+  }
+  *range = {minimum, maximum};
+}
+
+void FakeQuantize(size_t n, float scale, int zero_point, const float* x, float* y, uint8_t* pass_bits) {
+  const ByteTag d;
+  const size_t lanes = hn::Lanes(d);
+  const auto step = hn::Set(d, scale);
+  // Codes relative to the zero point, so that nothing but a clamp and a product follows the rounding.
+  const auto low = hn::Set(d, static_cast<float>(-128 - zero_point));
+  const auto high = hn::Set(d, static_cast<float>(127 - zero_point));
+  const auto low_value = hn::Mul(low, step);
+  const auto high_value = hn::Mul(high, step);
+  for (size_t i = 0; i < n; i += 8) {
+    uint32_t bits = 0;
+    for (size_t part = 0; part < 8; part += lanes) {
+      const auto v = hn::LoadU(d, x + i + part);
+      const auto code = hn::Min(high, hn::Max(low, hn::Round(hn::Div(v, step))));
+      hn::StoreU(hn::Mul(code, step), d, y + i + part);
+      uint8_t mask_bytes[8];  // StoreMaskBits may write up to eight
+      hn::StoreMaskBits(d, hn::And(hn::Ge(v, low_value), hn::Le(v, high_value)), mask_bytes);
+      bits |= static_cast<uint32_t>(mask_bytes[0]) << part;
+    }
+    if (pass_bits != nullptr) pass_bits[i / 8] = static_cast<uint8_t>(bits);
+  }
+}
+
+void FakeQuantizeBackward(size_t n, const uint8_t* pass_bits, const float* dy, float* dx) {
+  const ByteTag d;
+  const hn::Rebind<uint32_t, ByteTag> du;
+  const size_t lanes = hn::Lanes(d);
+  alignas(64) uint32_t bit_of_lane[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+  for (size_t i = 0; i < n; i += 8) {
+    const auto bits = hn::Set(du, pass_bits[i / 8]);
+    for (size_t part = 0; part < 8; part += lanes) {
+      const auto passes = hn::RebindMask(d, hn::TestBit(bits, hn::Load(du, bit_of_lane + part)));
+      hn::StoreU(hn::IfThenElseZero(passes, hn::LoadU(d, dy + i + part)), d, dx + i + part);
+    }
+  }
+}
+
+void WeightsBlocked(int out_blocks, size_t inner, int block, const float* weights, float* quantized,
+                    float* scales) {
+  const BlockTag<8> d;  // divides both block sizes
+  const size_t lanes = hn::Lanes(d);
+  const auto width = static_cast<size_t>(block);
+  for (size_t ob = 0; ob < static_cast<size_t>(out_blocks); ++ob) {
+    for (size_t lane = 0; lane < width; lane += lanes) {
+      const float* w = weights + ob * inner * width + lane;
+      float* q = quantized + ob * inner * width + lane;
+      auto largest = hn::Zero(d);
+      for (size_t i = 0; i < inner; ++i) largest = hn::Max(largest, hn::Abs(hn::LoadU(d, w + i * width)));
+      auto step = hn::Div(largest, hn::Set(d, 127.0F));
+      step = hn::IfThenElse(hn::Eq(largest, hn::Zero(d)), hn::Set(d, 1.0F), step);
+      for (size_t i = 0; i < inner; ++i)
+        hn::StoreU(hn::Mul(hn::Round(hn::Div(hn::LoadU(d, w + i * width), step)), step), d, q + i * width);
+      if (scales != nullptr) hn::StoreU(step, d, scales + ob * width + lane);
+    }
+  }
+}
+
+void WeightsRows(size_t rows, size_t columns, const float* weights, float* quantized, float* scales) {
+  for (size_t row = 0; row < rows; ++row) {
+    const float* w = weights + row * columns;
+    float* q = quantized + row * columns;
+    float largest = 0;
+    if (columns > 0) {
+      Range range;
+      MinMax(columns, w, &range);
+      largest = std::max(-range.minimum, range.maximum);
+    }
+    const float step = largest > 0 ? largest / 127.0F : 1.0F;
+    for_each_vector(columns, [&](auto d, size_t i) HWY_ATTR {
+      const auto s = hn::Set(d, step);
+      hn::StoreU(hn::Mul(hn::Round(hn::Div(hn::LoadU(d, w + i), s)), s), d, q + i);
+    });
+    if (scales != nullptr) scales[row] = step;
+  }
+}
+
+}  // namespace retort::engine::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace retort::engine::kernels {
+
+HWY_EXPORT(MinMax);
+HWY_EXPORT(FakeQuantize);
+HWY_EXPORT(FakeQuantizeBackward);
+HWY_EXPORT(WeightsBlocked);
+HWY_EXPORT(WeightsRows);
+
+Range min_max(size_t n, const float* x) {
+  Range range;
+  HWY_DYNAMIC_DISPATCH(MinMax)(n, x, &range);
+  return range;
+}
+
+void fake_quantize(size_t n, float scale, int zero_point, const float* x, float* y, uint8_t* pass_bits) {
+  HWY_DYNAMIC_DISPATCH(FakeQuantize)(n, scale, zero_point, x, y, pass_bits);
+}
+
+void fake_quantize_backward(size_t n, const uint8_t* pass_bits, const float* dy, float* dx) {
+  HWY_DYNAMIC_DISPATCH(FakeQuantizeBackward)(n, pass_bits, dy, dx);
+}
+
+void fake_quantize_weights_blocked(int out_blocks, size_t inner, int block, const float* weights,
+                                   float* quantized, float* scales) {
+  HWY_DYNAMIC_DISPATCH(WeightsBlocked)(out_blocks, inner, block, weights, quantized, scales);
+}
+
+void fake_quantize_weights_rows(size_t rows, size_t columns, const float* weights, float* quantized,
+                                float* scales) {
+  HWY_DYNAMIC_DISPATCH(WeightsRows)(rows, columns, weights, quantized, scales);
+}
+
+}  // namespace retort::engine::kernels
+#endif

@@ -1,0 +1,149 @@
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/images.cpp"
+#include <hwy/foreach_target.h>
+// Highway wants foreach_target.h first.
+#include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "engine/kernels/lanes-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace retort::engine::kernels::HWY_NAMESPACE {
+
+// A division, not a product with 1/255: the network sees exactly the float nearest to b/255.
+HWY_INLINE float of_byte(uint8_t byte) {
+  return static_cast<float>(byte) / 255.0F;
+}
+
+// n bytes, neighbours in memory.
+void BytesToFloats(size_t n, const uint8_t* bytes, float* values) {
+  for_each_vector(n, [&](auto d, size_t i) HWY_ATTR {
+    const hn::Rebind<uint8_t, decltype(d)> d8;
+    const hn::Rebind<int32_t, decltype(d)> di;
+    const auto v = hn::ConvertTo(d, hn::PromoteTo(di, hn::LoadU(d8, bytes + i)));
+    hn::StoreU(hn::Div(v, hn::Set(d, 255.0F)), d, values + i);
+  });
+}
+
+void BytesToPlanar(const PlanarShape& shape, const uint8_t* nhwc, float* planar) {
+  const auto channels = static_cast<size_t>(shape.channels);
+  const auto width = static_cast<size_t>(shape.width);
+  const auto height = static_cast<size_t>(shape.height);
+  const auto row = static_cast<size_t>(shape.padded_width());
+  const auto top = static_cast<size_t>(shape.pad_top);
+  const auto left = static_cast<size_t>(shape.pad_left);
+  const auto bottom = static_cast<size_t>(shape.pad_bottom);
+  for (size_t image = 0; image < static_cast<size_t>(shape.images); ++image) {
+    const uint8_t* pixels = nhwc + image * height * width * channels;
+    for (size_t channel = 0; channel < channels; ++channel) {
+      float* plane = planar;
+      planar += (top + height + bottom) * row;
+      std::fill(plane, plane + top * row, 0.0F);
+      std::fill(planar - bottom * row, planar, 0.0F);
+      for (size_t y = 0; y < height; ++y) {
+        float* cells = plane + (top + y) * row;
+        std::fill(cells, cells + left, 0.0F);
+        if (channels == 1) {
+          BytesToFloats(width, pixels + y * width, cells + left);
+        } else {
+          const uint8_t* bytes = pixels + y * width * channels + channel;
+          for (size_t x = 0; x < width; ++x) cells[left + x] = of_byte(bytes[x * channels]);
+        }
+        std::fill(cells + left + width, cells + row, 0.0F);
+      }
+    }
+  }
+}
+
+void BytesToBlocked(const BlockedShape& shape, int channels, const uint8_t* nhwc, float* blocked) {
+  const auto used = static_cast<size_t>(channels);
+  const auto block = static_cast<size_t>(shape.block);
+  const size_t pixels = shape.pixels();
+  for (size_t image = 0; image < static_cast<size_t>(shape.images); ++image) {
+    const uint8_t* bytes = nhwc + image * pixels * used;
+    for (size_t cb = 0; cb < static_cast<size_t>(shape.channel_blocks); ++cb) {
+      const size_t first = cb * block;
+      const size_t lanes = first >= used ? 0 : std::min(block, used - first);
+      for (size_t p = 0; p < pixels; ++p, blocked += block) {
+        if (lanes == block) {
+          BytesToFloats(block, bytes + p * used + first, blocked);
+        } else {
+          for (size_t lane = 0; lane < lanes; ++lane) blocked[lane] = of_byte(bytes[p * used + first + lane]);
+          std::fill(blocked + lanes, blocked + block, 0.0F);
+        }
+      }
+    }
+  }
+}
+
+// B × B values at a time stay in the first-level cache; the compiler's own vector code does for the inner
+// loops.
+void TransposeBlocks(size_t count, size_t block, const float* in, float* out) {
+  for (size_t matrix = 0; matrix < count; ++matrix, in += block * block, out += block * block)
+    for (size_t row = 0; row < block; ++row)
+      for (size_t column = 0; column < block; ++column) out[row * block + column] = in[column * block + row];
+}
+
+}  // namespace retort::engine::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace retort::engine::kernels {
+
+HWY_EXPORT(BytesToPlanar);
+HWY_EXPORT(BytesToBlocked);
+HWY_EXPORT(TransposeBlocks);
+
+void bytes_to_planar(const PlanarShape& shape, const uint8_t* nhwc, float* planar) {
+  HWY_DYNAMIC_DISPATCH(BytesToPlanar)(shape, nhwc, planar);
+}
+
+void bytes_to_blocked(const BlockedShape& shape, int channels, const uint8_t* nhwc, float* blocked) {
+  HWY_DYNAMIC_DISPATCH(BytesToBlocked)(shape, channels, nhwc, blocked);
+}
+
+// The two copies move whole lanes, which plain loops do at the memory's speed.
+void blocked_to_rows(const BlockedShape& shape, int channels, const float* blocked, float* rows,
+                     size_t row_stride) {
+  const auto used = static_cast<size_t>(channels);
+  const auto block = static_cast<size_t>(shape.block);
+  const size_t pixels = shape.pixels();
+  for (size_t image = 0; image < static_cast<size_t>(shape.images); ++image) {
+    float* row = rows + image * row_stride;
+    for (size_t cb = 0; cb * block < used; ++cb) {
+      const size_t lanes = std::min(block, used - cb * block);
+      const float* plane = blocked + image * shape.image_size() + cb * pixels * block;
+      for (size_t p = 0; p < pixels; ++p) std::copy_n(plane + p * block, lanes, row + p * used + cb * block);
+    }
+    std::fill(row + pixels * used, row + row_stride, 0.0F);
+  }
+}
+
+void rows_to_blocked(const BlockedShape& shape, int channels, const float* rows, size_t row_stride,
+                     float* blocked) {
+  const auto used = static_cast<size_t>(channels);
+  const auto block = static_cast<size_t>(shape.block);
+  const size_t pixels = shape.pixels();
+  for (size_t image = 0; image < static_cast<size_t>(shape.images); ++image) {
+    const float* row = rows + image * row_stride;
+    for (size_t cb = 0; cb < static_cast<size_t>(shape.channel_blocks); ++cb) {
+      const size_t first = cb * block;
+      const size_t lanes = first >= used ? 0 : std::min(block, used - first);
+      for (size_t p = 0; p < pixels; ++p, blocked += block) {
+        std::copy_n(row + p * used + first, lanes, blocked);
+        std::fill(blocked + lanes, blocked + block, 0.0F);
+      }
+    }
+  }
+}
+
+void transpose_blocks(size_t count, int block, const float* in, float* out) {
+  HWY_DYNAMIC_DISPATCH(TransposeBlocks)(count, static_cast<size_t>(block), in, out);
+}
+
+}  // namespace retort::engine::kernels
+#endif

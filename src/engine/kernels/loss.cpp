@@ -1,0 +1,194 @@
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/loss.cpp"
+#include <hwy/foreach_target.h>
+// Highway wants foreach_target.h first.
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/kernels/lanes-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace retort::engine::kernels::HWY_NAMESPACE {
+
+// One row of logits in vectors, the last of them partial: nothing outside the row is read or written.
+using LossTag = hn::CappedTag<float, 8>;
+using V = hn::Vec<LossTag>;
+using M = hn::Mask<LossTag>;
+
+struct Row {
+  const float* values;
+  size_t size;
+  [[nodiscard]] HWY_INLINE M valid(size_t i) const { return hn::FirstN(LossTag(), size - i); }
+  // `fill` takes the place of values outside the row.
+  [[nodiscard]] HWY_INLINE V load(size_t i, V fill) const {
+    const LossTag d;
+    if (i + hn::Lanes(d) <= size) return hn::LoadU(d, values + i);
+    const M mask = valid(i);
+    return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, values + i), fill);
+  }
+};
+
+// NaN when a value is not finite, so that it reaches the loss: Max and Exp would hide it.
+HWY_INLINE float MaxOfRow(const Row& row) {
+  const LossTag d;
+  V largest = hn::Set(d, row.values[0]);
+  V poison = hn::Zero(d);
+  for (size_t i = 0; i < row.size; i += hn::Lanes(d)) {
+    const V v = row.load(i, largest);
+    largest = hn::Max(v, largest);
+    poison = hn::MulAdd(v, hn::Zero(d), poison);
+  }
+  return hn::GetLane(hn::MaxOfLanes(d, largest)) + hn::GetLane(hn::SumOfLanes(d, poison));
+}
+
+// exp((z − maximum) · factor), 0 outside the row.
+HWY_INLINE V ExpAt(const Row& row, size_t i, V maximum, V factor) {
+  const LossTag d;
+  const V e = hn::Exp(d, hn::Mul(hn::Sub(row.load(i, maximum), maximum), factor));
+  return i + hn::Lanes(d) <= row.size ? e : hn::IfThenElseZero(row.valid(i), e);
+}
+
+HWY_INLINE float SumOfExp(const Row& row, V maximum, V factor) {
+  const LossTag d;
+  V sum = hn::Zero(d);
+  for (size_t i = 0; i < row.size; i += hn::Lanes(d)) sum = hn::Add(sum, ExpAt(row, i, maximum, factor));
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+HWY_INLINE void StoreRow(V v, float* values, size_t i, size_t size) {
+  const LossTag d;
+  if (i + hn::Lanes(d) <= size)
+    hn::StoreU(v, d, values + i);
+  else
+    hn::BlendedStore(v, hn::FirstN(d, size - i), d, values + i);
+}
+
+void SoftmaxRows(int images, int classes, size_t stride, const float* logits, float* probabilities) {
+  const LossTag d;
+  const auto size = static_cast<size_t>(classes);
+  const V one = hn::Set(d, 1.0F);
+  for (size_t image = 0; image < static_cast<size_t>(images); ++image) {
+    const Row z{logits + image * stride, size};
+    const V maximum = hn::Set(d, MaxOfRow(z));
+    const V inverse = hn::Set(d, 1.0F / SumOfExp(z, maximum, one));
+    float* out = probabilities + image * stride;
+    for (size_t i = 0; i < size; i += hn::Lanes(d))
+      StoreRow(hn::Mul(ExpAt(z, i, maximum, one), inverse), out, i, size);
+    std::fill(out + size, out + stride, 0.0F);
+  }
+}
+
+void Loss(int images, int classes, size_t stride, const float* logits, const uint16_t* labels,
+          const float* teacher_logits, const Objective& objective, int batch_count, float* dlogits,
+          LossResult* result) {
+  const LossTag d;
+  const size_t lanes = hn::Lanes(d);
+  const auto size = static_cast<size_t>(classes);
+  const bool distils = teacher_logits != nullptr && objective.alpha < 1.0F;
+  const float alpha = distils ? objective.alpha : 1.0F;
+  const float temperature = objective.temperature;
+  const float per_image = 1.0F / static_cast<float>(batch_count);
+  const float uniform = objective.label_smoothing / static_cast<float>(classes);
+  const V one = hn::Set(d, 1.0F);
+  const V cold = hn::Set(d, 1.0F / temperature);
+  const auto hard_weight = static_cast<double>(alpha);
+  const double soft_weight =
+      (1.0 - hard_weight) * static_cast<double>(temperature) * static_cast<double>(temperature);
+  *result = {};
+  for (size_t image = 0; image < static_cast<size_t>(images); ++image) {
+    const Row z{logits + image * stride, size};
+    const size_t label = labels[image];
+    const float largest = MaxOfRow(z);
+    const float label_logit = z.values[label];
+    if (label_logit == largest && std::find(z.values, z.values + label, largest) == z.values + label)
+      ++result->correct;
+    const V maximum = hn::Set(d, largest);
+
+    const float sum = SumOfExp(z, maximum, one);
+    double picked = (1.0 - static_cast<double>(objective.label_smoothing)) *
+                    (static_cast<double>(label_logit) - static_cast<double>(largest));
+    if (uniform > 0) {
+      V differences = hn::Zero(d);
+      for (size_t i = 0; i < size; i += lanes)
+        differences = hn::Add(differences, hn::Sub(z.load(i, maximum), maximum));
+      picked +=
+          static_cast<double>(uniform) * static_cast<double>(hn::GetLane(hn::SumOfLanes(d, differences)));
+    }
+    result->loss_sum += hard_weight * (std::log(static_cast<double>(sum)) - picked);
+
+    Row t{};
+    V teacher_maximum = hn::Zero(d);
+    V teacher_inverse = hn::Zero(d);
+    V cold_inverse = hn::Zero(d);
+    if (distils) {
+      t = {teacher_logits + image * size, size};
+      teacher_maximum = hn::Set(d, MaxOfRow(t));
+      const float teacher_sum = SumOfExp(t, teacher_maximum, cold);
+      const float cold_sum = SumOfExp(z, maximum, cold);
+      teacher_inverse = hn::Set(d, 1.0F / teacher_sum);
+      cold_inverse = hn::Set(d, 1.0F / cold_sum);
+      // KL = Σ p · (log p − log q), with log p = (t − max t)/T − log Σ and q likewise; the sums' logs leave
+      // the loop.
+      V cross = hn::Zero(d);
+      for (size_t i = 0; i < size; i += lanes) {
+        const V p = ExpAt(t, i, teacher_maximum, cold);
+        const V difference = hn::Sub(hn::Sub(t.load(i, teacher_maximum), teacher_maximum),
+                                     hn::Sub(z.load(i, maximum), maximum));
+        cross = hn::MulAdd(p, difference, cross);
+      }
+      const double divergence = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, cross))) /
+                                    (static_cast<double>(teacher_sum) * static_cast<double>(temperature)) -
+                                std::log(static_cast<double>(teacher_sum)) +
+                                std::log(static_cast<double>(cold_sum));
+      result->loss_sum += soft_weight * divergence;
+    }
+    if (dlogits == nullptr) continue;
+
+    float* out = dlogits + image * stride;
+    const V hard = hn::Set(d, alpha * per_image / sum);
+    const V smoothing = hn::Set(d, alpha * per_image * uniform);
+    const V soft = hn::Set(d, (1.0F - alpha) * temperature * per_image);
+    for (size_t i = 0; i < size; i += lanes) {
+      V gradient = hn::MulSub(ExpAt(z, i, maximum, one), hard, smoothing);
+      if (distils) {
+        const V q = hn::Mul(ExpAt(z, i, maximum, cold), cold_inverse);
+        const V p = hn::Mul(ExpAt(t, i, teacher_maximum, cold), teacher_inverse);
+        gradient = hn::MulAdd(hn::Sub(q, p), soft, gradient);
+      }
+      StoreRow(gradient, out, i, size);
+    }
+    out[label] -= alpha * per_image * (1.0F - objective.label_smoothing);
+    std::fill(out + size, out + stride, 0.0F);
+  }
+}
+
+}  // namespace retort::engine::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace retort::engine::kernels {
+
+HWY_EXPORT(SoftmaxRows);
+HWY_EXPORT(Loss);
+
+LossResult softmax_loss(int images, int classes, size_t stride, const float* logits, const uint16_t* labels,
+                        const float* teacher_logits, const Objective& objective, int batch_count,
+                        float* dlogits) {
+  LossResult result;
+  HWY_DYNAMIC_DISPATCH(Loss)
+  (images, classes, stride, logits, labels, teacher_logits, objective, batch_count, dlogits, &result);
+  return result;
+}
+
+void softmax(int images, int classes, size_t stride, const float* logits, float* probabilities) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxRows)(images, classes, stride, logits, probabilities);
+}
+
+}  // namespace retort::engine::kernels
+#endif
