@@ -1,0 +1,239 @@
+#include "engine/checkpoint.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace retort::engine {
+namespace {
+
+using graph::Parameters;
+using graph::ParameterSpec;
+using graph::Role;
+using Json = nlohmann::json;
+
+static_assert(std::endian::native == std::endian::little, "tensors are stored as the processor holds them");
+
+constexpr int version = 1;
+constexpr std::string_view model_format = "retort-model";
+constexpr std::string_view checkpoint_format = "retort-checkpoint";
+
+constexpr std::array<std::string_view, 7> role_names{"kernel", "bias",     "gamma", "beta",
+                                                     "mean",   "variance", "range"};
+
+std::string tensor_name(std::string_view group, const ParameterSpec& spec) {
+  return fmt::format("{}/{}/{}", group, spec.node, role_names[static_cast<size_t>(spec.role)]);
+}
+
+// Covers the header (without the hash itself) and the tensors.
+std::string hash_of(Json header, std::span<const uint8_t> tensors) {
+  header.erase("sha256");
+  Sha256 sha;
+  sha.update(header.dump());
+  sha.update(tensors);
+  return sha.hex();
+}
+
+// A header under construction with the tensors that follow it.
+class Writer {
+ public:
+  explicit Writer(std::string_view format) {
+    header_["format"] = format;
+    header_["version"] = version;
+    header_["tensors"] = Json::array();
+  }
+  Json& operator[](const char* key) { return header_[key]; }
+
+  void add(std::string_view group, const Parameters& parameters) {
+    for (const ParameterSpec& spec : parameters.specs())
+      header_["tensors"].push_back({{"name", tensor_name(group, spec)}, {"dims", spec.dims}});
+    const auto bytes = std::as_bytes(parameters.values());
+    const auto* begin = reinterpret_cast<const uint8_t*>(bytes.data());
+    tensors_.insert(tensors_.end(), begin, begin + bytes.size());
+  }
+
+  void write(const std::filesystem::path& path) {
+    header_["sha256"] = hash_of(header_, tensors_);
+    const std::string line = header_.dump() + "\n";
+    std::vector<uint8_t> bytes(line.begin(), line.end());
+    bytes.insert(bytes.end(), tensors_.begin(), tensors_.end());
+    write_file_atomic(path, bytes);
+  }
+
+ private:
+  Json header_;
+  std::vector<uint8_t> tensors_;
+};
+
+class Reader {
+ public:
+  Reader(std::filesystem::path path, std::string_view format)
+      : path_(std::move(path)), bytes_(read_file(path_)) {
+    const auto end = std::find(bytes_.begin(), bytes_.end(), uint8_t{'\n'});
+    header_ = Json::parse(bytes_.begin(), end, nullptr, false);
+    if (end == bytes_.end() || !header_.is_object() || header_.value("format", Json()) != Json(format))
+      throw_usage("{}: not a {} file", path_.string(), format);
+    if (header_.value("version", Json()) != Json(version))
+      throw_usage("{}: version {} of the {} format; this program reads version {}", path_.string(),
+                  header_.value("version", Json()).dump(), format, version);
+    tensors_ = std::span<const uint8_t>(end + 1, bytes_.end());
+    if (header_.value("sha256", Json()) != Json(hash_of(header_, tensors_)))
+      throw_usage("{}: the file is damaged: its contents do not match their SHA-256", path_.string());
+  }
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const Json& header() const { return header_; }
+
+  // Takes the next tensors, which must be those that `parameters` has.
+  void take(std::string_view group, Parameters& parameters) {
+    for (const ParameterSpec& spec : parameters.specs()) {
+      const std::string name = tensor_name(group, spec);
+      const Json& listed = header_.at("tensors");
+      if (next_ >= listed.size() || listed[next_].at("name") != Json(name) ||
+          listed[next_].at("dims") != Json(spec.dims))
+        throw_usage("{}: tensor {} is {}, expected {} {}", path_.string(), next_,
+                    next_ < listed.size() ? listed[next_].dump() : "missing", name, Json(spec.dims).dump());
+      ++next_;
+    }
+    const auto values = parameters.values();
+    if (tensors_.size() < values.size_bytes())
+      throw_usage("{}: {} bytes of tensors are missing", path_.string(),
+                  values.size_bytes() - tensors_.size());
+    if (!values.empty()) std::memcpy(values.data(), tensors_.data(), values.size_bytes());
+    tensors_ = tensors_.subspan(values.size_bytes());
+  }
+
+  // The hash is right and yet the header is not what it should be: made by someone else.
+  template <typename Body>
+  auto reading(const Body& body) {
+    try {
+      return body();
+    } catch (const Json::exception& error) {
+      throw_usage("{}: the header does not have what its format asks for: {}", path_.string(), error.what());
+    }
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::vector<uint8_t> bytes_;
+  Json header_;
+  std::span<const uint8_t> tensors_;
+  size_t next_ = 0;
+};
+
+// JSON has no infinity and no NaN: both stand as null, and the reader knows which is meant.
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json();
+}
+double number_or(const Json& json, double otherwise) {
+  return json.is_null() ? otherwise : json.get<double>();
+}
+
+Json to_json(const History& history) {
+  Json epochs = Json::array();
+  for (const EpochResult& epoch : history.epochs)
+    epochs.push_back({{"epoch", epoch.epoch},
+                      {"train_loss", number(epoch.train_loss)},
+                      {"train_accuracy", number(epoch.train_accuracy)},
+                      {"validation_loss", number(epoch.validation_loss)},
+                      {"validation_accuracy", number(epoch.validation_accuracy)},
+                      {"seconds", epoch.seconds}});
+  return {{"epochs", std::move(epochs)}, {"steps", history.steps}, {"seconds", history.seconds}};
+}
+
+History history_from_json(const Json& json) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  History history;
+  for (const Json& epoch : json.at("epochs")) {
+    EpochResult result;
+    result.epoch = epoch.at("epoch").get<int>();
+    result.train_loss = number_or(epoch.at("train_loss"), nan);
+    result.train_accuracy = number_or(epoch.at("train_accuracy"), nan);
+    result.validation_loss = number_or(epoch.at("validation_loss"), nan);
+    result.validation_accuracy = number_or(epoch.at("validation_accuracy"), nan);
+    result.seconds = epoch.at("seconds").get<double>();
+    history.epochs.push_back(result);
+  }
+  history.steps = json.at("steps").get<int64_t>();
+  history.seconds = json.at("seconds").get<double>();
+  return history;
+}
+
+}  // namespace
+
+void save_model(const std::filesystem::path& path, const Model& model) {
+  Writer writer(model_format);
+  writer["graph"] = Json::parse(graph::graph_to_json(model.graph));
+  writer.add("parameters", model.parameters);
+  writer.write(path);
+}
+
+Model load_model(const std::filesystem::path& path) {
+  Reader reader(path, model_format);
+  return reader.reading([&] {
+    Model model;
+    try {
+      model.graph = graph::graph_from_json(reader.header().at("graph").dump());
+    } catch (const Error& error) {
+      throw_usage("{}: {}", path.string(), error.what());
+    }
+    model.parameters = Parameters(model.graph);
+    reader.take("parameters", model.parameters);
+    return model;
+  });
+}
+
+void save_checkpoint(const std::filesystem::path& path, const graph::Graph& graph,
+                     const Checkpoint& checkpoint) {
+  Writer writer(checkpoint_format);
+  writer["graph"] = graph::structural_hash(graph);
+  writer["history"] = to_json(checkpoint.history);
+  writer["rng"] = {checkpoint.rng.key, checkpoint.rng.stream, checkpoint.rng.position};
+  writer["step"] = checkpoint.step;
+  writer["optimizer_steps"] = checkpoint.optimizer.steps;
+  writer["best_monitor"] = number(checkpoint.best_monitor);
+  writer["epochs_without_gain"] = checkpoint.epochs_without_gain;
+  writer["has_second"] = !checkpoint.optimizer.second.specs().empty();
+  writer["has_masks"] = !checkpoint.masks.specs().empty();
+  writer.add("parameters", checkpoint.parameters);
+  writer.add("first", checkpoint.optimizer.first);
+  writer.add("second", checkpoint.optimizer.second);
+  writer.add("masks", checkpoint.masks);
+  writer.write(path);
+}
+
+Checkpoint load_checkpoint(const std::filesystem::path& path, const graph::Graph& graph) {
+  Reader reader(path, checkpoint_format);
+  return reader.reading([&] {
+    const Json& header = reader.header();
+    if (header.at("graph") != Json(graph::structural_hash(graph)))
+      throw_usage("{}: the checkpoint belongs to another graph ({}, not {})", path.string(),
+                  header.at("graph").dump(), graph::structural_hash(graph));
+    Checkpoint checkpoint;
+    checkpoint.history = history_from_json(header.at("history"));
+    const Json& rng = header.at("rng");
+    checkpoint.rng = {rng.at(0).get<uint64_t>(), rng.at(1).get<uint64_t>(), rng.at(2).get<uint64_t>()};
+    checkpoint.step = header.at("step").get<int64_t>();
+    checkpoint.optimizer.steps = header.at("optimizer_steps").get<int64_t>();
+    checkpoint.best_monitor = number_or(header.at("best_monitor"), std::numeric_limits<double>::infinity());
+    checkpoint.epochs_without_gain = header.at("epochs_without_gain").get<int>();
+    checkpoint.parameters = Parameters(graph);
+    checkpoint.optimizer.first = Parameters(graph);
+    if (header.at("has_second").get<bool>()) checkpoint.optimizer.second = Parameters(graph);
+    if (header.at("has_masks").get<bool>()) checkpoint.masks = Parameters(graph);
+    reader.take("parameters", checkpoint.parameters);
+    reader.take("first", checkpoint.optimizer.first);
+    reader.take("second", checkpoint.optimizer.second);
+    reader.take("masks", checkpoint.masks);
+    return checkpoint;
+  });
+}
+
+}  // namespace retort::engine

@@ -1,0 +1,181 @@
+#include "engine/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "random_batch.h"
+#include "small_data.h"
+
+namespace retort::engine {
+namespace {
+
+using graph::Parameters;
+
+class CheckpointFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder = std::filesystem::path(testing::TempDir()) /
+             (std::string("retort_") + testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::remove_all(folder);
+    path = folder / "file.retort";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+
+  std::string error_of(const std::function<void()>& function) {
+    try {
+      function();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::Usage);
+      const std::string message = error.what();
+      EXPECT_EQ(message.find(path.string() + ": "), 0) << message;
+      return message.substr(std::min(message.size(), path.string().size() + 2));
+    }
+    ADD_FAILURE() << "no error";
+    return {};
+  }
+
+  std::filesystem::path folder;
+  std::filesystem::path path;
+};
+
+Parameters numbers(const graph::Graph& graph, uint64_t seed) {
+  Parameters parameters(graph);
+  Rng rng(seed);
+  for (float& value : parameters.values()) value = rng.normal();
+  return parameters;
+}
+
+void expect_same(const Parameters& a, const Parameters& b) {
+  ASSERT_EQ(a.specs(), b.specs());
+  EXPECT_TRUE(std::equal(a.values().begin(), a.values().end(), b.values().begin()));
+}
+
+Checkpoint sample(const graph::Graph& graph) {
+  Checkpoint checkpoint;
+  checkpoint.parameters = numbers(graph, 1);
+  checkpoint.optimizer = {12, numbers(graph, 2), numbers(graph, 3)};
+  checkpoint.history.epochs = {{1, 1.0 / 3, 0.1, 2.0 / 7, 0.25, 1.5},
+                               {2, 1e-300, 0.9, std::numeric_limits<double>::quiet_NaN(), 0.5, 2.5}};
+  checkpoint.history.steps = 12;
+  checkpoint.history.seconds = 4;
+  checkpoint.rng = {0xFFFFFFFFFFFFFFFFULL, 0x123456789ABCDEFULL, 7};
+  checkpoint.step = 12;
+  checkpoint.best_monitor = std::numeric_limits<double>::infinity();
+  checkpoint.epochs_without_gain = 1;
+  return checkpoint;
+}
+
+TEST_F(CheckpointFile, GivesBackWhatWasSaved) {
+  const graph::Graph graph = small_graph();
+  for (const bool masked : {false, true}) {
+    Checkpoint saved = sample(graph);
+    if (masked) {
+      saved.masks = numbers(graph, 4);
+      saved.optimizer.second = {};
+      saved.best_monitor = 0.1;
+    }
+    save_checkpoint(path, graph, saved);
+    const Checkpoint loaded = load_checkpoint(path, graph);
+    expect_same(saved.parameters, loaded.parameters);
+    expect_same(saved.optimizer.first, loaded.optimizer.first);
+    expect_same(saved.optimizer.second, loaded.optimizer.second);
+    expect_same(saved.masks, loaded.masks);
+    EXPECT_EQ(loaded.optimizer.steps, 12);
+    ASSERT_EQ(loaded.history.epochs.size(), 2);
+    EXPECT_EQ(loaded.history.epochs[0], saved.history.epochs[0]);
+    EXPECT_EQ(loaded.history.epochs[1].train_loss, 1e-300);
+    EXPECT_TRUE(std::isnan(loaded.history.epochs[1].validation_loss));
+    EXPECT_EQ(loaded.history.seconds, 4);
+    EXPECT_EQ(loaded.rng, saved.rng);
+    EXPECT_EQ(loaded.step, 12);
+    EXPECT_EQ(loaded.best_monitor, saved.best_monitor);
+    EXPECT_EQ(loaded.epochs_without_gain, 1);
+  }
+}
+
+TEST_F(CheckpointFile, TrainingGoesOnFromTheFile) {
+  const graph::Graph graph = small_graph();
+  const data::Dataset dataset = small_dataset();
+  const auto training = range_of_indices(0, 80);
+  const auto validation = range_of_indices(80, 120);
+  TrainOptions options;
+  options.epochs = 4;
+  const auto fresh = [&] {
+    auto network = backend("reference").compile(graph, {.batch_size = 32});
+    network->set_parameters(graph::initialize(graph, Rng(4)));
+    return network;
+  };
+  TrainCallbacks callbacks;
+  callbacks.after_epoch = [&](const Checkpoint& checkpoint) {
+    if (checkpoint.history.epochs.size() == 2) save_checkpoint(path, graph, checkpoint);
+  };
+  const auto whole = fresh();
+  const History history = train(*whole, {dataset, training, validation}, options, Rng(9), callbacks, {});
+  const auto resumed = fresh();
+  const Checkpoint checkpoint = load_checkpoint(path, graph);
+  const History again =
+      train(*resumed, {dataset, training, validation}, options, Rng(10), {}, {}, &checkpoint);
+  expect_same(whole->parameters(), resumed->parameters());
+  EXPECT_EQ(history.epochs[3].validation_loss, again.epochs[3].validation_loss);
+}
+
+TEST_F(CheckpointFile, ModelsKeepGraphAndNumbers) {
+  const Model saved{small_graph(), numbers(small_graph(), 6)};
+  save_model(path, saved);
+  const Model loaded = load_model(path);
+  EXPECT_EQ(loaded.graph, saved.graph);
+  expect_same(loaded.parameters, saved.parameters);
+}
+
+TEST_F(CheckpointFile, DamageAnywhereIsNoticed) {
+  const graph::Graph graph = small_graph();
+  save_checkpoint(path, graph, sample(graph));
+  const std::vector<uint8_t> whole = read_file(path);
+  Rng rng(2);
+  for (int i = 0; i < 60; ++i) {
+    std::vector<uint8_t> damaged = whole;
+    damaged[rng.below(static_cast<uint32_t>(whole.size()))] ^= static_cast<uint8_t>(1U << rng.below(8));
+    write_file_atomic(path, damaged);
+    error_of([&] { load_checkpoint(path, graph); });
+  }
+  for (int i = 0; i < 30; ++i) {
+    write_file_atomic(path, std::span(whole).first(rng.below(static_cast<uint32_t>(whole.size()))));
+    error_of([&] { load_checkpoint(path, graph); });
+  }
+}
+
+TEST_F(CheckpointFile, ErrorsNameTheReason) {
+  const graph::Graph graph = small_graph();
+  save_checkpoint(path, graph, sample(graph));
+  EXPECT_NE(error_of([&] { load_checkpoint(path, small_graph(5)); }).find("belongs to another graph"),
+            std::string::npos);
+  EXPECT_EQ(error_of([&] { load_model(path); }), "not a retort-model file");
+  save_model(path, {graph, numbers(graph, 1)});
+  EXPECT_EQ(error_of([&] { load_checkpoint(path, graph); }), "not a retort-checkpoint file");
+
+  std::vector<uint8_t> bytes = read_file(path);
+  bytes.pop_back();
+  write_file_atomic(path, bytes);
+  EXPECT_EQ(error_of([&] { load_model(path); }),
+            "the file is damaged: its contents do not match their SHA-256");
+
+  for (const std::string text : {"", "\n", "PNG", "{}\n", "[1]\n", "{\"format\":3}\n", "null\n"}) {
+    write_text_atomic(path, text);
+    EXPECT_EQ(error_of([&] { load_model(path); }), "not a retort-model file") << text;
+  }
+  write_text_atomic(path, "{\"format\":\"retort-model\",\"version\":2}\n");
+  EXPECT_EQ(error_of([&] { load_model(path); }),
+            "version 2 of the retort-model format; this program reads version 1");
+
+  std::filesystem::remove(path);
+  EXPECT_THROW(load_model(path), Error);
+}
+
+}  // namespace
+}  // namespace retort::engine
