@@ -236,14 +236,18 @@ void add_optimizer_options(CLI::App& app, engine::OptimizerOptions& options, con
   add_number(app, dash + "weight-decay", options.weight_decay, 0, 1, "decoupled decay of the kernels");
 }
 
+void add_view_options(CLI::App& app, data::ViewOptions& options) {
+  app.add_flag_callback(
+      "--mirror", [&options] { options.mirror = data::Mirror::Horizontal; },
+      "mirrored images too; not for digits, letters or signs");
+  add_integer(app, "--shift", options.max_shift, 0, data::kMaxViewShift,
+              "images moved by up to N pixels too");
+}
+
 void add_stage_options(CLI::App& app, search::PipelineSettings& settings) {
   add_integer(app, "--batch", settings.batch_size, 1, kLargestBatch, "images a step");
   add_schedule_options(app, settings.schedule, "");
-  app.add_flag_callback(
-      "--mirror", [&settings] { settings.views.mirror = data::Mirror::Horizontal; },
-      "mirrored images too; not for digits, letters or signs");
-  add_integer(app, "--shift", settings.views.max_shift, 0, data::kMaxViewShift,
-              "images moved by up to N pixels too");
+  add_view_options(app, settings.views);
 }
 
 void add_distill_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix) {

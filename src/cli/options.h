@@ -79,6 +79,9 @@ void add_split_options(CLI::App& app, data::SplitOptions& options);
 void add_training_options(CLI::App& app, engine::TrainOptions& options, const std::string& prefix = "");
 // --optimizer adam|sgd, --momentum, --weight-decay, with `prefix`.
 void add_optimizer_options(CLI::App& app, engine::OptimizerOptions& options, const std::string& prefix = "");
+// --mirror, --shift.
+void add_view_options(CLI::App& app, data::ViewOptions& options);
+
 // Options of the pipeline's stages: they set the fields of `settings`, whose values at the call are the
 // defaults. What all stages share: --batch, --learning-rate, --schedule, --mirror, --shift.
 void add_stage_options(CLI::App& app, search::PipelineSettings& settings);

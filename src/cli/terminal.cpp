@@ -22,6 +22,8 @@ using std::chrono::seconds;
 
 constexpr milliseconds kShortestFrame{100};
 constexpr seconds kLongestFrame{1};  // so that the time left counts down while nothing else changes
+// A task that was left before its end (early stopping) says nothing more; one that does comes back.
+constexpr double kForgottenSeconds = 60;
 constexpr double kPlainSeconds = 10;
 constexpr double kPlainStep = 0.1;
 constexpr double kPlainStepSeconds = 2;  // a short task's tenths are not worth a line each
@@ -191,13 +193,13 @@ constexpr int kColumnsWithBar = 30;
 constexpr int kColumnsWithLongBar = 72;
 constexpr int kColumnsWithAmounts = 100;
 
-int name_columns(const std::vector<std::string>& names, int columns) {
+int name_columns(const std::vector<TaskState>& tasks, int columns) {
   int limit = 28;
   if (columns < kColumnsWithAmounts) limit = 22;
   if (columns < kColumnsWithLongBar) limit = std::max(8, columns / 3);
   if (columns < kColumnsWithBar) limit = std::max(1, columns - 5);
   int widest = 1;
-  for (const std::string& name : names) widest = std::max(widest, display_columns(name));
+  for (const TaskState& task : tasks) widest = std::max(widest, display_columns(task.name));
   return std::min(widest, limit);
 }
 
@@ -403,7 +405,7 @@ void Terminal::result(std::string_view text) {
   write_standard_output(with_line_feed(text));
 }
 
-void Terminal::result(const nlohmann::json& json) {
+void Terminal::result_json(const nlohmann::json& json) {
   if (options_.format != ResultFormat::Json) return;
   const std::scoped_lock lock(mutex_);
   erase();
@@ -429,16 +431,16 @@ void Terminal::draw(Clock::time_point now) {
   style.colours = colours_;
 
   std::vector<std::string> lines;
-  const size_t room = static_cast<size_t>(std::max(1, size.rows - 2));
-  const size_t shown = std::min(tasks_.size(), room);
-  std::vector<std::string> names;
-  for (size_t i = tasks_.size() - shown; i < tasks_.size(); ++i) names.push_back(tasks_[i]->state.name);
-  style.name_columns = name_columns(names, style.columns);
-  for (size_t i = tasks_.size() - shown; i < tasks_.size(); ++i) {
-    TaskState state = tasks_[i]->state;
-    state.silent_seconds = std::chrono::duration<double>(now - tasks_[i]->updated).count();
-    lines.push_back(progress_line(state, style));
+  std::vector<TaskState> shown;
+  for (const auto& task : tasks_) {
+    TaskState state = task->state;
+    state.silent_seconds = std::chrono::duration<double>(now - task->updated).count();
+    if (state.silent_seconds < kForgottenSeconds) shown.push_back(state);
   }
+  const size_t room = static_cast<size_t>(std::max(1, size.rows - 2));
+  if (shown.size() > room) shown.erase(shown.begin(), shown.end() - static_cast<std::ptrdiff_t>(room));
+  style.name_columns = name_columns(shown, style.columns);
+  for (const TaskState& state : shown) lines.push_back(progress_line(state, style));
   if (!best_.empty() || end_) {
     Line line(style);
     const std::string left = end_ ? time_left(std::chrono::duration<double>(*end_ - now).count()) : "";

@@ -87,7 +87,7 @@ class Terminal final : public ProgressSink {
   // line feed is added when the text has none at its end.
   void result(std::string_view text);
   // The command's result in JSON form; only with --json.
-  void result(const nlohmann::json& json);
+  void result_json(const nlohmann::json& json);
 
   [[nodiscard]] ResultFormat format() const { return options_.format; }
 

@@ -1,0 +1,133 @@
+#include "cli/models.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
+
+#include "base/error.h"
+#include "compress/distillation.h"
+#include "graph/notebook.h"
+#include "graph/parameters.h"
+#include "search/settings.h"
+
+namespace retort::cli {
+namespace {
+
+data::ImageShape image_shape(const graph::Shape& shape) {
+  return {shape.height, shape.width, shape.channels};
+}
+
+std::vector<uint32_t> all_of(const data::ImageSet& images) {
+  std::vector<uint32_t> indices(images.count());
+  std::iota(indices.begin(), indices.end(), 0U);
+  return indices;
+}
+
+}  // namespace
+
+void add_model_options(CLI::App& app, ModelOptions& options) {
+  app.add_option("model", options.file, "a file of weights (weights.retort)")->type_name("MODEL");
+  app.add_option("--config", options.config,
+                 "a fresh network instead: '3 blocks, 2 layers, 32 filters, 1 dense, 128 units', the "
+                 "notebook's list, "
+                 "or a .json file")
+      ->type_name("TEXT");
+}
+
+graph::Shape input_shape(const data::ImageShape& shape) {
+  return {.height = shape.height, .width = shape.width, .channels = shape.channels};
+}
+
+std::string to_string(const data::ImageShape& shape) {
+  return fmt::format("{}x{}x{}", shape.height, shape.width, shape.channels);
+}
+
+void check_fits(const graph::Graph& graph, const data::Dataset& dataset, std::string_view name) {
+  const graph::Shape input = graph.input_shape();
+  if (input.size() != static_cast<int64_t>(dataset.train.shape.bytes()) ||
+      (!input.flat && image_shape(input) != dataset.train.shape))
+    throw_usage("{} takes {} but the data has {}: ?size=HxW&gray=0|1 in --data converts it", name,
+                to_string(image_shape(input)), to_string(dataset.train.shape));
+  if (graph.classes() != static_cast<int>(dataset.classes.size()))
+    throw_usage("{} tells {} classes apart but the data has {}", name, graph.classes(),
+                dataset.classes.size());
+}
+
+engine::Model obtain_model(const ModelOptions& options, const data::Dataset& dataset, const Rng& rng) {
+  if (options.file.empty() == options.config.empty())
+    throw_usage("give either MODEL, a file of weights, or --config, a fresh network");
+  engine::Model model;
+  if (options.file.empty()) {
+    model.graph = graph::graph_from_config(options.config, input_shape(dataset.train.shape),
+                                           static_cast<int>(dataset.classes.size()));
+    model.parameters = graph::initialize(model.graph, rng.fork("weights"));
+    check_fits(model.graph, dataset, "the network of --config");
+  } else {
+    model = engine::load_model(options.file);
+    check_fits(model.graph, dataset, options.file.string());
+  }
+  return model;
+}
+
+bool is_quantized(const graph::Graph& graph) {
+  return std::ranges::any_of(graph.nodes(), [](const graph::Node& node) {
+    return std::holds_alternative<graph::FakeQuant>(node.op);
+  });
+}
+
+std::optional<engine::TeacherLogits> obtain_teacher(std::string_view text, const data::Dataset& dataset,
+                                                    const data::ViewOptions& views, int threads,
+                                                    ProgressSink& progress, std::stop_token stop) {
+  const search::TeacherSettings teacher = search::parse_teacher(text, {});
+  switch (teacher.kind) {
+    case search::TeacherKind::None:
+      return std::nullopt;
+    case search::TeacherKind::Logits:
+      return compress::load_teacher_logits(teacher.path, dataset);
+    case search::TeacherKind::Train:
+      throw_usage("--teacher train is for retort search: run retort teacher and give its weights here");
+    case search::TeacherKind::Model:
+      break;
+  }
+  const engine::Model model = engine::load_model(teacher.path);
+  check_fits(model.graph, dataset, teacher.path);
+  engine::CompileOptions options;
+  options.batch_size = 128;
+  options.threads = threads;
+  const auto network = engine::backend().compile(model.graph, options);
+  network->set_parameters(model.parameters);
+  return compress::teacher_logits(*network, dataset, views, progress, std::move(stop));
+}
+
+Part part_of(const data::Dataset& dataset, const data::SplitOptions& split, std::string_view name) {
+  if (name == "all") return {dataset.train, all_of(dataset.train)};
+  if (name == "test" && dataset.test.count() > 0) return {dataset.test, all_of(dataset.test)};
+  const data::Split parts = data::stratified_split(dataset, split);
+  if (name == "train") return {dataset.train, parts.train};
+  if (name == "validation") return {dataset.train, parts.validation};
+  return {dataset.train, parts.test};
+}
+
+std::filesystem::path weights_path(const std::filesystem::path& out) {
+  return out.extension() == ".retort" ? out : out / "weights.retort";
+}
+
+nlohmann::json history_json(const engine::History& history) {
+  nlohmann::json epochs = nlohmann::json::array();
+  for (const engine::EpochResult& epoch : history.epochs)
+    epochs.push_back({{"epoch", epoch.epoch},
+                      {"train_loss", epoch.train_loss},
+                      {"train_accuracy", epoch.train_accuracy},
+                      {"validation_loss", epoch.validation_loss},
+                      {"validation_accuracy", epoch.validation_accuracy},
+                      {"seconds", epoch.seconds}});
+  return epochs;
+}
+
+std::string percent(double share) {
+  return std::isfinite(share) ? fmt::format("{:.1f}%", 100 * share) : "unknown";
+}
+
+}  // namespace retort::cli

@@ -1,0 +1,126 @@
+// retort teacher: trains the notebook's teacher, or any network that is to teach.
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/models.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "compress/distillation.h"
+#include "graph/notebook.h"
+
+namespace retort::cli {
+namespace {
+
+enum class TestSet { Unread, Read };
+
+struct TeacherCommand {
+  DataOptions data;
+  OutputOptions output;
+  data::SplitOptions split;
+  engine::TrainOptions training;
+  engine::OptimizerOptions optimizer;
+  std::string config;
+  std::filesystem::path out;
+  std::filesystem::path logits;
+  uint64_t seed = 42;
+  int threads = 0;
+  TestSet test = TestSet::Unread;
+};
+
+void run(const TeacherCommand& command) {
+  Terminal terminal(command.output);
+  if (!command.logits.empty() && command.logits.extension() != ".npy")
+    throw_usage("--logits: \"{}\" should end in .npy", command.logits.string());
+  const auto dataset = load(command.data, terminal);
+  const data::Split split = data::stratified_split(*dataset, command.split);
+  const auto input = input_shape(dataset->train.shape);
+  const auto classes = static_cast<int>(dataset->classes.size());
+  const graph::Graph graph = command.config.empty()
+                                 ? graph::teacher_graph(input, classes)
+                                 : graph::graph_from_config(command.config, input, classes);
+  check_fits(graph, *dataset, "the teacher");
+
+  const Rng rng(command.seed);
+  engine::CompileOptions compile;
+  compile.batch_size = command.training.batch_size;
+  compile.threads = resolve_threads(command.threads);
+  compile.optimizer = command.optimizer;
+  const auto network = engine::backend().compile(graph, compile);
+  network->set_parameters(graph::initialize(graph, rng.fork("weights")));
+
+  engine::TrainCallbacks callbacks;
+  callbacks.progress = &terminal;
+  callbacks.task = "teacher";
+  const engine::History history =
+      engine::train(*network, {*dataset, split.train, split.validation}, command.training, rng.fork("train"),
+                    callbacks, interrupt_token());
+  terminal.finish(callbacks.task);
+  const std::filesystem::path weights = weights_path(command.out);
+  const graph::Parameters parameters = network->parameters();
+  engine::save_model(weights, {graph, parameters});
+
+  const double validation = history.epochs.back().validation_accuracy;
+  nlohmann::json json = {{"validation_accuracy", validation},
+                         {"parameters", graph::parameter_count(graph)},
+                         {"seconds", history.seconds},
+                         {"epochs", history_json(history)},
+                         {"file", weights.string()}};
+  std::string text = fmt::format("teacher     validation {}, {} parameters, {} epochs in {}\n",
+                                 percent(validation), format_integer(graph::parameter_count(graph)),
+                                 history.epochs.size(), format_duration(history.seconds));
+  if (command.test == TestSet::Read) {
+    const Part test = part_of(*dataset, command.split, "test");
+    const double accuracy = engine::evaluate(*network, test.images, test.indices).accuracy;
+    json["test_accuracy"] = accuracy;
+    text +=
+        fmt::format("test        {} of {} images\n", percent(accuracy), format_integer(test.indices.size()));
+  }
+  text += fmt::format("weights     {}\n", weights.string());
+  if (!command.logits.empty()) {
+    const auto logits =
+        compress::teacher_logits(*network, *dataset, command.training.views, terminal, interrupt_token());
+    compress::save_teacher_logits(command.logits, logits, *dataset);
+    json["logits"] = command.logits.string();
+    text += fmt::format("logits      {}\n", command.logits.string());
+  }
+  terminal.result_json(json);
+  terminal.result(text);
+}
+
+}  // namespace
+
+void add_teacher_command(CLI::App& app) {
+  CLI::App* sub = app.add_subcommand("teacher", "Train a teacher and keep its weights and logits");
+  const auto command = std::make_shared<TeacherCommand>();
+  command->training.epochs = 20;
+  add_data_options(*sub, command->data, Presence::Required);
+  sub->add_option("--out", command->out, "folder for weights.retort, or the .retort file itself")
+      ->type_name("PATH")
+      ->required();
+  sub->add_option("--logits", command->logits, "keep the teacher's logits of the training images too")
+      ->type_name("FILE.npy");
+  sub->add_option("--config", command->config, "another network than the notebook's teacher")
+      ->type_name("TEXT");
+  sub->add_flag_callback(
+      "--test", [command] { command->test = TestSet::Read; }, "read the test set, once, after training");
+  add_training_options(*sub, command->training);
+  add_optimizer_options(*sub, command->optimizer);
+  add_view_options(*sub, command->training.views);
+  add_split_options(*sub, command->split);
+  add_seed_option(*sub, command->seed);
+  add_threads_option(*sub, command->threads);
+  add_output_options(*sub, command->output);
+  add_examples(
+      *sub,
+      {"retort teacher --data fashion-mnist --out teacher.retort",
+       "retort teacher --data 'cifar10:cifar?gray=1' --out teacher --logits teacher/logits.npy --test",
+       "retort teacher --data images:photos --config '3 blocks, 2 layers, 64 filters' --out big.retort"});
+  sub->callback([command] { run(*command); });
+}
+
+}  // namespace retort::cli
