@@ -1,4 +1,5 @@
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/taps.h"
 #include "engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -8,7 +9,6 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
-#include <cassert>
 #include <utility>
 
 #include "engine/kernels/lanes-inl.h"
@@ -18,24 +18,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace retort::engine::kernels::HWY_NAMESPACE {
 
-// Offsets from the corner of an output pixel's window, in the weights' order.
-struct Taps {
-  size_t count = 0;
-  size_t offsets[kFirstConvMaximumTaps];
-
-  explicit Taps(const FirstConvShape& shape) {
-    const auto row = static_cast<size_t>(shape.input.padded_width());
-    const size_t plane = row * static_cast<size_t>(shape.input.padded_height());
-    assert(shape.kernel_height * shape.kernel_width * shape.input.channels <= kFirstConvMaximumTaps);
-    for (size_t ky = 0; ky < static_cast<size_t>(shape.kernel_height); ++ky)
-      for (size_t kx = 0; kx < static_cast<size_t>(shape.kernel_width); ++kx)
-        for (size_t c = 0; c < static_cast<size_t>(shape.input.channels); ++c)
-          offsets[count++] = c * plane + ky * row + kx;
-  }
-};
-
-// --- forward
-// --------------------------------------------------------------------------------------------------------
+// --- forward ---
 
 // P output pixels of a row × Q output blocks: P · Q independent sums, enough to hide the latency of the
 // multiply-adds and few enough for the registers.
@@ -133,8 +116,7 @@ void Forward(const FirstConvShape& shape, const float* input, const float* weigh
                            : ForwardOfBlock<8>(shape, input, weights, bias, activation, output);
 }
 
-// --- weights' gradient
-// ----------------------------------------------------------------------------------------------
+// --- weights' gradient ---
 
 // What the gradient of one image and output block needs; pointers are to the vector's lane.
 struct GradientPlane {

@@ -75,8 +75,7 @@ struct Window2d {
   int pad_left = 0;
 };
 
-// --- images.cpp: bytes to floats, and between layouts
-// ---------------------------------------------------------------
+// --- images.cpp: bytes to floats, and between layouts ---
 
 // nhwc: images × height × width × channels bytes; a byte b becomes b/255. Writes the border too.
 void bytes_to_planar(const PlanarShape& shape, const uint8_t* nhwc, float* planar);
@@ -94,8 +93,7 @@ void rows_to_blocked(const BlockedShape& shape, int channels, const float* rows,
 // kw). Not in place.
 void transpose_blocks(size_t count, int block, const float* in, float* out);
 
-// --- first_conv.cpp: the network's first convolution, 1 to 4 input channels
-// -----------------------------------------
+// --- first_conv.cpp: the network's first convolution, 1 to 4 input channels ---
 
 // weights: [out block][kernel height][kernel width][in channel][B]. bias: [C]. Kernel up to 512 taps
 // (kernel height · kernel width · channels).
@@ -129,8 +127,7 @@ void first_conv_pool_backward_weights(const FirstConvShape& shape, const float* 
                                       const float* output, const uint8_t* argmax, Activation activation,
                                       float* dweights, float* dbias);
 
-// --- depthwise.cpp: one filter a channel, on blocked tensors
-// --------------------------------------------------------
+// --- depthwise.cpp: one filter a channel, on blocked tensors ---
 
 // weights: [channel block][kernel height][kernel width][B]. bias: [C] or null.
 void depthwise_forward(const BlockedShape& in, const BlockedShape& out, const Window2d& window,
@@ -188,8 +185,7 @@ void batch_norm_backward(const BlockedShape& shape, const BatchNormView& norm, A
 // Σ of each channel over images and pixels (a bias's gradient): sums [C] doubles, overwritten.
 void channel_sums(const BlockedShape& shape, const float* x, double* sums);
 
-// --- pool.cpp
-// -------------------------------------------------------------------------------------------------------
+// --- pool.cpp ---
 
 // argmax (or null): one byte a value of y, row · window.width + column of the first largest cell; windows up
 // to 256 cells.
@@ -213,8 +209,7 @@ void global_avg_pool_forward(const BlockedShape& in, const float* x, float* flat
 void global_avg_pool_backward(const BlockedShape& in, const float* dflat, const float* y,
                               Activation activation, float* dx);
 
-// --- elementwise.cpp: n floats, any layout. Outputs may be inputs.
-// --------------------------------------------------
+// --- elementwise.cpp: n floats, any layout. Outputs may be inputs. ---
 
 void activation_forward(size_t n, Activation activation, const float* x, float* y);
 // dx = dy where the activation passed (0 < y, and y < 6 for Relu6), else 0.
@@ -231,8 +226,7 @@ void scale(size_t n, float factor, const float* x, float* y);
 // rate < 1.
 void dropout(size_t n, float rate, uint64_t key, uint64_t offset, const float* x, float* y);
 
-// --- loss.cpp
-// -------------------------------------------------------------------------------------------------------
+// --- loss.cpp ---
 
 struct LossResult {
   double loss_sum = 0;  // over the images given
@@ -247,8 +241,7 @@ LossResult softmax_loss(int images, int classes, size_t stride, const float* log
 // Softmax of each row; probabilities may be logits.
 void softmax(int images, int classes, size_t stride, const float* logits, float* probabilities);
 
-// --- optimizer.cpp: flat arrays of n, one pass
-// ----------------------------------------------------------------------
+// --- optimizer.cpp: flat arrays of n, one pass ---
 
 // Step number `step` counts from 1. weight_decay applies to this range as given by options (pass 0 for biases
 // and norms): w −= learning_rate · weight_decay · w before the step. mask (or null): w is multiplied by it
@@ -259,8 +252,7 @@ void adam_step(size_t n, const OptimizerOptions& options, float learning_rate, i
 void sgd_step(size_t n, const OptimizerOptions& options, float learning_rate, const float* gradient,
               const float* mask, float* velocity, float* weights);
 
-// --- fake_quant.cpp
-// -------------------------------------------------------------------------------------------------
+// --- fake_quant.cpp ---
 
 struct Range {
   float minimum = 0;
