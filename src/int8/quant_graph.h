@@ -1,5 +1,5 @@
-// An int8 network as a TensorFlow Lite file holds it: what lowering makes, the writer and reader exchange, the
-// interpreter runs and cost analysis measures.
+// An int8 network as a TensorFlow Lite file holds it: what lowering makes, the writer and reader exchange,
+// the interpreter runs and cost analysis measures.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,8 @@ namespace retort::int8 {
 
 enum class Type { Int8, Int32, Float32 };
 
-// real = scale · (value − zero_point). One entry per tensor, or one per channel along `axis`. Empty: not quantised.
+// real = scale · (value − zero_point). One entry per tensor, or one per channel along `axis`. Empty: not
+// quantised.
 struct Quantization {
   std::vector<float> scales;
   std::vector<int64_t> zero_points;
@@ -25,9 +26,9 @@ struct Quantization {
 struct Tensor {
   std::string name;
   Type type = Type::Int8;
-  std::vector<int> dims;       // the batch of 1 included
+  std::vector<int> dims;  // the batch of 1 included
   Quantization quantization;
-  std::vector<uint8_t> data;   // little endian; empty for activations
+  std::vector<uint8_t> data;  // little endian; empty for activations
   [[nodiscard]] bool constant() const { return !data.empty(); }
   [[nodiscard]] int64_t elements() const;
   [[nodiscard]] int64_t bytes() const;
@@ -43,8 +44,8 @@ struct WindowOp {  // what conv, depthwise and pools share
   graph::Padding padding = graph::Padding::Same;
   Activation activation = Activation::None;
 };
-struct Conv2D : WindowOp {};             // inputs: x, kernel (OHWI), bias
-struct DepthwiseConv2D : WindowOp {      // inputs: x, kernel (1HWC), bias
+struct Conv2D : WindowOp {};         // inputs: x, kernel (OHWI), bias
+struct DepthwiseConv2D : WindowOp {  // inputs: x, kernel (1HWC), bias
   int depth_multiplier = 1;
 };
 struct MaxPool2D : WindowOp {
@@ -55,16 +56,16 @@ struct AveragePool2D : WindowOp {
   int filter_height = 2;
   int filter_width = 2;
 };
-struct FullyConnected {                  // inputs: x, kernel (out × in), bias
+struct FullyConnected {  // inputs: x, kernel (out × in), bias
   Activation activation = Activation::None;
 };
 struct AddOp {
   Activation activation = Activation::None;
 };
-struct Mean {                            // inputs: x, axes (int32 {1, 2})
+struct Mean {  // inputs: x, axes (int32 {1, 2})
   bool keep_dims = false;
 };
-struct Reshape {};                       // inputs: x, shape (int32)
+struct Reshape {};  // inputs: x, shape (int32)
 struct SoftmaxOp {
   float beta = 1;
 };
@@ -73,12 +74,12 @@ struct Relu6Op {};
 struct Quantize {};
 struct Dequantize {};
 
-using OperatorKind = std::variant<Conv2D, DepthwiseConv2D, MaxPool2D, AveragePool2D, FullyConnected, AddOp, Mean,
-                                  Reshape, SoftmaxOp, ReluOp, Relu6Op, Quantize, Dequantize>;
+using OperatorKind = std::variant<Conv2D, DepthwiseConv2D, MaxPool2D, AveragePool2D, FullyConnected, AddOp,
+                                  Mean, Reshape, SoftmaxOp, ReluOp, Relu6Op, Quantize, Dequantize>;
 
 struct Operator {
   OperatorKind kind;
-  std::vector<int> inputs;   // tensor indices; −1: absent (a bias)
+  std::vector<int> inputs;  // tensor indices; −1: absent (a bias)
   std::vector<int> outputs;
 };
 
