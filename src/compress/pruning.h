@@ -23,8 +23,8 @@ struct PruningOptions {
 // s(t) = final + (initial − final) · (1 − t)^power, t = step / end clamped to [0, 1].
 double polynomial_sparsity(const PruningOptions& options, int64_t step, int64_t end_step);
 
-// Per kernel tensor: 0 for the round(sparsity · size) smallest magnitudes (ties: lower index first), 1 elsewhere; 1 for
-// everything that is no kernel.
+// Per kernel tensor: 0 for the round(sparsity · size) smallest magnitudes (ties: lower index first), 1
+// elsewhere; 1 for everything that is no kernel.
 graph::Parameters magnitude_masks(const graph::Parameters& parameters, double sparsity);
 
 // The masks that a pruned network carries: 0 where a kernel's weight is exactly zero.
@@ -33,7 +33,8 @@ graph::Parameters masks_of_zeros(const graph::Parameters& parameters);
 // For engine::TrainCallbacks::before_step.
 class Pruner {
  public:
-  explicit Pruner(const PruningOptions& options) : options_(options) {}
+  // Throws Error(Usage) for a share, power or interval out of range.
+  explicit Pruner(const PruningOptions& options);
   void before_step(engine::Network& network, int64_t step, int64_t total_steps);
 
  private:

@@ -1,0 +1,133 @@
+#include "compress/distillation.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "data/npy.h"
+
+namespace retort::compress {
+namespace {
+
+using Json = nlohmann::json;
+
+// Images that the teacher sees at once.
+constexpr size_t chunk_images = 512;
+
+constexpr std::array<std::pair<std::string_view, Curriculum>, 3> curriculum_names{
+    {{"none", Curriculum::None},
+     {"entropy", Curriculum::Entropy},
+     {"random-pacing", Curriculum::RandomPacing}}};
+
+std::filesystem::path note_beside(std::filesystem::path npy) {
+  return npy.replace_extension(".json");
+}
+
+// The hash of the data that the logits were made for.
+std::string noted_hash(const std::filesystem::path& note) {
+  const Json json = Json::parse(read_text(note), nullptr, false);
+  if (!json.is_object() || !json.contains("data_sha256") || !json["data_sha256"].is_string())
+    throw_usage("{}: a JSON object with the text \"data_sha256\" is needed beside a teacher's logits",
+                note.string());
+  return json["data_sha256"].get<std::string>();
+}
+
+}  // namespace
+
+engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Dataset& dataset,
+                                     const data::ViewOptions& views, ProgressSink& progress,
+                                     std::stop_token stop) {
+  const data::ImageSet& images = dataset.train;
+  const std::vector<int> numbers = data::view_numbers(views);
+  const size_t image_bytes = images.shape.bytes();
+  if (image_bytes != static_cast<size_t>(teacher.graph().input_shape().size()))
+    throw_usage("the teacher takes images of {} values, the data's have {}",
+                teacher.graph().input_shape().size(), image_bytes);
+
+  engine::TeacherLogits logits;
+  logits.classes = teacher.graph().classes();
+  logits.images = images.count();
+  logits.views = static_cast<int>(numbers.size());
+  const auto classes = static_cast<size_t>(logits.classes);
+  logits.values.resize(numbers.size() * logits.images * classes);
+  std::vector<uint8_t> pixels(std::min(logits.images, chunk_images) * image_bytes);
+  std::span<float> rest = logits.values;
+  const auto total = static_cast<double>(numbers.size() * logits.images);
+  for (const int view : numbers) {
+    for (size_t begin = 0; begin < logits.images; begin += chunk_images) {
+      if (stop.stop_requested())
+        throw Error(ErrorCode::Interrupted, "computing the teacher's logits was interrupted");
+      const size_t count = std::min(chunk_images, logits.images - begin);
+      for (size_t i = 0; i < count; ++i)
+        data::write_view(images.image(begin + i), images.shape, view,
+                         std::span(pixels).subspan(i * image_bytes, image_bytes));
+      teacher.predict(std::span(pixels).first(count * image_bytes), rest.first(count * classes));
+      rest = rest.subspan(count * classes);
+      progress.update("teacher's logits", total - static_cast<double>(rest.size() / classes), total, "");
+    }
+  }
+  return logits;
+}
+
+void save_teacher_logits(const std::filesystem::path& npy, const engine::TeacherLogits& logits,
+                         const data::Dataset& dataset) {
+  std::vector<int64_t> shape{static_cast<int64_t>(logits.images), logits.classes};
+  if (logits.views > 1) shape.insert(shape.begin(), logits.views);
+  data::write_npy(npy, shape, logits.values);
+  const Json note{
+      {"data_sha256", dataset.content_hash}, {"data", dataset.spec}, {"classes", dataset.classes}};
+  write_text_atomic(note_beside(npy), note.dump(2) + "\n");
+}
+
+engine::TeacherLogits load_teacher_logits(const std::filesystem::path& npy, const data::Dataset& dataset) {
+  const data::NpyArray array = data::read_npy(npy);
+  if (array.dtype.size() < 2 || array.dtype[1] != 'f')
+    throw_usage("{}: a teacher's logits are floating-point numbers, these are {}", npy.string(), array.dtype);
+  const size_t dimensions = array.shape.size();
+  if (dimensions != 2 && dimensions != 3)
+    throw_usage(
+        "{}: a teacher's logits are images × classes or views × images × classes, these have {} dimensions",
+        npy.string(), dimensions);
+  const auto images = static_cast<int64_t>(dataset.train.count());
+  const auto classes = static_cast<int64_t>(dataset.classes.size());
+  if (array.shape[dimensions - 2] != images)
+    throw_usage("{}: logits for {} images; the data has {} training images", npy.string(),
+                array.shape[dimensions - 2], images);
+  if (array.shape[dimensions - 1] != classes)
+    throw_usage("{}: logits for {} classes; the data has {}", npy.string(), array.shape[dimensions - 1],
+                classes);
+  const auto views = dimensions == 3 ? array.shape[0] : 1;
+  if (views < 1 || views > data::kViewCount)
+    throw_usage("{}: logits for {} views; 1 to {} are possible", npy.string(), views, data::kViewCount);
+  const std::filesystem::path note = note_beside(npy);
+  if (std::filesystem::exists(note) && noted_hash(note) != dataset.content_hash)
+    throw_usage("{}: the logits were made for other data (SHA-256 {}, not {})", npy.string(),
+                noted_hash(note), dataset.content_hash);
+
+  engine::TeacherLogits logits{static_cast<int>(classes), dataset.train.count(), static_cast<int>(views),
+                               array.as_float()};
+  const auto bad =
+      std::find_if(logits.values.begin(), logits.values.end(), [](float v) { return !std::isfinite(v); });
+  if (bad != logits.values.end())
+    throw_usage("{}: the logits of row {} hold {}; finite numbers are needed", npy.string(),
+                (bad - logits.values.begin()) / classes, *bad);
+  return logits;
+}
+
+Curriculum parse_curriculum(std::string_view name) {
+  for (const auto& [known, curriculum] : curriculum_names)
+    if (known == name) return curriculum;
+  throw_usage("there is no curriculum '{}'; known: none, entropy, random-pacing", name);
+}
+
+std::string_view to_string(Curriculum curriculum) {
+  for (const auto& [name, known] : curriculum_names)
+    if (known == curriculum) return name;
+  return "?";
+}
+
+}  // namespace retort::compress
