@@ -1,0 +1,126 @@
+// What conformance/int8.py drives: writes random int8 networks, and runs any .tflite file on raw inputs.
+//
+//   conformance_int8 generate FOLDER COUNT SEED   FOLDER/0000.tflite, …, every other one with float ends
+//   conformance_int8 run FILE INPUTS OUTPUTS      for each input in turn, every activation tensor in index
+//   order
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "graph/quantized_form.h"
+#include "graph/random_graph.h"
+#include "int8/lower.h"
+#include "int8/reference.h"
+#include "int8/tflite.h"
+
+namespace {
+
+using namespace retort;  // NOLINT(google-build-using-namespace): one small program
+
+double root_mean_square(std::span<const float> values) {
+  double sum = 0;
+  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+  return values.empty() ? 0 : std::sqrt(sum / static_cast<double>(values.size()));
+}
+
+// Random numbers everywhere, and ranges that are about right, too wide or too narrow.
+graph::QuantizedForm random_form(const graph::Graph& network, Rng& rng) {
+  graph::Parameters parameters = graph::initialize(network, rng);
+  for (const graph::ParameterSpec& spec : parameters.specs()) {
+    for (float& value : parameters.at(spec.node, spec.role)) {
+      if (spec.role == graph::Role::Variance) value = rng.uniform(0.3F, 3.0F);
+      if (spec.role == graph::Role::Gamma) value = rng.uniform(0.5F, 1.5F);
+      if (spec.role == graph::Role::Bias || spec.role == graph::Role::Beta || spec.role == graph::Role::Mean)
+        value = 0.2F * rng.normal();
+    }
+    // A dead filter now and then, as pruning makes them.
+    if (spec.role == graph::Role::Kernel && rng.below(8) == 0) {
+      const auto kernel = parameters.at(spec.node, spec.role);
+      const size_t filter = kernel.size() / static_cast<size_t>(spec.dims[0]);
+      for (size_t i = 0; i < filter; ++i) kernel[i] = 0;
+    }
+  }
+  graph::QuantizedForm form = graph::quantized_form(network, parameters);
+  std::vector<double> magnitude(form.graph.nodes().size(), 0.5);  // a guess at each node's values
+  for (int i = 1; i < form.graph.size(); ++i) {
+    const graph::Node& node = form.graph.node(i);
+    double& size = magnitude[static_cast<size_t>(i)];
+    size = 0;
+    for (const int input : node.inputs) size += magnitude[static_cast<size_t>(input)];
+    if (form.parameters.has(i, graph::Role::Kernel)) {
+      const auto kernel = form.parameters.at(i, graph::Role::Kernel);
+      const double fan_in = static_cast<double>(kernel.size()) / node.shape.channels;
+      size *= root_mean_square(kernel) * std::sqrt(fan_in);
+      size += root_mean_square(form.parameters.at(i, graph::Role::Bias));
+    }
+    if (!std::holds_alternative<graph::FakeQuant>(node.op) ||
+        std::holds_alternative<graph::Input>(form.graph.node(node.inputs[0]).op))
+      continue;
+    const auto range = form.parameters.at(i, graph::Role::Range);
+    const float width = static_cast<float>(size) * std::exp2(rng.uniform(-2.0F, 3.0F));
+    range[0] = rng.below(3) == 0 ? 0 : -width * rng.uniform(0.01F, 1.0F);
+    range[1] = width;
+    if (rng.below(40) == 0) range[1] = range[0] = 0;
+  }
+  return form;
+}
+
+void generate(const std::filesystem::path& folder, int count, uint64_t seed) {
+  const Rng root(seed);
+  for (int i = 0; i < count; ++i) {
+    Rng rng = root.fork("int8 conformance", static_cast<uint64_t>(i));
+    graph::RandomGraphOptions options;
+    options.maximum_side = 16;
+    options.maximum_channels = 20;
+    const graph::Graph network = graph::random_graph(rng, options);
+    const graph::QuantizedForm form = random_form(network, rng);
+    const auto ends = i % 2 == 0 ? int8::Ends::Int8 : int8::Ends::Float;
+    const int8::QuantGraph lowered = int8::lower(form.graph, form.parameters, {ends, {"first", "second"}});
+    write_file_atomic(folder / fmt::format("{:04}.tflite", i), int8::write_tflite(lowered));
+  }
+}
+
+void run(const std::filesystem::path& file, const std::filesystem::path& inputs,
+         const std::filesystem::path& outputs) {
+  int8::Interpreter interpreter(int8::read_tflite(read_file(file), file.string()));
+  const std::vector<uint8_t> input = read_file(inputs);
+  const auto input_bytes = static_cast<size_t>(interpreter.input_bytes());
+  if (input.size() % input_bytes != 0)
+    throw_usage("{}: {} bytes, not a multiple of the network's input of {}", inputs.string(), input.size(),
+                input_bytes);
+  std::vector<uint8_t> result(static_cast<size_t>(interpreter.output_bytes()));
+  std::vector<uint8_t> all;
+  for (size_t at = 0; at < input.size(); at += input_bytes) {
+    interpreter.invoke(std::span(input).subspan(at, input_bytes), result);
+    const auto& tensors = interpreter.graph().tensors;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const auto values = interpreter.tensor(static_cast<int>(i));
+      if (!tensors[i].constant()) all.insert(all.end(), values.begin(), values.end());
+    }
+  }
+  write_file_atomic(outputs, all);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  try {
+    if (arguments.size() == 4 && arguments[0] == "generate") {
+      generate(arguments[1], std::stoi(arguments[2]), std::stoull(arguments[3]));
+      return EXIT_SUCCESS;
+    }
+    if (arguments.size() == 4 && arguments[0] == "run") {
+      run(arguments[1], arguments[2], arguments[3]);
+      return EXIT_SUCCESS;
+    }
+    fmt::print(stderr, "usage: conformance_int8 generate FOLDER COUNT SEED | run FILE INPUTS OUTPUTS\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+  }
+  return EXIT_FAILURE;
+}
