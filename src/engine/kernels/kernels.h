@@ -140,11 +140,12 @@ void depthwise_backward_data(const BlockedShape& in, const BlockedShape& out, co
 void depthwise_backward_weights(const BlockedShape& in, const BlockedShape& out, const Window2d& window,
                                 const float* x, const float* dy, float* dweights, float* dbias);
 
-// --- batch_norm.cpp
-// ------------------------------------------------------------------------------------------------- Training,
-// forward: batch_norm_shift once, batch_norm_sums on each range, batch_norm_finish, batch_norm_forward on
-// each range. Backward: batch_norm_backward_sums on each range, batch_norm_backward_finish,
-// batch_norm_backward on each range. `sums` of one range are 2 · C doubles; of several, one after the other.
+// --- batch_norm.cpp ---
+
+// Training, forward: batch_norm_shift once, batch_norm_sums on each range, batch_norm_finish,
+// batch_norm_forward on each range. Backward: batch_norm_backward_sums on each range,
+// batch_norm_backward_finish, batch_norm_backward on each range. `sums` of one range are 2 · C doubles; of
+// several, one after the other.
 
 // Sums of chunks are taken in float about a value near the mean and added up in double, so a mean far from
 // zero costs no accuracy. shift [C]: the first pixel of x's first image.
