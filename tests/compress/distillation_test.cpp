@@ -1,0 +1,196 @@
+#include "compress/distillation.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "data/npy.h"
+#include "engine/small_data.h"
+
+namespace retort::compress {
+namespace {
+
+using engine::small_dataset;
+using engine::small_graph;
+using engine::TeacherLogits;
+
+// One image, one row: α · CE + (1 − α) · T² · KL worked out step by step.
+TEST(Distillation, LossIsTheFormula) {
+  graph::Graph graph({1, 1, 1, false});
+  graph.add(graph::Flatten{});
+  graph::Dense dense;
+  dense.units = 3;
+  graph.add(dense);
+  const auto network = engine::backend("reference").compile(graph, {.batch_size = 1});
+  graph::Parameters parameters(graph);
+  const std::vector<float> z{1.0F, 2.0F, -1.0F};  // the logits: the kernel is zero
+  std::copy(z.begin(), z.end(), parameters.at(2, graph::Role::Bias).begin());
+  network->set_parameters(parameters);
+
+  const std::vector<uint8_t> image{200};
+  const std::vector<uint16_t> label{2};
+  const std::vector<float> teacher{0.5F, -2.0F, 3.0F};
+  Rng rng(0);
+  const double loss = network->compute_gradients({image, label, teacher}, {0.1F, 3.0F, 0.0F}, rng).loss;
+
+  const auto softmax = [](const std::vector<float>& logits, double temperature) {
+    std::vector<double> p;
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(logit / temperature);
+    for (const float logit : logits) p.push_back(std::exp(logit / temperature) / sum);
+    return p;
+  };
+  const double cross_entropy = -std::log(softmax(z, 1)[2]);
+  const auto q = softmax(teacher, 3);
+  const auto p = softmax(z, 3);
+  double divergence = 0;
+  for (size_t i = 0; i < 3; ++i) divergence += q[i] * std::log(q[i] / p[i]);
+  const double alpha = static_cast<double>(0.1F);
+  EXPECT_NEAR(loss, alpha * cross_entropy + (1 - alpha) * 9 * divergence, 1e-12);
+
+  // And its gradient with respect to the logits, which is the bias's.
+  const auto gradients = network->gradients();
+  const auto p1 = softmax(z, 1);
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_NEAR(gradients.at(2, graph::Role::Bias)[i],
+                alpha * (p1[i] - (i == 2 ? 1 : 0)) + (1 - alpha) * 3 * (p[i] - q[i]), 1e-7);
+}
+
+TEST(Distillation, TeacherLogitsAreItsPredictionsOfEachView) {
+  const data::Dataset dataset = small_dataset(600);
+  const auto teacher = engine::backend("reference").compile(small_graph(), {});
+  teacher->set_parameters(graph::initialize(small_graph(), Rng(2)));
+  const data::ViewOptions views{data::Mirror::Horizontal, 1};
+  const TeacherLogits logits = teacher_logits(*teacher, dataset, views, silent_progress(), {});
+  EXPECT_EQ(logits.views, 18);
+  EXPECT_EQ(logits.images, 600);
+  EXPECT_EQ(logits.classes, 4);
+  ASSERT_EQ(logits.values.size(), 18 * 600 * 4);
+  std::vector<uint8_t> image(36);
+  std::vector<float> expected(4);
+  const auto numbers = data::view_numbers(views);
+  for (int view = 0; view < 18; view += 5)
+    for (size_t i = 0; i < 600; i += 71) {
+      data::write_view(dataset.train.image(i), dataset.train.shape, numbers[static_cast<size_t>(view)],
+                       image);
+      teacher->predict(image, expected);
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), logits.row(i, view).begin()));
+    }
+
+  std::stop_source source;
+  source.request_stop();
+  try {
+    teacher_logits(*teacher, dataset, views, silent_progress(), source.get_token());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::Interrupted);
+  }
+}
+
+class TeacherFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder = std::filesystem::path(testing::TempDir()) /
+             (std::string("retort_") + testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    file = folder / "teacher.npy";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+
+  void write(std::vector<int64_t> shape, float value = 0.5F) const {
+    size_t count = 1;
+    for (const int64_t dim : shape) count *= static_cast<size_t>(dim);
+    data::write_npy(file, shape, std::vector<float>(count, value));
+  }
+  [[nodiscard]] std::string load_error() const {
+    try {
+      load_teacher_logits(file, dataset);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::Usage);
+      const std::string message = error.what();
+      EXPECT_EQ(message.find(folder.string()), 0) << message;
+      return message.substr(message.find(": ") + 2);
+    }
+    return "none";
+  }
+
+  std::filesystem::path folder;
+  std::filesystem::path file;
+  data::Dataset dataset = small_dataset(50);
+};
+
+TEST_F(TeacherFile, GivesBackWhatWasSaved) {
+  for (const int views : {1, 2}) {
+    TeacherLogits saved{4, 50, views, {}};
+    Rng rng(1);
+    for (int i = 0; i < 200 * views; ++i) saved.values.push_back(rng.normal());
+    save_teacher_logits(file, saved, dataset);
+    const TeacherLogits loaded = load_teacher_logits(file, dataset);
+    EXPECT_EQ(loaded.views, views);
+    EXPECT_EQ(loaded.images, 50);
+    EXPECT_EQ(loaded.classes, 4);
+    EXPECT_EQ(loaded.values, saved.values);
+    EXPECT_EQ(data::read_npy(file).shape.size(), views == 1 ? 2 : 3);
+  }
+}
+
+TEST_F(TeacherFile, AnyFloatArrayOfTheRightShapeMayTeach) {
+  write({50, 4}, 1.5F);
+  const TeacherLogits loaded = load_teacher_logits(file, dataset);
+  EXPECT_EQ(loaded.views, 1);
+  EXPECT_EQ(loaded.row(49)[3], 1.5F);
+  // Keras and NumPy often give float64.
+  const std::vector<double> doubles(200, 2.5);
+  const std::vector<int64_t> shape{50, 4};
+  data::write_npy(file, "<f8", shape,
+                  {reinterpret_cast<const uint8_t*>(doubles.data()), doubles.size() * sizeof(double)});
+  EXPECT_EQ(load_teacher_logits(file, dataset).row(0)[0], 2.5F);
+}
+
+TEST_F(TeacherFile, ErrorsNameWhatDiffers) {
+  write({49, 4});
+  EXPECT_EQ(load_error(), "logits for 49 images; the data has 50 training images");
+  write({50, 10});
+  EXPECT_EQ(load_error(), "logits for 10 classes; the data has 4");
+  write({200});
+  EXPECT_EQ(load_error(),
+            "a teacher's logits are images × classes or views × images × classes, these have 1 dimensions");
+  write({51, 50, 4});
+  EXPECT_EQ(load_error(), "logits for 51 views; 1 to 50 are possible");
+  write({50, 4}, NAN);
+  EXPECT_EQ(load_error(), "the logits of row 0 hold nan; finite numbers are needed");
+
+  const std::vector<int64_t> shape{50, 4};
+  data::write_npy(file, "|u1", shape, std::vector<uint8_t>(200));
+  EXPECT_EQ(load_error(), "a teacher's logits are floating-point numbers, these are |u1");
+
+  save_teacher_logits(file, {4, 50, 1, std::vector<float>(200)}, dataset);
+  EXPECT_EQ(load_error(), "none");
+  dataset.content_hash = "another";
+  EXPECT_EQ(load_error(), "the logits were made for other data (SHA-256 hash of seed 5, not another)");
+  write_text_atomic(folder / "teacher.json", "[1, 2");
+  EXPECT_EQ(load_error(), "a JSON object with the text \"data_sha256\" is needed beside a teacher's logits");
+  write_text_atomic(file, "not numpy");
+  EXPECT_NE(load_error(), "none");
+  std::filesystem::remove(file);
+  EXPECT_NE(load_error(), "none");
+}
+
+TEST(CurriculumNames, GoBothWays) {
+  for (const auto curriculum : {Curriculum::None, Curriculum::Entropy, Curriculum::RandomPacing})
+    EXPECT_EQ(parse_curriculum(to_string(curriculum)), curriculum);
+  try {
+    parse_curriculum("easy");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "there is no curriculum 'easy'; known: none, entropy, random-pacing");
+  }
+}
+
+}  // namespace
+}  // namespace retort::compress
