@@ -160,12 +160,15 @@ void add_data_options(CLI::App& app, DataOptions& options, Presence presence) {
                      "?size=32x32&gray=1");
   data->type_name("SPEC");
   if (presence == Presence::Required) data->required();
+  add_load_options(app, options.load);
+}
+
+void add_load_options(CLI::App& app, data::LoadOptions& options) {
   app.add_flag_callback(
-      "--skip-bad", [&options] { options.load.bad_images = data::BadImages::Skip; },
+      "--skip-bad", [&options] { options.bad_images = data::BadImages::Skip; },
       "leave broken images out and count them");
   app.add_flag_callback(
-      "--no-cache", [&options] { options.load.use_cache = false; },
-      "decode images anew, keep no decoded copy");
+      "--no-cache", [&options] { options.use_cache = false; }, "decode images anew, keep no decoded copy");
 }
 
 std::shared_ptr<const data::Dataset> load(const DataOptions& options, ProgressSink& progress) {

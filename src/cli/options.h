@@ -58,6 +58,8 @@ struct DataOptions {
   data::LoadOptions load;
 };
 void add_data_options(CLI::App& app, DataOptions& options, Presence presence);
+// --skip-bad, --no-cache alone.
+void add_load_options(CLI::App& app, data::LoadOptions& options);
 std::shared_ptr<const data::Dataset> load(const DataOptions& options, ProgressSink& progress);
 
 // --json, --quiet.

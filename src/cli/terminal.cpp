@@ -298,7 +298,9 @@ void Terminal::update(std::string_view task, double done, double total, std::str
   const auto now = Clock::now();
   auto found = std::ranges::find_if(tasks_, [&](const auto& t) { return t->state.name == task; });
   const bool again = found != tasks_.end() && done < (*found)->state.done;  // a new task of the same name
+  const bool ends = total > 0 && done >= total;
   if (found == tasks_.end()) {
+    if (ends && ended_.contains(task)) return;
     tasks_.push_back(std::make_unique<Task>());
     found = tasks_.end() - 1;
   }
@@ -311,11 +313,11 @@ void Terminal::update(std::string_view task, double done, double total, std::str
   }
   entry.state.done = done;
   entry.state.total = total;
-  entry.state.note = note;
+  if (!ends || !note.empty()) entry.state.note = note;  // the last words stay when the end has none
   entry.updated = now;
   entry.state.elapsed_seconds = std::chrono::duration<double>(now - entry.begun).count();
   dirty_ = true;
-  if (total > 0 && done >= total) {
+  if (ends) {
     end_task(task, now);
   } else if (mode_ == Mode::Plain) {
     const double since = std::chrono::duration<double>(now - entry.last_line).count();
@@ -341,6 +343,7 @@ void Terminal::end_task(std::string_view name, Clock::time_point now) {
     const double elapsed = std::chrono::duration<double>(now - task.begun).count();
     plain_line(task, now, fmt::format("done in {}", format_duration(elapsed)));
   }
+  ended_.insert(task.state.name);
   tasks_.erase(found);
 }
 

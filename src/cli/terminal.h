@@ -10,6 +10,7 @@
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -117,6 +118,7 @@ class Terminal final : public ProgressSink {
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::vector<std::unique_ptr<Task>> tasks_;  // in the order in which they began
+  std::set<std::string, std::less<>> ended_;  // a stage may tell its end twice
   std::string best_;
   std::optional<Clock::time_point> end_;
   bool drawn_ = false;  // live lines are on the screen, the cursor at the start of the first

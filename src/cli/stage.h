@@ -1,0 +1,37 @@
+// What distill, prune and quantize have in common: one of the pipeline's stages on one model.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "cli/models.h"
+#include "cli/options.h"
+#include "search/settings.h"
+
+namespace retort::cli {
+
+struct StageCommand {
+  DataOptions data;
+  OutputOptions output;
+  data::SplitOptions split;
+  search::PipelineSettings settings;
+  ModelOptions model;
+  std::string teacher = "none";
+  std::filesystem::path out;
+  uint64_t seed = 42;
+  int threads = 0;
+};
+
+// MODEL or --config, --data, --out, what all stages share, the split, --seed, --threads, --json, --quiet.
+void add_stage_command_options(CLI::App& app, StageCommand& command);
+// --teacher FILE|logits:FILE.npy|none.
+CLI::Option* add_teacher_option(CLI::App& app, StageCommand& command);
+
+// Runs the stage (a name of search::stage_names) and writes out/weights.retort; after "quantize"
+// out/model.tflite too.
+void run_stage(const StageCommand& command, std::string_view stage);
+
+}  // namespace retort::cli
