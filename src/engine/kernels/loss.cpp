@@ -21,6 +21,7 @@ using LossTag = hn::CappedTag<float, 8>;
 using V = hn::Vec<LossTag>;
 using M = hn::Mask<LossTag>;
 
+// Masked loads and stores would do, but those of old targets touch what the mask leaves out.
 struct Row {
   const float* values;
   size_t size;
@@ -29,8 +30,10 @@ struct Row {
   [[nodiscard]] HWY_INLINE V load(size_t i, V fill) const {
     const LossTag d;
     if (i + hn::Lanes(d) <= size) return hn::LoadU(d, values + i);
-    const M mask = valid(i);
-    return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, values + i), fill);
+    alignas(32) float part[8];
+    hn::Store(fill, d, part);
+    for (size_t lane = 0; lane < size - i; ++lane) part[lane] = values[i + lane];
+    return hn::Load(d, part);
   }
 };
 
@@ -63,10 +66,13 @@ HWY_INLINE float SumOfExp(const Row& row, V maximum, V factor) {
 
 HWY_INLINE void StoreRow(V v, float* values, size_t i, size_t size) {
   const LossTag d;
-  if (i + hn::Lanes(d) <= size)
+  if (i + hn::Lanes(d) <= size) {
     hn::StoreU(v, d, values + i);
-  else
-    hn::BlendedStore(v, hn::FirstN(d, size - i), d, values + i);
+  } else {
+    alignas(32) float part[8];
+    hn::Store(v, d, part);
+    for (size_t lane = 0; lane < size - i; ++lane) values[i + lane] = part[lane];
+  }
 }
 
 void SoftmaxRows(int images, int classes, size_t stride, const float* logits, float* probabilities) {
