@@ -1,0 +1,528 @@
+#include "int8/evaluator.h"
+
+#include <algorithm>
+#include <cstring>
+#include <variant>
+
+#include "base/error.h"
+#include "int8/check.h"
+#include "int8/evaluator_kernels.h"
+
+namespace retort::int8 {
+
+namespace {
+
+constexpr size_t kMostImages = 32;  // in one batch
+constexpr size_t kBatchBytes = size_t{1}
+                               << 18;  // of a layer's tensors in one batch, so that caches hold them
+constexpr size_t kSlack = 64;          // elements that kernels may touch beyond a tensor
+constexpr size_t kMostExpanded = size_t{1} << 30;  // elements of an expanded batch
+
+// Where an expanded input's windows begin, for a whole batch; the first n · rows are those of n images.
+struct Windows {
+  kernels::Border border;
+  std::vector<uint32_t> origins;
+  size_t rows = 0;  // an image
+};
+
+struct LayerStep {
+  Windows windows;
+  kernels::PackedLayer layer;
+};
+struct DepthwiseStep {
+  Windows windows;
+  kernels::PackedDepthwise layer;
+};
+struct PoolStep {
+  WindowOp window;
+  int filter_height = 0;
+  int filter_width = 0;
+  int height = 0;
+  int width = 0;
+  size_t channels = 0;
+  WindowPlacement placement;
+  ValueRange range;
+  bool is_average = false;
+};
+struct AddStep {
+  AddParameters parameters;
+};
+struct MeanStep {
+  MeanParameters parameters;
+  size_t channels = 0;
+};
+struct SoftmaxStep {
+  SoftmaxParameters parameters;
+  size_t row = 0;
+};
+struct TableStep {  // indexed by the byte as it lies in memory
+  std::array<int8_t, 256> table{};
+};
+struct CopyStep {};
+
+using Work =
+    std::variant<LayerStep, DepthwiseStep, PoolStep, AddStep, MeanStep, SoftmaxStep, TableStep, CopyStep>;
+
+struct Step {
+  Work work;
+  std::array<int, 2> inputs{-1, -1};
+  int output = -1;
+};
+
+int extent(int filter, int dilation) {
+  return (filter - 1) * dilation + 1;
+}
+
+}  // namespace
+
+struct Evaluator::Plan {
+  std::vector<Step> steps;
+  std::vector<size_t> elements;                 // of each tensor
+  std::vector<int> slot;                        // of each tensor, the memory that holds it; −1: none
+  std::vector<size_t> slot_elements;            // an image
+  std::vector<std::vector<uint8_t>> constants;  // of each tensor that is constant and read as an activation
+  int input = -1;
+  int output = -1;
+  bool float_input = false;
+  size_t batch = 1;
+  size_t most_shorts = 0;  // of the expanded input of one batch
+  size_t most_floats = 0;
+  size_t most_channels = 0;
+};
+
+struct Evaluator::Memory {
+  explicit Memory(const Plan& plan)
+      : shorts(plan.most_shorts + kSlack), floats(plan.most_floats + kSlack), sums(plan.most_channels) {
+    for (const size_t elements : plan.slot_elements) slots.emplace_back(elements * plan.batch + kSlack);
+    for (size_t i = 0; i < plan.constants.size(); ++i)
+      for (size_t image = 0; image < plan.batch && !plan.constants[i].empty(); ++image)
+        std::memcpy(slots[static_cast<size_t>(plan.slot[i])].data() + image * plan.elements[i],
+                    plan.constants[i].data(), plan.elements[i]);
+  }
+  std::vector<AlignedVector<int8_t>> slots;
+  AlignedVector<int16_t> shorts;
+  AlignedVector<float> floats;
+  std::vector<int32_t> sums;
+};
+
+namespace {
+
+// Compiles a graph to steps.
+class Planner {
+ public:
+  explicit Planner(const QuantGraph& graph) : graph_(graph) { check(graph, "the int8 network"); }
+
+  // The output's tensor, or the int8 one that its DEQUANTIZE reads; the DEQUANTIZE itself becomes no step.
+  [[nodiscard]] int int8_output() const {
+    const int output = graph_.outputs[0];
+    if (tensor(output).type == Type::Int8) return output;
+    for (const Operator& op : graph_.operators)
+      if (op.outputs[0] == output && std::holds_alternative<Dequantize>(op.kind)) return op.inputs[0];
+    throw_usage("the int8 network's float32 output must come from a DEQUANTIZE");
+  }
+
+  [[nodiscard]] bool skips(const Operator& op) const {
+    return std::holds_alternative<Dequantize>(op.kind) && op.outputs[0] == graph_.outputs[0];
+  }
+
+  void require_supported() const {
+    if (graph_.inputs.size() != 1 || graph_.outputs.size() != 1)
+      throw_usage("the int8 network has {} inputs and {} outputs; one of each can be evaluated",
+                  graph_.inputs.size(), graph_.outputs.size());
+    for (size_t i = 0; i < graph_.operators.size(); ++i) {
+      const Operator& op = graph_.operators[i];
+      if (skips(op)) continue;
+      const bool reads_float = tensor(op.inputs[0]).type == Type::Float32;
+      if (tensor(op.outputs[0]).type != Type::Int8 || (reads_float && op.inputs[0] != graph_.inputs[0]))
+        throw_usage("operator {} ({}) computes float32 inside the network; only its ends may be float32", i,
+                    operator_name(op.kind));
+    }
+  }
+
+  [[nodiscard]] size_t batch() const {
+    size_t largest = 1;
+    for (const Operator& op : graph_.operators)
+      largest = std::max(largest, static_cast<size_t>(tensor(op.inputs[0]).elements() * 3 +
+                                                      tensor(op.outputs[0]).elements()));
+    return std::clamp<size_t>(kBatchBytes / largest, 1, kMostImages);
+  }
+
+  [[nodiscard]] Step step(const Operator& op, size_t batch) const {
+    Step made{std::visit([&](const auto& kind) { return work(op, kind, batch); }, op.kind),
+              {op.inputs[0], -1},
+              op.outputs[0]};
+    if (std::holds_alternative<AddOp>(op.kind)) made.inputs[1] = op.inputs[1];
+    return made;
+  }
+
+ private:
+  [[nodiscard]] const Tensor& tensor(int index) const { return graph_.tensors[static_cast<size_t>(index)]; }
+  [[nodiscard]] const Tensor& in(const Operator& op, size_t i) const { return input_tensor(graph_, op, i); }
+
+  // The border that lets every window of every output cell read without a test, and where each window begins.
+  [[nodiscard]] static Windows windows(const WindowOp& window, int filter_height, int filter_width,
+                                       const Tensor& input, int32_t zero_point, int multiplier,
+                                       size_t cell_stride, size_t batch) {
+    const int height = input.dims[1];
+    const int width = input.dims[2];
+    const WindowPlacement placement = window_placement(window, filter_height, filter_width, height, width);
+    Windows made;
+    made.border = {
+        height,
+        width,
+        input.dims[3],
+        placement.pad_top,
+        placement.pad_left,
+        (placement.out_height - 1) * window.stride_height + extent(filter_height, window.dilation_height),
+        (placement.out_width - 1) * window.stride_width + extent(filter_width, window.dilation_width),
+        multiplier,
+        zero_point,
+        cell_stride};
+    if (made.border.size() * batch > kMostExpanded)
+      throw_usage("a window of {} × {} cells over {} × {} is too large to evaluate", filter_height,
+                  filter_width, height, width);
+    made.rows = static_cast<size_t>(placement.out_height) * static_cast<size_t>(placement.out_width);
+    for (size_t image = 0; image < batch; ++image)
+      for (int y = 0; y < placement.out_height; ++y)
+        for (int x = 0; x < placement.out_width; ++x) {
+          const size_t cell = static_cast<size_t>(y) * static_cast<size_t>(window.stride_height) *
+                                  static_cast<size_t>(made.border.row_cells) +
+                              static_cast<size_t>(x) * static_cast<size_t>(window.stride_width);
+          made.origins.push_back(static_cast<uint32_t>(image * made.border.size() + cell * cell_stride));
+        }
+    return made;
+  }
+
+  // Cells that are neighbours in memory form one run: a window's row, or a single cell where there is
+  // dilation.
+  [[nodiscard]] Work work(const Operator& op, const Conv2D& conv, size_t batch) const {
+    const Tensor& kernel = in(op, 1);
+    const LayerParameters parameters = layer_parameters(graph_, op);
+    const auto channels = static_cast<size_t>(kernel.dims[3]);
+    const auto filter_height = static_cast<size_t>(kernel.dims[1]);
+    const auto filter_width = static_cast<size_t>(kernel.dims[2]);
+    LayerStep made;
+    made.windows = windows(conv, kernel.dims[1], kernel.dims[2], in(op, 0), parameters.input_zero_point, 1,
+                           channels, batch);
+    const size_t cells_in_run = conv.dilation_width == 1 ? filter_width : 1;
+    const auto length = static_cast<uint32_t>(cells_in_run * channels);
+    std::vector<uint32_t> offsets;
+    for (size_t y = 0; y < filter_height; ++y)
+      for (size_t x = 0; x < filter_width; x += cells_in_run) {
+        const size_t cell = y * static_cast<size_t>(conv.dilation_height) *
+                                static_cast<size_t>(made.windows.border.row_cells) +
+                            x * static_cast<size_t>(conv.dilation_width);
+        offsets.push_back(static_cast<uint32_t>(cell * channels));
+      }
+    const std::vector<uint32_t> lengths(offsets.size(), length);
+    const size_t filter = filter_height * filter_width * channels;
+    made.layer = kernels::pack_layer(parameters, offsets, lengths, [&](size_t channel, size_t run, size_t i) {
+      return static_cast<int8_t>(kernel.data[channel * filter + run * length + i]);
+    });
+    return made;
+  }
+
+  [[nodiscard]] Work work(const Operator& op, const FullyConnected&, size_t batch) const {
+    const Tensor& kernel = in(op, 1);
+    const LayerParameters parameters = layer_parameters(graph_, op);
+    const auto inputs = static_cast<size_t>(kernel.dims[1]);
+    const size_t rows = static_cast<size_t>(in(op, 0).elements()) / inputs;
+    LayerStep made;
+    made.windows.border = {1, static_cast<int>(rows),      kernel.dims[1], 0, 0, 1, static_cast<int>(rows),
+                           1, parameters.input_zero_point, inputs};
+    made.windows.rows = rows;
+    for (size_t row = 0; row < batch * rows; ++row)
+      made.windows.origins.push_back(static_cast<uint32_t>(row * inputs));
+    const std::array<uint32_t, 1> offsets = {0};
+    const std::array<uint32_t, 1> lengths = {static_cast<uint32_t>(inputs)};
+    made.layer = kernels::pack_layer(parameters, offsets, lengths, [&](size_t channel, size_t, size_t i) {
+      return static_cast<int8_t>(kernel.data[channel * inputs + i]);
+    });
+    return made;
+  }
+
+  [[nodiscard]] Work work(const Operator& op, const DepthwiseConv2D& conv, size_t batch) const {
+    const Tensor& kernel = in(op, 1);
+    const LayerParameters parameters = layer_parameters(graph_, op);
+    const auto channels = static_cast<size_t>(kernel.dims[3]);
+    DepthwiseStep made;
+    made.layer.requantizer = kernels::make_requantizer(parameters);
+    made.layer.cell_stride = made.layer.requantizer.bias.size();
+    made.windows = windows(conv, kernel.dims[1], kernel.dims[2], in(op, 0), parameters.input_zero_point,
+                           conv.depth_multiplier, made.layer.cell_stride, batch);
+    for (int y = 0; y < kernel.dims[1]; ++y)
+      for (int x = 0; x < kernel.dims[2]; ++x) {
+        const size_t cell = static_cast<size_t>(y * conv.dilation_height) *
+                                static_cast<size_t>(made.windows.border.row_cells) +
+                            static_cast<size_t>(x * conv.dilation_width);
+        made.layer.offsets.push_back(static_cast<uint32_t>(cell * made.layer.cell_stride));
+      }
+    made.layer.weights.resize(made.layer.offsets.size() * made.layer.cell_stride);
+    for (size_t tap = 0; tap < made.layer.offsets.size(); ++tap)
+      for (size_t c = 0; c < channels; ++c)
+        made.layer.weights[tap * made.layer.cell_stride + c] =
+            static_cast<float>(static_cast<int8_t>(kernel.data[tap * channels + c]));
+    return made;
+  }
+
+  template <typename Pool>
+  [[nodiscard]] PoolStep pool_work(const Operator& op, const Pool& pool) const {
+    const Tensor& input = in(op, 0);
+    PoolStep made;
+    made.window = pool;
+    made.filter_height = pool.filter_height;
+    made.filter_width = pool.filter_width;
+    made.height = input.dims[1];
+    made.width = input.dims[2];
+    made.channels = static_cast<size_t>(input.dims[3]);
+    made.placement = window_placement(pool, pool.filter_height, pool.filter_width, made.height, made.width);
+    made.range = activation_range(pool.activation, output_tensor(graph_, op));
+    made.is_average = std::is_same_v<Pool, AveragePool2D>;
+    return made;
+  }
+  [[nodiscard]] Work work(const Operator& op, const MaxPool2D& pool, size_t) const {
+    return pool_work(op, pool);
+  }
+  [[nodiscard]] Work work(const Operator& op, const AveragePool2D& pool, size_t) const {
+    return pool_work(op, pool);
+  }
+
+  [[nodiscard]] Work work(const Operator& op, const AddOp&, size_t) const {
+    return AddStep{add_parameters(graph_, op)};
+  }
+  [[nodiscard]] Work work(const Operator& op, const Mean&, size_t) const {
+    return MeanStep{mean_parameters(graph_, op), static_cast<size_t>(in(op, 0).dims[3])};
+  }
+  [[nodiscard]] Work work(const Operator& op, const SoftmaxOp&, size_t) const {
+    return SoftmaxStep{softmax_parameters(graph_, op), static_cast<size_t>(in(op, 0).dims.back())};
+  }
+  [[nodiscard]] Work work(const Operator&, const Reshape&, size_t) const { return CopyStep{}; }
+  [[nodiscard]] Work work(const Operator& op, const ReluOp&, size_t) const { return byte_table(op); }
+  [[nodiscard]] Work work(const Operator& op, const Relu6Op&, size_t) const { return byte_table(op); }
+  [[nodiscard]] Work work(const Operator& op, const Quantize&, size_t) const {
+    if (in(op, 0).type == Type::Int8) return byte_table(op);
+    // The float input lies in memory as the image's bytes.
+    const Tensor& output = output_tensor(graph_, op);
+    TableStep made;
+    for (size_t byte = 0; byte < made.table.size(); ++byte)
+      made.table[byte] =
+          quantize(static_cast<float>(byte) / 255.0F, tensor_scale(output), tensor_zero_point(output));
+    return made;
+  }
+  // `skips` leaves the one DEQUANTIZE that may be there out.
+  [[nodiscard]] Work work(const Operator&, const Dequantize&, size_t) const { return CopyStep{}; }
+
+  [[nodiscard]] TableStep byte_table(const Operator& op) const {
+    const ByteTable by_value = unary_table(graph_, op);
+    TableStep made;
+    for (size_t byte = 0; byte < made.table.size(); ++byte) made.table[byte] = by_value[byte ^ 0x80U];
+    return made;
+  }
+
+  const QuantGraph& graph_;
+};
+
+// Runs one step over `count` images.
+struct Execution {
+  const int8_t* input;
+  const int8_t* second;
+  int8_t* output;
+  size_t input_elements;   // an image
+  size_t output_elements;  // an image
+  size_t count;
+  int16_t* shorts;
+  float* floats;
+  std::vector<int32_t>& sums;
+
+  template <typename T>
+  std::span<const uint32_t> expand(const Windows& windows, T* target) const {
+    for (size_t image = 0; image < count; ++image)
+      kernels::expand(windows.border, input + image * input_elements, target + image * windows.border.size());
+    return std::span(windows.origins).first(count * windows.rows);
+  }
+
+  void operator()(const LayerStep& step) const {
+    kernels::run_layer(step.layer, shorts, expand(step.windows, shorts), output);
+  }
+  void operator()(const DepthwiseStep& step) const {
+    kernels::run_depthwise(step.layer, floats, expand(step.windows, floats), output);
+  }
+
+  void operator()(const PoolStep& step) const {
+    for (size_t image = 0; image < count; ++image) {
+      int8_t* cell = output + image * output_elements;
+      for (int oy = 0; oy < step.placement.out_height; ++oy)
+        for (int ox = 0; ox < step.placement.out_width; ++ox, cell += step.channels)
+          pool_cell(step, input + image * input_elements, oy, ox, cell);
+    }
+  }
+  void pool_cell(const PoolStep& step, const int8_t* from, int oy, int ox, int8_t* cell) const {
+    const int top = oy * step.window.stride_height - step.placement.pad_top;
+    const int left = ox * step.window.stride_width - step.placement.pad_left;
+    const int y_end = std::min(top + step.filter_height, step.height);
+    const int x_end = std::min(left + step.filter_width, step.width);
+    if (step.is_average)
+      std::fill_n(sums.begin(), step.channels, 0);
+    else
+      std::fill_n(cell, step.channels, static_cast<int8_t>(-128));
+    int32_t cells = 0;
+    for (int y = std::max(top, 0); y < y_end; ++y)
+      for (int x = std::max(left, 0); x < x_end; ++x, ++cells) {
+        const int8_t* values =
+            from + (static_cast<size_t>(y) * static_cast<size_t>(step.width) + static_cast<size_t>(x)) *
+                       step.channels;
+        if (step.is_average)
+          kernels::accumulate_sum(values, sums.data(), step.channels);
+        else
+          kernels::accumulate_maximum(values, cell, step.channels);
+      }
+    for (size_t c = 0; c < step.channels; ++c)
+      cell[c] = step.is_average ? average(sums[c], cells, step.range)
+                                : static_cast<int8_t>(std::min<int32_t>(
+                                      std::max<int32_t>(cell[c], step.range.minimum), step.range.maximum));
+  }
+
+  void operator()(const AddStep& step) const {
+    kernels::run_add(step.parameters, input, second, output, count * output_elements);
+  }
+  void operator()(const MeanStep& step) const {
+    for (size_t image = 0; image < count; ++image) {
+      std::fill_n(sums.begin(), step.channels, 0);
+      const int8_t* from = input + image * input_elements;
+      for (size_t i = 0; i < input_elements; i += step.channels)
+        kernels::accumulate_sum(from + i, sums.data(), step.channels);
+      for (size_t c = 0; c < step.channels; ++c)
+        output[image * step.channels + c] = mean(step.parameters, sums[c]);
+    }
+  }
+  void operator()(const SoftmaxStep& step) const {
+    for (size_t first = 0; first < count * output_elements; first += step.row)
+      softmax_row(step.parameters, {input + first, step.row}, {output + first, step.row});
+  }
+  void operator()(const TableStep& step) const {
+    for (size_t i = 0; i < count * output_elements; ++i)
+      output[i] = step.table[static_cast<uint8_t>(input[i])];
+  }
+  void operator()(const CopyStep&) const { std::memcpy(output, input, count * output_elements); }
+};
+
+// Gives each tensor memory that no other tensor needs while it lives.
+void place_tensors(const std::vector<Step>& steps, const std::vector<size_t>& elements, int input, int output,
+                   const std::vector<std::vector<uint8_t>>& constants, std::vector<int>& slot,
+                   std::vector<size_t>& slot_elements) {
+  slot.assign(elements.size(), -1);
+  std::vector<size_t> last_use(elements.size(), 0);
+  for (size_t i = 0; i < steps.size(); ++i)
+    for (const int tensor : steps[i].inputs)
+      if (tensor >= 0) last_use[static_cast<size_t>(tensor)] = i;
+  last_use[static_cast<size_t>(output)] = steps.size();
+
+  std::vector<bool> free;
+  const auto place = [&](size_t tensor) {
+    size_t best = slot_elements.size();
+    for (size_t s = 0; s < slot_elements.size(); ++s)
+      if (free[s] && slot_elements[s] >= elements[tensor] &&
+          (best == slot_elements.size() || slot_elements[s] < slot_elements[best]))
+        best = s;
+    if (best == slot_elements.size()) {
+      slot_elements.push_back(elements[tensor]);
+      free.push_back(true);
+    }
+    free[best] = false;
+    slot[tensor] = static_cast<int>(best);
+  };
+  const auto release = [&](int tensor, size_t step) {
+    if (tensor < 0) return;
+    const auto t = static_cast<size_t>(tensor);
+    if (last_use[t] <= step && constants[t].empty()) free[static_cast<size_t>(slot[t])] = true;
+  };
+  for (size_t i = 0; i < constants.size(); ++i)  // first, and never freed
+    if (!constants[i].empty()) place(i);
+  place(static_cast<size_t>(input));
+  for (size_t i = 0; i < steps.size(); ++i) {
+    place(static_cast<size_t>(steps[i].output));
+    for (const int tensor : steps[i].inputs) release(tensor, i);
+    release(steps[i].output, i);  // one that nobody reads
+  }
+}
+
+}  // namespace
+
+Evaluator::Evaluator(const QuantGraph& graph) {
+  const Planner planner(graph);
+  planner.require_supported();
+  auto plan = std::make_shared<Plan>();
+  plan->input = graph.inputs[0];
+  plan->float_input = graph.tensors[static_cast<size_t>(plan->input)].type == Type::Float32;
+  plan->output = planner.int8_output();
+  if (plan->output == plan->input) throw_usage("the int8 network computes nothing");
+  plan->batch = planner.batch();
+  for (const Tensor& tensor : graph.tensors) plan->elements.push_back(static_cast<size_t>(tensor.elements()));
+  plan->constants.resize(graph.tensors.size());
+  for (const Operator& op : graph.operators) {
+    if (planner.skips(op)) continue;
+    plan->steps.push_back(planner.step(op, plan->batch));
+    const Step& step = plan->steps.back();
+    for (const int tensor : step.inputs)
+      if (tensor >= 0)
+        plan->constants[static_cast<size_t>(tensor)] = graph.tensors[static_cast<size_t>(tensor)].data;
+    if (const auto* layer = std::get_if<LayerStep>(&step.work))
+      plan->most_shorts = std::max(plan->most_shorts, layer->windows.border.size() * plan->batch);
+    if (const auto* layer = std::get_if<DepthwiseStep>(&step.work))
+      plan->most_floats = std::max(plan->most_floats, layer->windows.border.size() * plan->batch);
+    if (const auto* pool = std::get_if<PoolStep>(&step.work))
+      plan->most_channels = std::max(plan->most_channels, pool->channels);
+    if (const auto* averages = std::get_if<MeanStep>(&step.work))
+      plan->most_channels = std::max(plan->most_channels, averages->channels);
+  }
+  place_tensors(plan->steps, plan->elements, plan->input, plan->output, plan->constants, plan->slot,
+                plan->slot_elements);
+  memory_ = std::make_unique<Memory>(*plan);
+  plan_ = std::move(plan);
+}
+
+Evaluator::~Evaluator() = default;
+
+Evaluator::Evaluator(const Evaluator& other)
+    : plan_(other.plan_), memory_(std::make_unique<Memory>(*plan_)) {}
+
+size_t Evaluator::image_bytes() const {
+  return plan_->elements[static_cast<size_t>(plan_->input)];
+}
+size_t Evaluator::outputs() const {
+  return plan_->elements[static_cast<size_t>(plan_->output)];
+}
+
+void Evaluator::run(std::span<const uint8_t> images, size_t count, std::span<int8_t> outputs) {
+  const Plan& plan = *plan_;
+  if (images.size() != count * image_bytes())
+    throw_usage("{} images have {} bytes; the int8 network takes {} bytes an image", count, images.size(),
+                image_bytes());
+  if (outputs.size() != count * this->outputs())
+    throw_usage("the room for {} outputs has {} values; the int8 network gives {} an image", count,
+                outputs.size(), this->outputs());
+  const auto data = [&](int tensor) {
+    return memory_->slots[static_cast<size_t>(plan.slot[static_cast<size_t>(tensor)])].data();
+  };
+  const auto elements = [&](int tensor) { return plan.elements[static_cast<size_t>(tensor)]; };
+  for (size_t first = 0; first < count; first += plan.batch) {
+    const size_t now = std::min(plan.batch, count - first);
+    const auto bytes = images.subspan(first * image_bytes(), now * image_bytes());
+    // b − 128 flips the highest bit; a float input's QUANTIZE looks the byte itself up.
+    const uint8_t flip = plan.float_input ? 0 : 0x80;
+    std::transform(bytes.begin(), bytes.end(), data(plan.input),
+                   [flip](uint8_t byte) { return static_cast<int8_t>(byte ^ flip); });
+    for (const Step& step : plan.steps) {
+      const Execution execution{data(step.inputs[0]),   step.inputs[1] < 0 ? nullptr : data(step.inputs[1]),
+                                data(step.output),      elements(step.inputs[0]),
+                                elements(step.output),  now,
+                                memory_->shorts.data(), memory_->floats.data(),
+                                memory_->sums};
+      std::visit(execution, step.work);
+    }
+    const auto* results = data(plan.output);
+    std::copy_n(results, now * this->outputs(), outputs.subspan(first * this->outputs()).begin());
+  }
+}
+
+}  // namespace retort::int8

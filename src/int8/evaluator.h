@@ -1,0 +1,41 @@
+// Runs an int8 network over many images, fast: the same bytes as Interpreter.
+//
+// Convolutions and dense layers widen to 16 bits and use the 16-bit multiply-add, whose 32-bit sums are
+// exact; depthwise convolutions run on floats that hold integers below 2^24. Layers run over a few images at
+// a time, so that a layer's tensors stay in the cache.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "int8/quant_graph.h"
+
+namespace retort::int8 {
+
+class Evaluator {
+ public:
+  // The graph must have one input and one output; a float32 input is read by QUANTIZE alone, and a float32
+  // output is made by DEQUANTIZE. Throws Error(Usage) otherwise, and when the graph does not pass `check`.
+  explicit Evaluator(const QuantGraph& graph);
+  ~Evaluator();
+  // A copy shares the packed weights and has its own working memory: one evaluator a thread.
+  Evaluator(const Evaluator& other);
+  Evaluator& operator=(const Evaluator&) = delete;
+
+  [[nodiscard]] size_t image_bytes() const;  // elements of the input
+  [[nodiscard]] size_t outputs() const;      // elements of the output
+
+  // A byte b of an image stands for b / 255. An int8 input gets b − 128, whatever its scale says; a float32
+  // input gets b / 255, which its QUANTIZE then rounds. `outputs` receives count × outputs() int8 values:
+  // those before DEQUANTIZE when the ends are float. Throws Error(Usage) when a size does not fit.
+  void run(std::span<const uint8_t> images, size_t count, std::span<int8_t> outputs);
+
+ private:
+  struct Plan;
+  struct Memory;
+  std::shared_ptr<const Plan> plan_;
+  std::unique_ptr<Memory> memory_;
+};
+
+}  // namespace retort::int8
