@@ -5,7 +5,8 @@
 
 namespace retort::engine {
 
-// Throws Error(Usage) for a graph that no backend can train: no kernel, or a Softmax that something reads.
+// Throws Error(Usage) for a graph that no backend can train: without operators, with a Softmax that something
+// reads, or with logits that still have height or width.
 void check_graph(const graph::Graph& graph, const CompileOptions& options);
 
 // Throws Error(Usage) naming the count or value that does not fit the graph, the batch size or the objective.

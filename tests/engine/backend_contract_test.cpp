@@ -1,0 +1,584 @@
+// What every backend promises, and that all compute what the reference computes.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <string>
+
+#include "base/error.h"
+#include "engine/network.h"
+#include "graph/notebook.h"
+#include "graph/quantized_form.h"
+#include "graph/random_graph.h"
+#include "random_batch.h"
+#include "small_data.h"
+
+namespace retort::engine {
+namespace {
+
+using graph::Parameters;
+using graph::ParameterSpec;
+using graph::Role;
+
+double norm(std::span<const float> values) {
+  double sum = 0;
+  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+  return std::sqrt(sum);
+}
+
+double distance(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    sum += (static_cast<double>(a[i]) - static_cast<double>(b[i])) *
+           (static_cast<double>(a[i]) - static_cast<double>(b[i]));
+  return std::sqrt(sum);
+}
+
+// Tensor by tensor, relative to its norm; `floor` is what a tensor's norm counts at least, as a part of the
+// norm of all (a gradient that is zero but for rounding is not compared with itself).
+void expect_near(const Parameters& actual, const Parameters& expected, double tolerance,
+                 double floor = 1e-3) {
+  ASSERT_EQ(actual.specs(), expected.specs());
+  const double all = norm(expected.values());
+  for (const ParameterSpec& spec : expected.specs()) {
+    const auto a = actual.at(spec.node, spec.role);
+    const auto b = expected.at(spec.node, spec.role);
+    EXPECT_LE(distance(a, b), tolerance * std::max(norm(b), floor * all))
+        << "node " << spec.node << ", role " << static_cast<int>(spec.role) << ", norm " << norm(b);
+  }
+}
+
+void expect_equal(const Parameters& a, const Parameters& b) {
+  ASSERT_EQ(a.specs(), b.specs());
+  EXPECT_TRUE(std::equal(a.values().begin(), a.values().end(), b.values().begin()));
+}
+
+// The same with a dropout that drops nothing: backends draw their own random numbers.
+graph::Graph without_dropout(const graph::Graph& graph) {
+  graph::Graph result(graph.input_shape());
+  for (int i = 1; i < graph.size(); ++i) {
+    graph::Operator op = graph.node(i).op;
+    if (auto* dropout = std::get_if<graph::Dropout>(&op)) dropout->rate = 0;
+    result.add(op, graph.node(i).inputs);
+  }
+  return result;
+}
+
+graph::Dense dense(int units, graph::WeightGrid grid = graph::WeightGrid::Float) {
+  graph::Dense op;
+  op.units = units;
+  op.grid = grid;
+  return op;
+}
+
+class BackendContract : public testing::TestWithParam<std::string> {
+ protected:
+  std::unique_ptr<Network> compile(const graph::Graph& graph, const CompileOptions& options = {}) const {
+    return backend(GetParam()).compile(graph, options);
+  }
+
+  // Loss, gradients, states and predictions of both on the same numbers.
+  void expect_like_reference(const graph::Graph& graph, const Parameters& parameters,
+                             const Objective& objective, uint64_t seed, double tolerance) const {
+    const auto network = compile(graph, {.batch_size = 6});
+    const auto reference = backend("reference").compile(graph, {.batch_size = 6});
+    network->set_parameters(parameters);
+    reference->set_parameters(parameters);
+    for (const size_t count : {6, 6, 1, 5}) {
+      SCOPED_TRACE(testing::Message() << "batch of " << count);
+      const RandomBatch batch(graph, count, Rng(seed).fork("batch", count));
+      Rng rng(seed);
+      const StepResult actual = network->compute_gradients(batch.view(), objective, rng);
+      const StepResult expected = reference->compute_gradients(batch.view(), objective, rng);
+      EXPECT_NEAR(actual.loss, expected.loss, tolerance * (1 + std::abs(expected.loss)));
+      expect_near(network->gradients(), reference->gradients(), tolerance);
+      expect_near(network->parameters(), reference->parameters(), tolerance);
+    }
+    const RandomBatch images(graph, 71, Rng(seed).fork("images"));
+    std::vector<float> actual(71 * static_cast<size_t>(graph.classes()));
+    std::vector<float> expected(actual.size());
+    network->predict(images.images, actual);
+    reference->predict(images.images, expected);
+    EXPECT_LE(distance(actual, expected), tolerance * (norm(expected) + 1e-3));
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Backends, BackendContract, testing::ValuesIn(backend_names()),
+                         [](const auto& parameter) { return parameter.param; });
+
+TEST_P(BackendContract, HasItsNameInTheTable) {
+  EXPECT_EQ(backend(GetParam()).name(), GetParam());
+}
+
+TEST(Backends, TheDefaultIsTheCpu) {
+  EXPECT_EQ(backend().name(), "cpu");
+  try {
+    backend("gpu");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::Usage);
+    EXPECT_STREQ(error.what(), "there is no backend 'gpu'; known: cpu, reference");
+  }
+}
+
+TEST_P(BackendContract, ComputesWhatTheReferenceComputesOnRandomGraphs) {
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    Rng rng(seed);
+    const graph::Graph graph = without_dropout(graph::random_graph(rng, {}));
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Objective objective = seed % 3 == 0   ? Objective{}
+                                : seed % 3 == 1 ? Objective{0.1F, 3.0F, 0.0F}
+                                                : Objective{0.6F, 2.0F, 0.1F};
+    expect_like_reference(graph, random_parameters(graph, rng.fork("parameters")), objective, seed, 1e-3);
+  }
+}
+
+// Rounding to a grid turns the last bit of a float into a whole step now and then, hence the wider tolerance.
+TEST_P(BackendContract, ComputesWhatTheReferenceComputesOnQuantisedGraphs) {
+  for (uint64_t seed = 100; seed < 130; ++seed) {
+    Rng rng(seed);
+    const graph::Graph graph = graph::random_graph(rng, {});
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const graph::QuantizedForm form =
+        graph::quantized_form(graph, random_parameters(graph, rng.fork("parameters")));
+    expect_like_reference(form.graph, form.parameters, {0.5F, 2.0F, 0.0F}, seed, 0.05);
+  }
+}
+
+TEST_P(BackendContract, ComputesWhatTheReferenceComputesOnTheNotebooksStudents) {
+  for (const graph::StudentConfig& config :
+       {graph::StudentConfig{1, 1, 16, 0, 64}, graph::StudentConfig{2, 2, 16, 2, 64}}) {
+    const graph::Graph graph = graph::create_model(graph::student_layers(config, 10), {32, 32, 1, false}, 10);
+    SCOPED_TRACE(graph::to_string(config));
+    expect_like_reference(graph, graph::initialize(graph, Rng(4)), {0.1F, 3.0F, 0.0F}, 9, 1e-3);
+  }
+}
+
+TEST_P(BackendContract, ParametersAndStatesGoInAndOutUnchanged) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    Rng rng(seed);
+    graph::Graph graph = graph::random_graph(rng, {});
+    if (seed % 2 == 0) graph = graph::quantized_form(graph);
+    const auto network = compile(graph);
+    const auto random = [&](uint64_t index) {
+      Parameters values(graph);
+      Rng stream = rng.fork("values", index);
+      for (float& value : values.values()) value = stream.normal();
+      return values;
+    };
+    expect_equal(network->parameters(), Parameters(graph));
+    network->set_parameters(random(0));
+    expect_equal(network->parameters(), random(0));
+    EXPECT_TRUE(network->masks().specs().empty());
+
+    // Moments of what is not learned are no state.
+    const auto learned = [&](uint64_t index) {
+      Parameters values = random(index);
+      for (const ParameterSpec& spec : values.specs())
+        if (!graph::is_trainable(spec.role))
+          for (float& value : values.at(spec.node, spec.role)) value = 0;
+      return values;
+    };
+    network->set_optimizer_state({17, learned(1), learned(2)});
+    const OptimizerState state = network->optimizer_state();
+    EXPECT_EQ(state.steps, 17);
+    expect_equal(state.first, learned(1));
+    expect_equal(state.second, learned(2));
+    EXPECT_GT(network->memory_bytes(), 0);
+    EXPECT_FALSE(network->describe_plan().empty());
+  }
+}
+
+// Each optimiser's step from its gradients and moments, as its formula says.
+TEST_P(BackendContract, OptimizersFollowTheirFormulas) {
+  const graph::Graph graph = small_graph();
+  std::vector<OptimizerOptions> all(6);
+  all[1].epsilon_form = EpsilonForm::PyTorch;
+  all[2] = {.beta1 = 0.8F, .beta2 = 0.99F, .epsilon = 0.01F, .weight_decay = 0.1F};
+  all[3] = {.epsilon = 0.01F, .epsilon_form = EpsilonForm::PyTorch};
+  all[4].kind = OptimizerKind::Sgd;
+  all[5] = {.kind = OptimizerKind::Sgd, .momentum = 0, .weight_decay = 0.2F};
+  for (size_t which = 0; which < all.size(); ++which) {
+    SCOPED_TRACE(which);
+    const OptimizerOptions& options = all[which];
+    const auto network = compile(graph, {.batch_size = 8, .optimizer = options});
+    network->set_parameters(random_parameters(graph, Rng(2)));
+    for (int step = 1; step <= 4; ++step) {
+      const RandomBatch batch(graph, 8, Rng(3).fork("batch", static_cast<uint64_t>(step)));
+      Rng rng(5);
+      const OptimizerState state = network->optimizer_state();
+      network->compute_gradients(batch.view(), {}, rng);
+      const Parameters before = network->parameters();
+      const Parameters gradients = network->gradients();
+      const double rate = 0.01 * step;
+      network->apply_gradients(static_cast<float>(rate));
+      const Parameters after = network->parameters();
+      EXPECT_EQ(network->optimizer_state().steps, step);
+      for (const ParameterSpec& spec : before.specs()) {
+        for (size_t i = spec.offset; i < spec.offset + spec.size; ++i) {
+          double w = before.values()[i];
+          if (graph::is_trainable(spec.role)) {
+            const double g = gradients.values()[i];
+            if (spec.role == Role::Kernel) w -= rate * static_cast<double>(options.weight_decay) * w;
+            if (options.kind == OptimizerKind::Adam) {
+              const double beta1 = options.beta1;
+              const double beta2 = options.beta2;
+              const double m = beta1 * state.first.values()[i] + (1 - beta1) * g;
+              const double v = beta2 * state.second.values()[i] + (1 - beta2) * g * g;
+              const double c1 = 1 - std::pow(beta1, step);
+              const double c2 = 1 - std::pow(beta2, step);
+              const double epsilon = options.epsilon;
+              if (options.epsilon_form == EpsilonForm::Keras)
+                w -= rate * std::sqrt(c2) / c1 * m / (std::sqrt(v) + epsilon);
+              else
+                w -= rate * (m / c1) / (std::sqrt(v / c2) + epsilon);
+            } else {
+              const double momentum = options.momentum;
+              const double velocity = momentum * state.first.values()[i] - rate * g;
+              w += momentum * velocity - rate * g;
+            }
+          }
+          ASSERT_NEAR(after.values()[i], w, 1e-6 * (1 + std::abs(w)) + 2e-4 * rate)
+              << "step " << step << ", node " << spec.node << ", entry " << i - spec.offset;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(BackendContract, MaskedWeightsAreZeroFromThenOn) {
+  const graph::Graph graph = small_graph();
+  const auto network = compile(graph, {.batch_size = 8});
+  const Parameters start = random_parameters(graph, Rng(2));
+  network->set_parameters(start);
+  Parameters masks(graph);
+  Rng rng(1);
+  for (const ParameterSpec& spec : masks.specs())
+    for (float& value : masks.at(spec.node, spec.role))
+      value = spec.role == Role::Kernel && rng.below(3) > 0 ? 0.0F : 1.0F;
+  const auto expect_masked = [&] {
+    const Parameters now = network->parameters();
+    int others = 0;
+    for (size_t i = 0; i < now.values().size(); ++i) {
+      if (masks.values()[i] == 0) {
+        EXPECT_EQ(now.values()[i], 0);
+      } else if (now.values()[i] != 0) {
+        ++others;
+      }
+    }
+    EXPECT_GT(others, 40);
+  };
+  network->set_masks(masks);
+  expect_equal(network->masks(), masks);
+  expect_masked();
+  network->set_parameters(start);
+  expect_masked();
+  for (uint64_t step = 0; step < 3; ++step) {
+    const RandomBatch batch(graph, 8, Rng(3).fork("batch", step));
+    network->train_step(batch.view(), {}, 0.01F, rng);
+    expect_masked();
+  }
+  // A later mask that lets go of them.
+  std::fill(masks.values().begin(), masks.values().end(), 1.0F);
+  network->set_masks(masks);
+  const RandomBatch batch(graph, 8, Rng(4));
+  network->train_step(batch.view(), {}, 0.01F, rng);
+  network->train_step(batch.view(), {}, 0.01F, rng);
+  EXPECT_LT(graph::kernel_sparsity(network->parameters()), 0.2);
+}
+
+TEST_P(BackendContract, AnotherNetworkGoesOnFromTheStateToTheSameBits) {
+  const graph::Graph graph = small_graph();
+  for (const int threads : {1, 2}) {
+    const CompileOptions options{.batch_size = 16, .threads = threads};
+    const auto network = compile(graph, options);
+    network->set_parameters(random_parameters(graph, Rng(2)));
+    const auto train = [&](Network& which, uint64_t from, uint64_t to) {
+      for (uint64_t step = from; step < to; ++step) {
+        const RandomBatch batch(graph, step % 3 == 2 ? 7 : 16, Rng(3).fork("batch", step));
+        Rng rng = Rng(8).fork("dropout", step);
+        which.train_step(batch.view(), {0.5F, 2.0F, 0.0F}, 0.01F, rng);
+      }
+    };
+    train(*network, 0, 5);
+    const auto other = compile(graph, options);
+    other->set_parameters(network->parameters());
+    other->set_optimizer_state(network->optimizer_state());
+    train(*network, 5, 10);
+    train(*other, 5, 10);
+    expect_equal(network->parameters(), other->parameters());
+    expect_equal(network->optimizer_state().first, other->optimizer_state().first);
+    expect_equal(network->optimizer_state().second, other->optimizer_state().second);
+
+    const auto again = compile(graph, options);
+    again->set_parameters(random_parameters(graph, Rng(2)));
+    train(*again, 0, 10);
+    expect_equal(network->parameters(), again->parameters());
+  }
+}
+
+TEST_P(BackendContract, ThreadsChangeRoundingOnly) {
+  const graph::Graph graph = without_dropout(small_graph());
+  std::vector<Parameters> results;
+  for (const int threads : {1, 2, 3}) {
+    const auto network = compile(graph, {.batch_size = 16, .threads = threads});
+    network->set_parameters(random_parameters(graph, Rng(2)));
+    const RandomBatch batch(graph, 13, Rng(3));
+    Rng rng(1);
+    network->compute_gradients(batch.view(), {}, rng);
+    results.push_back(network->gradients());
+  }
+  expect_near(results[1], results[0], 1e-4);
+  expect_near(results[2], results[0], 1e-4);
+}
+
+// A white image, a batch of one: the kernel's gradient over the bias's is what dropout made of each 1.
+TEST_P(BackendContract, DropoutDropsItsShareAndKeepsTheMean) {
+  graph::Graph graph({64, 64, 1, false});
+  graph.add(graph::Flatten{});
+  graph.add(graph::Dropout{0.3F});
+  graph.add(dense(2));
+  const auto network = compile(graph, {.batch_size = 1});
+  const std::vector<uint8_t> image(4096, 255);
+  const std::vector<uint16_t> label{0};
+  Rng rng(6);
+  const auto factors = [&](Rng& stream) {
+    network->compute_gradients({image, label, {}}, {}, stream);
+    const Parameters gradients = network->gradients();
+    const float dz = gradients.at(3, Role::Bias)[0];
+    std::vector<float> values;
+    for (size_t i = 0; i < 4096; ++i) values.push_back(gradients.at(3, Role::Kernel)[i] / dz);
+    return values;
+  };
+  Rng copy = rng;
+  const auto first = factors(rng);
+  int dropped = 0;
+  for (const float factor : first) {
+    if (factor == 0)
+      ++dropped;
+    else
+      EXPECT_NEAR(factor, 1 / 0.7, 1e-5);
+  }
+  EXPECT_NEAR(dropped / 4096.0, 0.3, 0.03);
+  EXPECT_NE(factors(rng), first) << "the next step draws anew";
+  EXPECT_EQ(factors(copy), first) << "the same numbers give the same choice";
+
+  // None of it outside training.
+  Parameters ones(graph);
+  std::fill(ones.values().begin(), ones.values().end(), 1.0F);
+  network->set_parameters(ones);
+  std::vector<float> logits(2);
+  network->predict(image, logits);
+  EXPECT_NEAR(logits[0], 4097, 0.01);
+}
+
+TEST_P(BackendContract, RangesFollowTheBatches) {
+  graph::Graph graph({1, 4, 1, false});
+  graph.add(graph::FakeQuant{0.75F});
+  graph.add(graph::Flatten{});
+  graph.add(dense(2));
+  graph.add(graph::FakeQuant{0.75F});
+  const auto network = compile(graph, {.batch_size = 2});
+  Parameters parameters(graph);
+  parameters.at(1, Role::Range)[1] = 1;  // the input's: stays
+  const std::vector<float> kernel{1, 0, 0, 0, 0, -2, 0, 0};
+  std::copy(kernel.begin(), kernel.end(), parameters.at(3, Role::Kernel).begin());
+  network->set_parameters(parameters);
+  Rng rng(0);
+  const std::vector<uint16_t> labels{0, 1};
+  const auto step = [&](const std::vector<uint8_t>& images) {
+    network->compute_gradients({images, std::span(labels).first(images.size() / 4), {}}, {}, rng);
+    const Parameters now = network->parameters();
+    EXPECT_EQ(now.at(1, Role::Range)[0], 0);
+    EXPECT_EQ(now.at(1, Role::Range)[1], 1);
+    const auto range = now.at(4, Role::Range);
+    return std::pair(range[0], range[1]);
+  };
+  // Logits x0 and −2·x1.
+  auto [low, high] = step({51, 255, 0, 0, 204, 0, 0, 0});
+  EXPECT_NEAR(low, -2, 1e-5);
+  EXPECT_NEAR(high, 0.8, 1e-5);
+  std::tie(low, high) = step({0, 51, 0, 0});
+  EXPECT_NEAR(low, 0.75 * -2 + 0.25 * -0.4, 1e-5);
+  EXPECT_NEAR(high, 0.75 * 0.8, 1e-5) << "0 belongs to every range";
+  const auto before = network->parameters();
+  std::vector<float> logits(2);
+  network->predict(std::vector<uint8_t>{255, 255, 255, 255}, logits);
+  expect_equal(network->parameters(), before);
+  EXPECT_NEAR(logits[0], 0.6, 0.01) << "clipped";
+  EXPECT_NEAR(logits[1], -1.6, 0.01);
+}
+
+// Through a FakeQuant the gradient passes where the value lies inside the range, and only there.
+TEST_P(BackendContract, GradientPassesInsideTheRange) {
+  graph::Graph graph({1, 3, 1, false});
+  graph::Conv conv;
+  conv.filters = 1;
+  conv.window = {1, 1, 1, 1, graph::Padding::Same};
+  graph.add(conv);
+  graph.add(graph::FakeQuant{1.0F});  // momentum 1 keeps the range
+  graph.add(graph::Flatten{});
+  graph.add(dense(2));
+  const auto network = compile(graph, {.batch_size = 1});
+  Parameters parameters(graph);
+  parameters.at(1, Role::Kernel)[0] = 2;
+  parameters.at(1, Role::Bias)[0] = -0.5F;
+  parameters.at(2, Role::Range)[0] = -0.25F;
+  parameters.at(2, Role::Range)[1] = 0.75F;
+  const std::vector<float> kernel{1, 3, -2, 0.5F, -1, 4};
+  std::copy(kernel.begin(), kernel.end(), parameters.at(4, Role::Kernel).begin());
+  network->set_parameters(parameters);
+  const std::vector<uint8_t> image{20, 100, 200};  // before the grid: −0.343, 0.284, 1.069
+  Rng rng(0);
+  network->compute_gradients({image, std::vector<uint16_t>{0}, {}}, {}, rng);
+  const Parameters gradients = network->gradients();
+  const auto dz = gradients.at(4, Role::Bias);
+  const double inside = kernel[1] * dz[0] + kernel[4] * dz[1];
+  EXPECT_NEAR(gradients.at(1, Role::Bias)[0], inside, 1e-5);
+  EXPECT_NEAR(gradients.at(1, Role::Kernel)[0], inside * 100 / 255, 1e-5);
+  // The reader sees values on the grid, clipped to its ends.
+  const graph::QuantGrid grid = graph::quant_grid(-0.25F, 0.75F);
+  const auto on_grid = [&](double value) {
+    const double step = std::clamp(std::round(value / grid.scale) + grid.zero_point, -128.0, 127.0);
+    return static_cast<double>(grid.scale) * (step - grid.zero_point);
+  };
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_NEAR(gradients.at(4, Role::Kernel)[i], dz[0] * on_grid(2 * image[i] / 255.0 - 0.5), 1e-5);
+}
+
+// Straight through: the gradient for a kernel on the grid is that of the rounded kernel in plain layers.
+TEST_P(BackendContract, RoundedKernelsPassTheirGradientOn) {
+  const auto build = [](graph::WeightGrid grid) {
+    graph::Graph graph({6, 6, 2, false});
+    graph::Conv conv;
+    conv.filters = 5;
+    conv.grid = grid;
+    graph.add(conv);
+    graph::DepthwiseConv depthwise;
+    depthwise.grid = grid;
+    graph.add(depthwise);
+    graph.add(graph::Relu{});
+    graph.add(graph::MaxPool{});
+    graph.add(graph::Flatten{});
+    graph.add(dense(3, grid));
+    return graph;
+  };
+  const graph::Graph rounded = build(graph::WeightGrid::Int8);
+  const graph::Graph plain = build(graph::WeightGrid::Float);
+  Parameters parameters = random_parameters(rounded, Rng(5));
+  const auto network = compile(rounded, {.batch_size = 8});
+  network->set_parameters(parameters);
+  expect_equal(network->parameters(), parameters);
+
+  for (const ParameterSpec& spec : parameters.specs()) {
+    if (spec.role != Role::Kernel) continue;
+    const auto kernel = parameters.at(spec.node, Role::Kernel);
+    const bool last = spec.dims.size() == 4 && spec.dims.front() == 1;
+    const auto channels = static_cast<size_t>(last ? spec.dims.back() : spec.dims.front());
+    const size_t each = kernel.size() / channels;
+    for (size_t c = 0; c < channels; ++c) {
+      const auto index = [&](size_t i) { return last ? i * channels + c : c * each + i; };
+      float largest = 0;
+      for (size_t i = 0; i < each; ++i) largest = std::max(largest, std::abs(kernel[index(i)]));
+      const float scale = graph::weight_scale(largest);
+      for (size_t i = 0; i < each; ++i) kernel[index(i)] = scale * std::round(kernel[index(i)] / scale);
+    }
+  }
+  const auto reference = backend("reference").compile(plain, {.batch_size = 8});
+  reference->set_parameters(parameters);
+  const RandomBatch batch(rounded, 8, Rng(6));
+  Rng rng(0);
+  const double loss = network->compute_gradients(batch.view(), {}, rng).loss;
+  EXPECT_NEAR(reference->compute_gradients(batch.view(), {}, rng).loss, loss, 1e-5);
+  expect_near(network->gradients(), reference->gradients(), 1e-4);
+}
+
+TEST_P(BackendContract, PredictTakesAnyCount) {
+  const graph::Graph graph = small_graph();
+  const auto network = compile(graph, {.batch_size = 8});
+  network->set_parameters(random_parameters(graph, Rng(2)));
+  const RandomBatch images(graph, 100, Rng(1));
+  std::vector<float> all(400);
+  network->predict(images.images, all);
+  for (const size_t count : {1, 7, 33}) {
+    std::vector<float> some(count * 4);
+    network->predict(std::span(images.images).subspan(36 * 50, 36 * count), some);
+    for (size_t i = 0; i < some.size(); ++i) EXPECT_EQ(some[i], all[200 + i]);
+  }
+  network->predict({}, {});
+}
+
+TEST_P(BackendContract, CountsWhatIsRight) {
+  graph::Graph graph({1, 3, 1, false});
+  graph.add(graph::Flatten{});
+  graph.add(dense(3));
+  const auto network = compile(graph, {.batch_size = 4});
+  Parameters parameters(graph);
+  for (size_t i = 0; i < 3; ++i) parameters.at(2, Role::Kernel)[4 * i] = 1;
+  network->set_parameters(parameters);
+  const std::vector<uint8_t> images{9, 0, 0, 0, 9, 0, 0, 0, 9, 9, 8, 7};
+  Rng rng(0);
+  EXPECT_EQ(network->compute_gradients({images, std::vector<uint16_t>{0, 1, 2, 0}, {}}, {}, rng).correct, 4);
+  EXPECT_EQ(network->compute_gradients({images, std::vector<uint16_t>{1, 1, 2, 2}, {}}, {}, rng).correct, 2);
+}
+
+TEST_P(BackendContract, ErrorsSayWhatDoesNotFit) {
+  const auto error_of = [](const std::function<void()>& function) -> std::string {
+    try {
+      function();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::Usage);
+      return error.what();
+    }
+    return "none";
+  };
+  const graph::Graph graph = small_graph();
+  const auto network = compile(graph, {.batch_size = 8});
+  network->set_parameters(random_parameters(graph, Rng(2)));
+  Rng rng(0);
+  RandomBatch batch(graph, 9, Rng(1));
+  const auto step = [&](const Batch& view, const Objective& objective = {}) {
+    return error_of([&] { network->compute_gradients(view, objective, rng); });
+  };
+  EXPECT_EQ(step(batch.view()), "a batch of 9 images: the network was compiled for 1 to 8");
+  EXPECT_EQ(step({}), "a batch of 0 images: the network was compiled for 1 to 8");
+  batch = RandomBatch(graph, 8, Rng(1));
+  EXPECT_EQ(step({std::span(batch.images).first(100), batch.labels, {}}),
+            "100 bytes of images for 8 labels: 8 images × 36 bytes are needed");
+  EXPECT_EQ(step({batch.images, batch.labels, {}}, {0.5F, 2.0F, 0.0F}),
+            "0 teacher logits for 8 images: 8 × 4 classes are needed");
+  EXPECT_EQ(step(batch.view(), {1.5F, 2.0F, 0.0F}), "alpha 1.5: a number from 0 to 1 is needed");
+  EXPECT_EQ(step(batch.view(), {0.5F, 0.0F, 0.0F}), "temperature 0: a positive number is needed");
+  batch.labels[3] = 4;
+  EXPECT_EQ(step(batch.view()), "label 4: the network has 4 classes");
+
+  const Parameters other(small_graph(5));
+  EXPECT_NE(error_of([&] { network->set_parameters(other); }).find("the parameters belong to another graph"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { network->set_masks(other); }).find("the masks belong to another graph"),
+            std::string::npos);
+  EXPECT_NE(
+      error_of([&] { network->set_optimizer_state({1, other, other}); }).find("belong to another graph"),
+      std::string::npos);
+  std::vector<float> logits(4);
+  EXPECT_NE(error_of([&] { network->predict(std::span(batch.images).first(35), logits); }), "none");
+  EXPECT_NE(error_of([&] { network->predict(std::span(batch.images).first(72), logits); }), "none");
+
+  EXPECT_EQ(error_of([&] { compile(graph, {.batch_size = 0}); }), "batch size 0: at least 1 is needed");
+  EXPECT_EQ(error_of([&] { compile(graph, {.threads = 0}); }), "0 threads: at least 1 is needed");
+  graph::Graph early({2, 2, 1, false});
+  EXPECT_EQ(error_of([&] { compile(early); }), "a graph without operators can't be trained");
+  graph::Conv conv;
+  conv.filters = 3;
+  early.add(conv);
+  EXPECT_EQ(error_of([&] { compile(early); }),
+            "node 1: the logits are 2×2×3; add a flatten or global_avg_pool before them");
+  early.add(graph::Flatten{});
+  early.add(graph::Softmax{});
+  early.add(dense(4));
+  EXPECT_EQ(error_of([&] { compile(early); }), "node 3: a softmax can only be the last node");
+}
+
+}  // namespace
+}  // namespace retort::engine
