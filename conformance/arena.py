@@ -1,0 +1,105 @@
+"""Compares the arena that Retort predicts with the one that TensorFlow Lite Micro uses.
+
+usage: arena.py PROGRAM [--count N] [--seed N] [FILE.tflite …]
+
+PROGRAM is the built conformance_arena. N random networks (int8 and float ends in turn) and the reference networks are
+written; TFLM's interpreter loads each and prints its head and tail. Every pair must be equal to the byte.
+The smallest arena must suffice and 16 bytes less must fail, with one exception that is counted: the arrays of a
+per-channel FULLY_CONNECTED may overlap the last 16 bytes of a temporary tensor that TFLM happens not to read again.
+Retort does not count on that; where it decides, 32 bytes less must fail.
+Needs the PyPI package tflite-micro (0.dev20261023182759).
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+from tflite_micro.python.tflite_micro import runtime
+
+ROOMY = 64 << 20
+
+
+class Captured:
+    """Standard error as C code writes it, as text."""
+
+    def __enter__(self):
+        self.saved = os.dup(2)
+        self.file = tempfile.TemporaryFile()
+        os.dup2(self.file.fileno(), 2)
+        return self
+
+    def __exit__(self, *_):
+        os.dup2(self.saved, 2)
+        os.close(self.saved)
+        self.file.seek(0)
+        self.text = self.file.read().decode()
+        self.file.close()
+
+
+def measure(path):
+    """Head and tail bytes that TFLM's recording interpreter reports, and its text."""
+    with Captured() as captured:
+        interpreter = runtime.Interpreter.from_file(path, arena_size=ROOMY)
+        interpreter.print_allocations()
+    found = {name: int(n) for name, n in re.findall(r"allocation (total|head|tail) (\d+) bytes", captured.text)}
+    assert found["total"] == found["head"] + found["tail"], captured.text
+    return found["head"], found["tail"], captured.text
+
+
+def loads_within(path, arena_size):
+    """Whether AllocateTensors succeeds. In a process of its own, as a failing one may crash."""
+    child = os.fork()
+    if child == 0:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        status = 1
+        try:
+            runtime.Interpreter.from_file(path, arena_size=arena_size)
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--count", type=int, default=250)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = options.files or [folder, str(options.count), str(options.seed)]
+        run = subprocess.run([options.program, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+        wrong = loose = 0
+        lines = run.stdout.splitlines()
+        for line in lines:
+            path, *numbers = line.split()
+            head, tail, smallest = map(int, numbers)
+            measured_head, measured_tail, text = measure(path)
+            problems = []
+            if (head, tail) != (measured_head, measured_tail):
+                problems.append(f"head {head} tail {tail}, TFLM has head {measured_head} tail {measured_tail}")
+            if not loads_within(path, smallest):
+                problems.append(f"{smallest} bytes do not suffice")
+            if loads_within(path, smallest - 16):
+                loose += 1
+                if loads_within(path, smallest - 32):
+                    problems.append(f"{smallest - 32} bytes suffice too")
+            if problems:
+                wrong += 1
+                print(f"{os.path.basename(path)}: {'; '.join(problems)}")
+            if options.verbose:
+                print(path, head + tail, smallest, text, sep="\n")
+        print(f"arena: {len(lines)} networks, {wrong} mismatches; 16 bytes less would do for {loose}")
+        return 1 if wrong or not lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

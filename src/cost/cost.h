@@ -1,0 +1,55 @@
+// What a network costs on a microcontroller. This is the only place that knows what a byte of flash or RAM
+// is: search asks it before training, and every report asks it after.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "cost/arena.h"
+#include "graph/graph.h"
+#include "int8/lower.h"
+#include "int8/quant_graph.h"
+
+namespace retort::cost {
+
+struct LayerCost {
+  std::string operator_name;     // "CONV_2D", …
+  std::vector<int> output_dims;  // the batch of 1 included
+  int64_t parameters = 0;
+  int64_t macs = 0;
+  int64_t weight_bytes = 0;  // of the constants that it is the first to read
+  int64_t output_bytes = 0;
+  int64_t live_bytes = 0;  // of the arena's buffers that hold something while it runs
+};
+
+struct Cost {
+  std::vector<LayerCost> layers;  // one an operator, in execution order
+  int64_t parameters = 0;         // weights and biases in the file; batch norms have been folded
+  int64_t macs = 0;               // for one image, padding included
+  int64_t weight_bytes = 0;       // of all constants
+  int64_t flash_bytes = 0;        // the .tflite file
+  Arena cortex_m4;
+  Arena host;
+};
+
+struct CostOptions {
+  int8::Ends ends = int8::Ends::Int8;
+  std::vector<std::string> classes;  // travel in the file
+};
+
+// A graph's cost before or after training: the file has the same size either way. Batch norms are folded, as
+// export does. Throws Error(Usage) for a graph that can't be quantised or is too large for a file.
+Cost analyze(const graph::Graph& graph, const CostOptions& options);
+
+// A file's cost. flash_bytes is the size that our writer gives; for a file from elsewhere pass its own size.
+Cost analyze(const int8::QuantGraph& graph);
+Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes);
+
+// {"operators":["CONV_2D",…],"parameters":n,"macs":n,"weight_bytes":n,"flash_bytes":n,
+//  "arena_bytes":{"cortex-m4":n,"host":n},"arena":{"cortex-m4":{"head":n,"tail":n,"smallest":n},"host":{…}},
+//  "layers":[{"operator":…,"output":[1,32,32,16],"parameters":n,"macs":n,"weight_bytes":n,…},…]}
+void to_json(nlohmann::json& json, const Cost& cost);
+
+}  // namespace retort::cost
