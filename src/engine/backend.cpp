@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "engine/cpu_backend.h"
 #include "engine/reference_backend.h"
 
 namespace retort::engine {
@@ -15,7 +16,7 @@ struct Entry {
   std::string_view name;
   std::unique_ptr<Backend> (*make)();
 };
-constexpr std::array<Entry, 1> table{{{"reference", make_reference_backend}}};
+constexpr std::array<Entry, 2> table{{{"cpu", make_cpu_backend}, {"reference", make_reference_backend}}};
 
 }  // namespace
 

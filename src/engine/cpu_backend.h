@@ -1,0 +1,15 @@
+// Training on the CPU: oneDNN for convolutions and dense layers, fused kernels of our own for the rest.
+//
+// A network with threads = 1 shares nothing with others, so one can run on each core. With more, every step
+// splits its images over OpenMP threads; numbers are reproducible for a given number of threads.
+#pragma once
+
+#include <memory>
+
+#include "engine/network.h"
+
+namespace retort::engine {
+
+std::unique_ptr<Backend> make_cpu_backend();
+
+}  // namespace retort::engine

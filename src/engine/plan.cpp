@@ -1,0 +1,240 @@
+#include "engine/plan.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/onednn/onednn.h"
+
+namespace retort::engine {
+
+// Finds out who needs which memory when, arranges it, and binds the operations to it.
+class Plan::Builder {
+ public:
+  Builder(Plan& plan, const ParameterLayout& layout, int threads)
+      : plan_(plan),
+        count_(static_cast<int>(plan.lowered_.operations.size())),
+        producer_(nodes(), -1),
+        learns_(nodes(), false),
+        value_(nodes(), -1),
+        gradient_(nodes(), -1),
+        readers_(nodes(), 0) {
+    for (int k = 0; k < count_; ++k) make(k, layout, threads);
+    ++readers_[at(plan.lowered_.logits)];  // the loss
+  }
+
+  void build(const ParameterArrays& parameters) {
+    for (int k = 0; k < count_; ++k) place_values(k);
+    size_t workspace_bytes = 0;
+    for (const MemoryNeeds& needs : needs_)
+      workspace_bytes = std::max(workspace_bytes, needs.workspace_bytes);
+    const int workspace = memory_.request(workspace_bytes, 0, 2 * count_);
+    const int logits = plan_.lowered_.logits;
+    memory_.extend(value_[at(logits)], count_);
+    if (training()) {
+      gradient_[at(logits)] = memory_.request(bytes(logits), count_, count_);
+      for (int k = count_; k-- > 0;) place_gradients(k);
+    }
+
+    plan_.arena_ = Arena(memory_.arrange());
+    for (int k = 0; k < count_; ++k) bind(k, workspace, parameters);
+    plan_.logits_ = floats(value_[at(logits)]);
+    plan_.logits_stride_ = memory_shape(plan_.graph_, plan_.lowered_, logits, 1).channels();
+    if (!training()) return;
+    plan_.logits_gradient_ = floats(gradient_[at(logits)]);
+    for (const PendingStep& step : steps_) {
+      BackwardStep& done = plan_.backward_.emplace_back();
+      done.operation = plan_.operations_[at(step.operation)].get();
+      for (const PendingTransfer& transfer : step.transfers)
+        done.transfers.push_back({transfer.kind, transfer.count, floats(transfer.from), floats(transfer.to)});
+    }
+  }
+
+ private:
+  struct PendingTransfer {
+    TransferKind kind = TransferKind::Copy;
+    size_t count = 0;
+    int from = 0;
+    int to = 0;
+  };
+  struct PendingStep {
+    int operation = 0;
+    std::vector<PendingTransfer> transfers;
+  };
+
+  static size_t at(int index) { return static_cast<size_t>(index); }
+  [[nodiscard]] size_t nodes() const { return at(plan_.graph_.size()); }
+  [[nodiscard]] bool training() const { return plan_.mode_ == PlanMode::Training; }
+  [[nodiscard]] int backward_time(int k) const { return 2 * count_ - k; }
+  [[nodiscard]] const LoweredOperation& lowered(int k) const { return plan_.lowered_.operations[at(k)]; }
+  [[nodiscard]] float* floats(int buffer) const {
+    return buffer < 0 ? nullptr : reinterpret_cast<float*>(plan_.arena_.data() + memory_.offset(buffer));
+  }
+
+  [[nodiscard]] size_t bytes(int node) const {
+    const auto images = static_cast<size_t>(plan_.images_);
+    const LoweredGraph& lowered = plan_.lowered_;
+    const bool planar = lowered.planar_input && (node == 0 || is_planar_fake_quant(node));
+    const size_t count = planar ? lowered.planar.image_size() * images
+                                : memory_shape(plan_.graph_, lowered, node, plan_.images_).size();
+    return count * sizeof(float);
+  }
+  [[nodiscard]] bool is_planar_fake_quant(int node) const {
+    const graph::Node& found = plan_.graph_.node(node);
+    return std::holds_alternative<graph::FakeQuant>(found.op) && found.inputs[0] == 0;
+  }
+
+  void make(int k, const ParameterLayout& layout, int threads) {
+    const LoweredOperation& operation = lowered(k);
+    bool input_gradient = false;
+    for (const int input : operation.inputs) {
+      input_gradient = input_gradient || learns_[at(input)];
+      ++readers_[at(input)];
+    }
+    const bool has_parameters = layout.place(operation.node, graph::Role::Kernel).size > 0 ||
+                                layout.place(operation.node, graph::Role::Gamma).size > 0;
+    learns_[at(operation.output)] = input_gradient || has_parameters;
+    producer_[at(operation.output)] = k;
+    plan_.operations_.push_back(make_operation({plan_.graph_, plan_.lowered_, layout, operation, plan_.mode_,
+                                                plan_.images_, threads, input_gradient}));
+    MemoryNeeds needs = plan_.operations_.back()->needs();
+    if (!training()) {
+      needs.backward_reads_input = false;
+      needs.backward_reads_output = OutputUse::None;
+    }
+    needs_.push_back(needs);
+  }
+
+  // Whether operation k may write its output over its input.
+  [[nodiscard]] bool works_in_place(int k) const {
+    const LoweredOperation& operation = lowered(k);
+    const MemoryNeeds& needs = needs_[at(k)];
+    if (!needs.forward_in_place || needs.backward_reads_input) return false;
+    const int input = operation.inputs[0];
+    if (readers_[at(input)] != 1) return false;
+    const OutputUse use = needs_[at(producer_[at(input)])].backward_reads_output;
+    return use == OutputUse::None || (use == OutputUse::Sign && needs.keeps_signs);
+  }
+
+  void place_values(int k) {
+    const LoweredOperation& operation = lowered(k);
+    const MemoryNeeds& needs = needs_[at(k)];
+    for (const int input : operation.inputs) {
+      memory_.extend(value_[at(input)], k);
+      if (needs.backward_reads_input) memory_.extend(value_[at(input)], backward_time(k));
+    }
+    int& output = value_[at(operation.output)];
+    output =
+        works_in_place(k) ? value_[at(operation.inputs[0])] : memory_.request(bytes(operation.output), k, k);
+    if (needs.backward_reads_output != OutputUse::None) memory_.extend(output, backward_time(k));
+    kept_.push_back(
+        needs.kept_bytes > 0 ? memory_.request(needs.kept_bytes, k, training() ? backward_time(k) : k) : -1);
+  }
+
+  // Gives the gradients that operation k hands back their places. The first reader of a tensor to run
+  // backwards makes its gradient, the others add theirs.
+  void place_gradients(int k) {
+    const LoweredOperation& operation = lowered(k);
+    const int time = backward_time(k);
+    input_gradient_.resize(at(count_), -1);
+    if (!learns_[at(operation.output)]) return;
+    PendingStep step{k, {}};
+    const int incoming = gradient_[at(operation.output)];
+    memory_.extend(incoming, time);
+    const bool in_place = needs_[at(k)].backward_in_place;
+    for (size_t i = operation.inputs.size(); i-- > 0;) {
+      const int input = operation.inputs[i];
+      if (!learns_[at(input)]) continue;
+      int& gradient = gradient_[at(input)];
+      const size_t count = bytes(input) / sizeof(float);
+      if (gradient >= 0) {
+        memory_.extend(gradient, time);
+        int from = incoming;
+        if (!in_place) from = input_gradient_[at(k)] = memory_.request(bytes(input), time, time);
+        step.transfers.push_back({TransferKind::Accumulate, count, from, gradient});
+      } else if (in_place && i == 0) {
+        gradient = incoming;
+      } else {
+        gradient = memory_.request(bytes(input), time, time);
+        if (in_place)
+          step.transfers.push_back({TransferKind::Copy, count, incoming, gradient});
+        else
+          input_gradient_[at(k)] = gradient;
+      }
+    }
+    steps_.push_back(std::move(step));
+  }
+
+  void bind(int k, int workspace, const ParameterArrays& parameters) {
+    const LoweredOperation& operation = lowered(k);
+    OperationMemory memory;
+    for (size_t i = 0; i < operation.inputs.size(); ++i)
+      memory.inputs[i] = floats(value_[at(operation.inputs[i])]);
+    memory.output = floats(value_[at(operation.output)]);
+    memory.output_gradient = floats(gradient_[at(operation.output)]);
+    if (training()) memory.input_gradient = floats(input_gradient_[at(k)]);
+    memory.kept = reinterpret_cast<std::byte*>(floats(kept_[at(k)]));
+    memory.workspace = reinterpret_cast<std::byte*>(floats(workspace));
+    memory.parameters = parameters.values;
+    memory.parameter_gradients = training() ? parameters.gradients : nullptr;
+    plan_.operations_[at(k)]->bind(memory);
+  }
+
+  Plan& plan_;
+  int count_;  // of operations
+  MemoryPlan memory_;
+  std::vector<MemoryNeeds> needs_;
+  std::vector<int> kept_;            // buffer of each operation, −1 for none
+  std::vector<int> input_gradient_;  // buffer that each operation writes, −1 for none
+  std::vector<PendingStep> steps_;
+  // By node.
+  std::vector<int> producer_;
+  std::vector<bool> learns_;
+  std::vector<int> value_;
+  std::vector<int> gradient_;
+  std::vector<int> readers_;
+};
+
+Plan::Plan(const graph::Graph& graph, const ParameterLayout& layout, const ParameterArrays& parameters,
+           PlanMode mode, int images, int threads)
+    : graph_(graph),
+      lowered_(lower(graph, onednn::channel_block(), mode)),
+      mode_(mode),
+      images_(images),
+      classes_(graph.classes()) {
+  Builder(*this, layout, threads).build(parameters);
+}
+
+std::vector<std::string> Plan::describe() const {
+  std::vector<std::string> lines;
+  for (const auto& operation : operations_) lines.push_back(operation->describe());
+  return lines;
+}
+
+StepResult Plan::train(const Batch& batch, const Objective& objective, Rng& rng) {
+  const StepInput step{batch.images.data(), images_, &rng};
+  for (const auto& operation : operations_) operation->forward(step);
+  const kernels::LossResult loss = kernels::softmax_loss(
+      images_, classes_, logits_stride_, logits_, batch.labels.data(),
+      objective.alpha == 1 ? nullptr : batch.teacher_logits.data(), objective, images_, logits_gradient_);
+  for (const BackwardStep& backward : backward_) {
+    backward.operation->backward();
+    for (const Transfer& transfer : backward.transfers) {
+      if (transfer.kind == TransferKind::Copy)
+        std::memcpy(transfer.to, transfer.from, transfer.count * sizeof(float));
+      else
+        kernels::accumulate(transfer.count, transfer.from, transfer.to);
+    }
+  }
+  return {loss.loss_sum / images_, loss.correct};
+}
+
+void Plan::infer(std::span<const uint8_t> images, std::span<float> logits) {
+  const auto classes = static_cast<size_t>(classes_);
+  const StepInput step{images.data(), static_cast<int>(logits.size() / classes), nullptr};
+  for (const auto& operation : operations_) operation->forward(step);
+  for (int image = 0; image < step.count; ++image)
+    std::copy_n(logits_ + static_cast<size_t>(image) * logits_stride_, classes,
+                logits.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(image) * classes));
+}
+
+}  // namespace retort::engine

@@ -1,0 +1,66 @@
+#include "engine/plan_memory.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <numeric>
+
+namespace retort::engine {
+namespace {
+
+constexpr size_t kAlignment = 64;
+size_t aligned(size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+}  // namespace
+
+int MemoryPlan::request(size_t bytes, int first, int last) {
+  buffers_.push_back({aligned(bytes), first, last, 0});
+  return static_cast<int>(buffers_.size()) - 1;
+}
+
+void MemoryPlan::extend(int buffer, int last) {
+  Buffer& found = buffers_[static_cast<size_t>(buffer)];
+  found.last = std::max(found.last, last);
+}
+
+size_t MemoryPlan::arrange() {
+  std::vector<Buffer*> by_size;
+  for (Buffer& buffer : buffers_) by_size.push_back(&buffer);
+  std::stable_sort(by_size.begin(), by_size.end(),
+                   [](const Buffer* a, const Buffer* b) { return a->bytes > b->bytes; });
+  std::vector<const Buffer*> placed;  // by offset
+  size_t total = 0;
+  for (Buffer* buffer : by_size) {
+    size_t offset = 0;
+    for (const Buffer* other : placed) {
+      if (other->last < buffer->first || buffer->last < other->first) continue;
+      if (offset + buffer->bytes <= other->offset) break;
+      offset = std::max(offset, other->offset + other->bytes);
+    }
+    buffer->offset = offset;
+    total = std::max(total, offset + buffer->bytes);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), buffer,
+                                   [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; }),
+                  buffer);
+  }
+  return total;
+}
+
+Arena::Arena(size_t bytes)
+    : data_(static_cast<std::byte*>(
+          ::operator new(std::max(aligned(bytes), kAlignment), std::align_val_t(kAlignment)))),
+      bytes_(aligned(bytes)) {
+  std::memset(data_.get(), 0, bytes_);
+}
+
+float* Arena::floats() const {
+  return reinterpret_cast<float*>(data_.get());
+}
+
+void Arena::Release::operator()(std::byte* memory) const {
+  ::operator delete(memory, std::align_val_t(kAlignment));
+}
+
+}  // namespace retort::engine

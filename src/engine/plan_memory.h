@@ -1,0 +1,52 @@
+// One block of memory for buffers that live at different times.
+//
+// The algorithm is the usual greedy one (Pisarchyk and Lee, «Efficient memory management for deep neural net
+// inference», arXiv 2001.03288, «greedy by size»): buffers in order of size, the largest first, each at the
+// lowest offset where it collides with none that lives at the same time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace retort::engine {
+
+class MemoryPlan {
+ public:
+  // A buffer that is needed from step `first` to step `last`, both included. Returns its number.
+  int request(size_t bytes, int first, int last);
+  // Keeps a buffer to step `last` if it would end before.
+  void extend(int buffer, int last);
+  // Gives every buffer its offset; returns the bytes of all.
+  size_t arrange();
+  [[nodiscard]] size_t offset(int buffer) const { return buffers_[static_cast<size_t>(buffer)].offset; }
+
+ private:
+  struct Buffer {
+    size_t bytes = 0;
+    int first = 0;
+    int last = 0;
+    size_t offset = 0;
+  };
+  std::vector<Buffer> buffers_;
+};
+
+// Zeroed memory whose address is a multiple of 64.
+class Arena {
+ public:
+  Arena() = default;
+  explicit Arena(size_t bytes);
+  [[nodiscard]] std::byte* data() const { return data_.get(); }
+  [[nodiscard]] float* floats() const;
+  [[nodiscard]] size_t bytes() const { return bytes_; }
+
+ private:
+  struct Release {
+    void operator()(std::byte* memory) const;
+  };
+  std::unique_ptr<std::byte, Release> data_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace retort::engine
