@@ -1,0 +1,194 @@
+// retort eval: the accuracy of an int8 file, by the bit-exact evaluator.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/models.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "data/npy.h"
+#include "int8/evaluate.h"
+#include "int8/evaluator.h"
+#include "int8/tflite.h"
+
+namespace retort::cli {
+namespace {
+
+struct EvalCommand {
+  std::filesystem::path file;
+  DataOptions data;
+  data::SplitOptions split;
+  std::string part;  // empty: test where the data has a test set, else all
+  std::filesystem::path outputs;
+  int threads = 0;
+  OutputOptions output;
+};
+
+const int8::Tensor& input_of(const int8::QuantGraph& graph) {
+  return graph.tensors.at(static_cast<size_t>(graph.inputs.at(0)));
+}
+
+const int8::Tensor& output_of(const int8::QuantGraph& graph) {
+  return graph.tensors.at(static_cast<size_t>(graph.outputs.at(0)));
+}
+
+// The data in the size that the model takes: as it is, else converted by the reader.
+std::shared_ptr<const data::Dataset> load_for(const EvalCommand& command, const int8::QuantGraph& graph,
+                                              Terminal& terminal) {
+  const auto dataset = load(command.data, terminal);
+  const std::vector<int>& dims = input_of(graph).dims;
+  const data::ImageShape has = dataset->train.shape;
+  const bool flat = dims.size() == 2 && static_cast<int64_t>(has.bytes()) == dims[1];
+  if (flat || (dims.size() == 4 && data::ImageShape{dims[1], dims[2], dims[3]} == has)) return dataset;
+  if (dims.size() != 4)
+    throw_usage("{} takes tensors of {} dimensions, which images of {} are not", command.file.string(),
+                dims.size(), to_string(has));
+  const data::ImageShape wants{dims[1], dims[2], dims[3]};
+  const data::Spec spec = data::parse_spec(command.data.spec);
+  const bool size_given = spec.height > 0 && (has.height != wants.height || has.width != wants.width);
+  const bool gray_given = spec.gray && has.channels != wants.channels;
+  if (size_given || gray_given ||
+      (wants.channels != has.channels && wants.channels != 1 && wants.channels != 3))
+    throw_usage("{} takes {} but the data is {}", command.file.string(), to_string(wants), to_string(has));
+
+  DataOptions converted = command.data;
+  const auto add = [&converted](const std::string& option) {
+    converted.spec += (converted.spec.find('?') == std::string::npos ? "?" : "&") + option;
+  };
+  if (has.height != wants.height || has.width != wants.width)
+    add(fmt::format("size={}x{}", wants.height, wants.width));
+  if (has.channels != wants.channels) add(wants.channels == 1 ? "gray=1" : "gray=0");
+  terminal.message(fmt::format("the data is {}, the model takes {}: reading {}", to_string(has),
+                               to_string(wants), converted.spec));
+  auto resized = load(converted, terminal);
+  if (resized->train.shape != wants)
+    throw_usage("{} takes {} but the data is {}", command.file.string(), to_string(wants),
+                to_string(resized->train.shape));
+  return resized;
+}
+
+// What the file itself gives: int8, or float32 behind a DEQUANTIZE.
+void write_outputs(const std::filesystem::path& path, const int8::QuantGraph& graph,
+                   std::span<const int8_t> values, size_t images) {
+  const size_t width = images == 0 ? 0 : values.size() / images;
+  const std::vector<int64_t> shape = {static_cast<int64_t>(images), static_cast<int64_t>(width)};
+  if (output_of(graph).type == int8::Type::Int8) {
+    data::write_npy(path, "|i1", shape, {reinterpret_cast<const uint8_t*>(values.data()), values.size()});
+    return;
+  }
+  const int8::Tensor& before = graph.tensors.at(static_cast<size_t>(graph.operators.back().inputs.at(0)));
+  const auto scale = static_cast<double>(before.quantization.scales.at(0));
+  const int64_t zero_point = before.quantization.zero_points.at(0);
+  std::vector<float> real(values.size());
+  std::ranges::transform(values, real.begin(), [&](int8_t value) {
+    return static_cast<float>(scale * static_cast<double>(value - zero_point));
+  });
+  data::write_npy(path, shape, real);
+}
+
+// All outputs, images × outputs.
+std::vector<int8_t> run_model(const int8::QuantGraph& graph, const Part& part, size_t width, int threads,
+                              Terminal& terminal) {
+  constexpr size_t kChunk = 2048;
+  const size_t bytes = part.images.shape.bytes();
+  const size_t count = part.indices.size();
+  std::vector<int8_t> outputs(count * width);
+  std::vector<uint8_t> pixels(std::min(kChunk, count) * bytes);
+  for (size_t begin = 0; begin < count; begin += kChunk) {
+    if (interrupt_token().stop_requested())
+      throw Error(ErrorCode::Interrupted, "the evaluation was interrupted");
+    const size_t size = std::min(kChunk, count - begin);
+    for (size_t i = 0; i < size; ++i)
+      std::ranges::copy(part.images.image(part.indices[begin + i]),
+                        pixels.begin() + static_cast<std::ptrdiff_t>(i * bytes));
+    int8::run_all(graph, std::span(pixels).first(size * bytes), size, threads,
+                  std::span(outputs).subspan(begin * width, size * width));
+    terminal.update("evaluating", static_cast<double>(begin + size), static_cast<double>(count), "");
+  }
+  return outputs;
+}
+
+void run(const EvalCommand& command) {
+  if (!command.outputs.empty() && command.outputs.extension() != ".npy")
+    throw_usage("--outputs: \"{}\" should end in .npy", command.outputs.string());
+  Terminal terminal(command.output);
+  const int8::QuantGraph graph = int8::read_tflite(read_file(command.file), command.file.string());
+  const size_t width = int8::Evaluator(graph).outputs();
+  const auto dataset = load_for(command, graph, terminal);
+  if (width != dataset->classes.size())
+    throw_usage("{} tells {} classes apart but the data has {}", command.file.string(), width,
+                dataset->classes.size());
+  if (!graph.classes.empty() && graph.classes != dataset->classes)
+    terminal.message("the classes that the file names are not the data's: they are matched by their number");
+  const int8::Tensor& input = input_of(graph);
+  constexpr float kByte = 1.0F / 255;
+  const bool ours =
+      input.type != int8::Type::Int8 || (std::abs(input.quantization.scales.at(0) - kByte) < 1e-6F &&
+                                         input.quantization.zero_points.at(0) == -128);
+  if (!ours)
+    terminal.message(fmt::format(
+        "the model's input has scale {} and zero point {}: bytes enter it less 128, as if they were "
+        "1/255 and -128",
+        input.quantization.scales.at(0), input.quantization.zero_points.at(0)));
+
+  const std::string name = !command.part.empty() ? command.part : dataset->test.count() > 0 ? "test" : "all";
+  const Part part = part_of(*dataset, command.split, name);
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<int8_t> outputs =
+      run_model(graph, part, width, resolve_threads(command.threads), terminal);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  size_t correct = 0;
+  for (size_t i = 0; i < part.indices.size(); ++i)
+    if (int8::predicted_class(std::span(outputs).subspan(i * width, width)) ==
+        static_cast<int>(part.images.labels[part.indices[i]]))
+      ++correct;
+  if (!command.outputs.empty()) write_outputs(command.outputs, graph, outputs, part.indices.size());
+
+  const auto images = static_cast<int64_t>(part.indices.size());
+  const double accuracy = images == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(images);
+  const double speed = seconds > 0 ? static_cast<double>(images) / seconds : 0;
+  terminal.result_json(
+      {{"images", images}, {"accuracy", accuracy}, {"images_per_second", speed}, {"split", name}});
+  terminal.result(fmt::format("accuracy    {:.2f}% of {} images ({})\nspeed       {} images a second\n",
+                              100 * accuracy, format_integer(images), name,
+                              format_integer(static_cast<int64_t>(speed))));
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app) {
+  CLI::App* sub =
+      app.add_subcommand("eval", "Accuracy of an int8 .tflite file, bit for bit as a microcontroller's");
+  const auto command = std::make_shared<EvalCommand>();
+  sub->add_option("file", command->file, "a .tflite file, ours or anyone's")
+      ->type_name("FILE.tflite")
+      ->required();
+  add_data_options(*sub, command->data, Presence::Required);
+  add_parsed(*sub, "--split", "NAME",
+             "test, train, validation or all (default: test where the data has one, else all)", "",
+             [command](const std::string& text) {
+               static const std::vector<std::string> kParts = {"test", "train", "validation", "all"};
+               if (std::ranges::count(kParts, text) == 0)
+                 throw_usage("\"{}\" is unknown: write test, train, validation or all", text);
+               command->part = text;
+             });
+  sub->add_option("--outputs", command->outputs, "write every output of the model, images x classes")
+      ->type_name("FILE.npy");
+  add_split_options(*sub, command->split);
+  add_threads_option(*sub, command->threads);
+  add_output_options(*sub, command->output);
+  add_examples(*sub, {"retort eval best/model.tflite --data fashion-mnist",
+                      "retort eval model.tflite --data images:photos --split validation --json",
+                      "retort eval model.tflite --data fashion-mnist --outputs outputs.npy"});
+  sub->callback([command] { run(*command); });
+}
+
+}  // namespace retort::cli
