@@ -1,0 +1,77 @@
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "data/fixtures.h"
+
+namespace retort::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Cifar10 : public testing::Test {
+ protected:
+  // Records whose pixel p of plane c is (p + 50 c) modulo 251.
+  static std::vector<uint8_t> batch(size_t count, uint8_t first_label = 0) {
+    std::vector<uint8_t> bytes;
+    for (size_t i = 0; i < count; ++i) {
+      bytes.push_back(static_cast<uint8_t>((first_label + i) % 10));
+      for (size_t c = 0; c < 3; ++c)
+        for (size_t p = 0; p < 1024; ++p) bytes.push_back(static_cast<uint8_t>((p + 50 * c) % 251));
+    }
+    return bytes;
+  }
+  [[nodiscard]] std::string spec() const { return "cifar10:" + folder_.path().string(); }
+  [[nodiscard]] std::string error() const { return load_error(spec()); }
+  TestFolder folder_;
+};
+
+TEST_F(Cifar10, ReadsBatchesInOrderAsChannelsLast) {
+  write_bytes(folder_ / "data_batch_2.bin", batch(5, 5));
+  write_bytes(folder_ / "data_batch_1.bin", batch(5));
+  write_bytes(folder_ / "test_batch.bin", batch(3));
+  const auto dataset = load(spec());
+  EXPECT_EQ(dataset->train.labels, (std::vector<uint16_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  EXPECT_EQ(dataset->test.count(), 3U);
+  EXPECT_EQ(dataset->train.shape, (ImageShape{32, 32, 3}));
+  for (size_t p = 0; p < 1024; ++p)
+    for (size_t c = 0; c < 3; ++c) ASSERT_EQ(dataset->train.image(7)[3 * p + c], (p + 50 * c) % 251);
+  EXPECT_EQ(dataset->classes.front(), "airplane");
+  EXPECT_EQ(dataset->classes.back(), "truck");
+  EXPECT_EQ(load(spec() + "?gray=1&size=16x16")->test.shape, (ImageShape{16, 16, 1}));
+}
+
+TEST_F(Cifar10, ReadsNamesAndTheArchivesOwnFolder) {
+  const fs::path inner = folder_ / "cifar-10-batches-bin";
+  write_bytes(inner / "data_batch_1.bin", batch(10));
+  write_text_atomic(inner / "batches.meta.txt", "a\r\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
+  EXPECT_EQ(load(spec())->classes,
+            (std::vector<std::string>{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}));
+  write_text_atomic(inner / "batches.meta.txt", "a\nb\n");
+  EXPECT_EQ(error(), (inner / "batches.meta.txt").string() + ": names 2 classes; CIFAR-10 has 10");
+}
+
+TEST_F(Cifar10, RefusesWrongFiles) {
+  EXPECT_EQ(load_error("cifar10:" + folder_.at("none")), folder_.at("none") + ": there is no such folder");
+  EXPECT_EQ(error(), folder_.path().string() +
+                         ": has no data_batch_*.bin; expected is the binary version of CIFAR-10");
+  const std::string name = folder_.at("data_batch_1.bin");
+  write_bytes(name, {});
+  EXPECT_EQ(error(), name + ": has 0 bytes, which is not a whole number of CIFAR-10 records of 3073 bytes");
+  std::vector<uint8_t> bytes = batch(10);
+  bytes.pop_back();
+  write_bytes(name, bytes);
+  EXPECT_EQ(error(),
+            name + ": has 30729 bytes, which is not a whole number of CIFAR-10 records of 3073 bytes");
+  bytes = batch(10);
+  bytes[2 * 3073] = 10;
+  write_bytes(name, bytes);
+  EXPECT_EQ(error(), name + ": record 2 (byte 6146) has label 10; CIFAR-10 labels are 0 to 9");
+  write_bytes(name, batch(9));
+  EXPECT_EQ(error(), spec() + ": class \"truck\" has no training image");
+  fs::remove(name);
+  fs::create_directory(name);
+  EXPECT_EQ(error(), name + ": is a folder where a file is expected");
+}
+
+}  // namespace
+}  // namespace retort::data

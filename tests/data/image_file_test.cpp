@@ -1,0 +1,187 @@
+#include "data/image_file.h"
+
+#include <gtest/gtest.h>
+#include <png.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "data/fixtures.h"
+
+namespace retort::data {
+namespace {
+
+std::string decode_error(std::span<const uint8_t> file) {
+  return usage_error([&] { decode_image(file, "cat/1.img"); });
+}
+
+// A picture smooth enough for JPEG to keep well.
+std::vector<uint8_t> gradient(ImageShape shape) {
+  std::vector<uint8_t> pixels;
+  for (int y = 0; y < shape.height; ++y)
+    for (int x = 0; x < shape.width; ++x)
+      for (int c = 0; c < shape.channels; ++c) pixels.push_back(static_cast<uint8_t>(3 * x + 2 * y + 40 * c));
+  return pixels;
+}
+
+void expect_near(const std::vector<uint8_t>& a, const std::vector<uint8_t>& b, int tolerance) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], tolerance) << i;
+}
+
+TEST(Jpeg, DecodesColorAndGray) {
+  for (const int channels : {1, 3}) {
+    const ImageShape shape = {19, 33, channels};
+    const std::vector<uint8_t> pixels = gradient(shape);
+    const DecodedImage image =
+        decode_image(encode_jpeg(pixels, shape, 98, channels == 1 ? Mode::Gray : Mode::Rgb), "x");
+    EXPECT_EQ(image.shape, shape);
+    expect_near(image.pixels, pixels, 8);
+  }
+}
+
+TEST(Jpeg, DecodesCmykToRgb) {
+  const ImageShape shape = {16, 16, 4};
+  std::vector<uint8_t> inks;
+  for (int i = 0; i < 256; ++i) inks.insert(inks.end(), {200, 100, 50, 255});
+  std::vector<uint8_t> file = encode_jpeg(inks, shape, 98, Mode::Cmyk);
+  // libjpeg marks the file as Adobe's, whose inks are inverted: 255 is none.
+  const DecodedImage adobe = decode_image(file, "x");
+  EXPECT_EQ(adobe.shape, (ImageShape{16, 16, 3}));
+  for (size_t i = 0; i < adobe.pixels.size(); ++i)
+    EXPECT_NEAR(adobe.pixels[i], (std::array{200, 100, 50})[i % 3], 4);
+  // Without the marker they are as they are, and full black leaves nothing.
+  const std::array<uint8_t, 4> marker = {0xff, 0xee, 0, 14};
+  const auto at = std::search(file.begin(), file.end(), marker.begin(), marker.end());
+  ASSERT_NE(at, file.end());
+  file.erase(at, at + 16);
+  for (const uint8_t byte : decode_image(file, "x").pixels) EXPECT_LE(byte, 4);
+}
+
+TEST(Jpeg, EveryTruncationIsAnError) {
+  Rng rng(8);
+  const ImageShape shape = {24, 24, 3};
+  const std::vector<uint8_t> file = encode_jpeg(random_bytes(shape.bytes(), rng), shape);
+  for (size_t size = 3; size + 2 < file.size(); size += 7) {
+    const std::string error = decode_error(std::span(file).first(size));
+    EXPECT_TRUE(error.starts_with("cat/1.img: broken JPEG: ")) << size << ": " << error;
+  }
+}
+
+TEST(Jpeg, DamageNeverCrashes) {
+  Rng rng(9);
+  const ImageShape shape = {16, 16, 3};
+  const std::vector<uint8_t> file = encode_jpeg(random_bytes(shape.bytes(), rng), shape);
+  for (int trial = 0; trial < 500; ++trial) {
+    std::vector<uint8_t> damaged = file;
+    for (uint32_t i = 0; i <= rng.below(4); ++i)
+      damaged[3 + rng.below(static_cast<uint32_t>(damaged.size() - 3))] =
+          static_cast<uint8_t>(rng.below(256));
+    try {
+      const DecodedImage image = decode_image(damaged, "cat/1.img");
+      EXPECT_EQ(image.pixels.size(), image.shape.bytes());
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::Usage);
+      EXPECT_TRUE(std::string(error.what()).starts_with("cat/1.img: ")) << error.what();
+    }
+  }
+}
+
+TEST(Png, KeepsBytesExactly) {
+  Rng rng(10);
+  for (const int channels : {1, 3}) {
+    const ImageShape shape = {5, 11, channels};
+    const std::vector<uint8_t> pixels = random_bytes(shape.bytes(), rng);
+    const DecodedImage image = decode_image(encode_png(pixels, shape), "x");
+    EXPECT_EQ(image.shape, shape);
+    EXPECT_EQ(image.pixels, pixels);
+    const std::vector<uint8_t> interlaced =
+        encode_png(pixels, 5, 11, channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, 8, true);
+    EXPECT_EQ(decode_image(interlaced, "x").pixels, pixels);
+  }
+}
+
+TEST(Png, DropsAlpha) {
+  const std::vector<uint8_t> rgba = {10, 20, 30, 0, 40, 50, 60, 128};
+  const DecodedImage color = decode_image(encode_png(rgba, 1, 2, PNG_COLOR_TYPE_RGB_ALPHA, 8), "x");
+  EXPECT_EQ(color.shape, (ImageShape{1, 2, 3}));
+  EXPECT_EQ(color.pixels, (std::vector<uint8_t>{10, 20, 30, 40, 50, 60}));
+  const std::vector<uint8_t> gray_alpha = {10, 0, 40, 128};
+  const DecodedImage gray = decode_image(encode_png(gray_alpha, 1, 2, PNG_COLOR_TYPE_GRAY_ALPHA, 8), "x");
+  EXPECT_EQ(gray.shape, (ImageShape{1, 2, 1}));
+  EXPECT_EQ(gray.pixels, (std::vector<uint8_t>{10, 40}));
+}
+
+TEST(Png, ExpandsPalettesAndFewBitsAndScalesSixteen) {
+  EXPECT_EQ(
+      decode_image(encode_png(std::vector<uint8_t>{3, 200}, 1, 2, PNG_COLOR_TYPE_PALETTE, 8), "x").pixels,
+      (std::vector<uint8_t>{3, 252, 7, 200, 55, 7}));
+  EXPECT_EQ(
+      decode_image(encode_png(std::vector<uint8_t>{0b10100000}, 1, 3, PNG_COLOR_TYPE_GRAY, 1), "x").pixels,
+      (std::vector<uint8_t>{255, 0, 255}));
+  EXPECT_EQ(decode_image(
+                encode_png(std::vector<uint8_t>{0xff, 0xff, 0x80, 0x80}, 1, 2, PNG_COLOR_TYPE_GRAY, 16), "x")
+                .pixels,
+            (std::vector<uint8_t>{255, 128}));
+}
+
+TEST(Png, EveryTruncationAndEveryFlippedBitInTheDataIsAnError) {
+  Rng rng(11);
+  const ImageShape shape = {9, 9, 3};
+  const std::vector<uint8_t> file = encode_png(random_bytes(shape.bytes(), rng), shape);
+  for (size_t size = 8; size < file.size(); ++size) {
+    const std::string error = decode_error(std::span(file).first(size));
+    EXPECT_EQ(error, "cat/1.img: broken PNG: the file is truncated") << size;
+  }
+  for (int trial = 0; trial < 200; ++trial) {
+    std::vector<uint8_t> damaged = file;
+    damaged[45 + rng.below(200)] ^= static_cast<uint8_t>(1U << rng.below(8));  // inside IDAT
+    EXPECT_TRUE(decode_error(damaged).starts_with("cat/1.img: broken PNG: "));
+  }
+}
+
+TEST(ImageFile, RefusesEmptyAndUnknownFiles) {
+  EXPECT_EQ(decode_error({}), "cat/1.img: is empty where a JPEG or PNG image is expected");
+  const std::string gif = "GIF89a plus something";
+  EXPECT_EQ(decode_error({reinterpret_cast<const uint8_t*>(gif.data()), gif.size()}),
+            "cat/1.img: is neither a JPEG nor a PNG image");
+}
+
+TEST(ImageFile, RefusesBombsByTheirHeaderAlone) {
+  // A PNG header that announces 60,000 x 60,000 pixels, with a right checksum.
+  std::vector<uint8_t> png = encode_png(std::vector<uint8_t>{1}, {1, 1, 1});
+  const auto set_size = [&](uint32_t width, uint32_t height) {
+    for (size_t i = 0; i < 4; ++i) {
+      png[16 + i] = static_cast<uint8_t>(width >> (24 - 8 * i));
+      png[20 + i] = static_cast<uint8_t>(height >> (24 - 8 * i));
+    }
+    uint32_t crc = 0xffffffff;  // CRC-32 over the chunk's type and data
+    for (size_t i = 12; i < 29; ++i) {
+      crc ^= png[i];
+      for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320U : 0U);
+    }
+    for (size_t i = 0; i < 4; ++i) png[29 + i] = static_cast<uint8_t>(~crc >> (24 - 8 * i));
+  };
+  set_size(60000, 60000);
+  EXPECT_EQ(decode_error(png),
+            "cat/1.img: 60000x60000 pixels are more than the 64 million an image may have");
+  set_size(1000000, 1000000);
+  EXPECT_EQ(decode_error(png),
+            "cat/1.img: 1000000x1000000 pixels are more than the 64 million an image may have");
+  set_size(0x7fffffff, 0x7fffffff);
+  EXPECT_TRUE(decode_error(png).starts_with("cat/1.img: broken PNG: ")) << decode_error(png);
+
+  const ImageShape shape = {8, 8, 3};
+  std::vector<uint8_t> jpeg = encode_jpeg(gradient(shape), shape);
+  for (size_t i = 0; i + 9 < jpeg.size(); ++i)
+    if (jpeg[i] == 0xff && jpeg[i + 1] == 0xc0) {
+      for (size_t at = i + 5; at < i + 9; ++at) jpeg[at] = 0xfd;
+      break;
+    }
+  EXPECT_EQ(decode_error(jpeg),
+            "cat/1.img: 65021x65021 pixels are more than the 64 million an image may have");
+}
+
+}  // namespace
+}  // namespace retort::data

@@ -1,0 +1,79 @@
+#include "data/views.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "data/fixtures.h"
+
+namespace retort::data {
+namespace {
+
+std::vector<uint8_t> view_of(const std::vector<uint8_t>& image, ImageShape shape, int view) {
+  std::vector<uint8_t> out(shape.bytes());
+  write_view(image, shape, view, out);
+  return out;
+}
+
+TEST(Views, TheDefaultIsTheImageAlone) {
+  EXPECT_EQ(view_count({}), 1U);
+  EXPECT_EQ(view_numbers({}), std::vector<int>{0});
+}
+
+TEST(Views, OptionsChooseAmongFixedNumbers) {
+  EXPECT_EQ(view_numbers({Mirror::Horizontal, 0}), (std::vector<int>{0, 1}));
+  EXPECT_EQ(view_count({Mirror::None, 1}), 9U);
+  EXPECT_EQ(view_count({Mirror::Horizontal, 1}), 18U);
+  EXPECT_EQ(view_count({Mirror::Horizontal, 2}), static_cast<size_t>(kViewCount));
+  for (const int view : view_numbers({Mirror::None, 2})) EXPECT_EQ(view % 2, 0);
+  EXPECT_EQ(usage_error([] { view_count({Mirror::None, 3}); }),
+            "views can be shifted by 0 to 2 pixels, not 3");
+  EXPECT_EQ(usage_error([] { view_count({Mirror::None, -1}); }),
+            "views can be shifted by 0 to 2 pixels, not -1");
+}
+
+TEST(Views, AreTheImageItsMirrorAndEveryShiftOnce) {
+  Rng rng(6);
+  const ImageShape shape = {7, 8, 3};
+  const std::vector<uint8_t> image = random_bytes(shape.bytes(), rng);
+  EXPECT_EQ(view_of(image, shape, 0), image);
+  const std::vector<uint8_t> mirror = view_of(image, shape, 1);
+  EXPECT_EQ(view_of(mirror, shape, 1), image);
+  EXPECT_EQ(mirror[0], image[7 * 3]);
+
+  std::set<std::string> distinct;
+  for (int view = 0; view < kViewCount; ++view) {
+    const std::vector<uint8_t> moved = view_of(image, shape, view);
+    distinct.emplace(moved.begin(), moved.end());
+    // Some shift of at most two pixels (one for the first ring) explains every pixel, borders repeating the
+    // edge.
+    const std::vector<uint8_t>& base = view % 2 == 0 ? image : mirror;
+    const int reach = view < 2 ? 0 : view < 18 ? 1 : 2;
+    int explanations = 0;
+    for (int down = -reach; down <= reach; ++down)
+      for (int right = -reach; right <= reach; ++right) {
+        bool same = true;
+        for (int y = 0; y < 7; ++y)
+          for (int x = 0; x < 8; ++x)
+            for (int c = 0; c < 3; ++c) {
+              const int from_y = std::clamp(y - down, 0, 6);
+              const int from_x = std::clamp(x - right, 0, 7);
+              same &= moved[static_cast<size_t>((y * 8 + x) * 3 + c)] ==
+                      base[static_cast<size_t>((from_y * 8 + from_x) * 3 + c)];
+            }
+        explanations += same ? 1 : 0;
+      }
+    EXPECT_EQ(explanations, 1) << view;
+  }
+  EXPECT_EQ(distinct.size(), static_cast<size_t>(kViewCount));
+}
+
+TEST(Views, WorkOnTheSmallestImage) {
+  for (int view = 0; view < kViewCount; ++view)
+    EXPECT_EQ(view_of({9, 8}, {1, 1, 2}, view), (std::vector<uint8_t>{9, 8}));
+}
+
+}  // namespace
+}  // namespace retort::data
