@@ -1,0 +1,147 @@
+# A model's way in single steps: teacher, distill, prune, quantize, export, eval, inspect.
+. "$(dirname "$0")/lib.sh"
+small_data "$work/idx"
+data="idx:$work/idx"
+config='2 blocks, 1 layer, 8 filters, 1 dense, 16 units'
+
+# ---- teacher
+good teacher --data "$data" --config '1 block, 2 layers, 16 filters, 1 dense, 32 units' --epochs 8 --batch 16 \
+  --out "$work/teacher" --logits "$work/logits.npy" --test
+says "teacher     validation "
+says "test        "
+[ -s "$work/teacher/weights.retort" ] && [ -s "$work/logits.npy" ] && [ -s "$work/logits.json" ] ||
+  fail "the teacher's files are missing"
+good teacher --data "$data" --config "$config" --epochs 2 --out "$work/one.retort" --json --optimizer sgd \
+  --schedule cosine --early-stopping loss --learning-rate 0.01 --mirror --shift 1
+[ -s "$work/one.retort" ] && [ "$(field file)" = "$work/one.retort" ] || fail "--out FILE.retort"
+bad 2 "--epochs: \"0\" is not a whole number from 1 to" teacher --data "$data" --out "$work/x" --epochs 0
+bad 2 "--logits: \"logits.txt\" should end in .npy" teacher --data "$data" --out "$work/x" --logits logits.txt
+bad 2 "--optimizer: \"lion\" is unknown: write adam or sgd" teacher --data "$data" --out "$work/x" --optimizer lion
+bad 2 "--schedule: " teacher --data "$data" --out "$work/x" --schedule linear
+bad 2 "--learning-rate: \"fast\" is not a number" teacher --data "$data" --out "$work/x" --learning-rate fast
+bad 2 "--seed: \"-1\" is not a seed" teacher --data "$data" --out "$work/x" --seed -1
+bad 2 "--threads: \"many\" is not a whole number" teacher --data "$data" --out "$work/x" --threads many
+bad 2 "--validation: \"2\" is not a number from 0.01 to 0.9" teacher --data "$data" --out "$work/x" --validation 2
+bad 2 "--shift: \"3\" is not a whole number from 0 to 2" teacher --data "$data" --out "$work/x" --shift 3
+
+# ---- distill
+good distill --data "$data" --config "$config" --teacher "$work/teacher/weights.retort" --epochs 6 --batch 16 \
+  --out "$work/student" --curriculum entropy
+says "distill     validation "
+good distill "$work/student/weights.retort" --data "$data" --teacher "logits:$work/logits.npy" --epochs 4 --batch 16 \
+  --alpha 0.3 --temperature 2 --out "$work/student" --json
+[ "$(field stage)" = distill ] && [ "$(field file)" = "$work/student/weights.retort" ] || fail "the JSON of distill"
+good distill --data "$data" --config "$config" --teacher none --epochs 1 --out "$work/plain"
+good distill --data "$data" --config "[('Conv2D', 8), ('MaxPool2D', None), ('GlobalAveragePooling2D', None), ('Dense', 4)]" \
+  --teacher none --epochs 1 --out "$work/plain"
+bad 2 "--teacher is required" distill --data "$data" --config "$config" --out "$work/x"
+bad 2 "give either MODEL, a file of weights, or --config, a fresh network" distill --data "$data" --teacher none \
+  --out "$work/x"
+bad 2 "give either MODEL, a file of weights, or --config, a fresh network" distill "$work/one.retort" --config "$config" \
+  --data "$data" --teacher none --out "$work/x"
+bad 2 "--alpha 0.5 leaves a part of the loss to a teacher, and --teacher is none" distill --data "$data" \
+  --config "$config" --teacher none --alpha 0.5 --out "$work/x"
+bad 2 "run retort teacher and give its weights here" distill --data "$data" --config "$config" --teacher train \
+  --out "$work/x"
+bad 2 "$work/nothing.retort" distill --data "$data" --config "$config" --teacher "$work/nothing.retort" --out "$work/x"
+bad 2 "$work/nothing.npy" distill --data "$data" --config "$config" --teacher "logits:$work/nothing.npy" --out "$work/x"
+bad 2 "--alpha: \"2\" is not a number from 0 to 1" distill --data "$data" --config "$config" --teacher none --alpha 2 \
+  --out "$work/x"
+bad 2 "--temperature: \"0\" is not a number from 0.01 to 1000" distill --data "$data" --config "$config" --teacher none \
+  --temperature 0 --out "$work/x"
+bad 2 "--curriculum: " distill --data "$data" --config "$config" --teacher none --curriculum hard --out "$work/x"
+bad 2 "entropy" distill --data "$data" --config "$config" --teacher none --curriculum entropy --out "$work/x"
+bad 2 "takes 8x8x1 but the data has 8x8x3" distill "$work/one.retort" --data "$data?gray=0" --teacher none --out "$work/x"
+bad 2 "" distill --data "$data" --config '9 blocks of nonsense' --teacher none --out "$work/x"
+
+# ---- prune
+good prune "$work/student/weights.retort" --data "$data" --epochs 2 --batch 16 --update-every 2 --final-sparsity 0.75 \
+  --out "$work/pruned" --json
+[[ $(field sparsity) == 0.7[45]* ]] || fail "pruning to 0.75 gives $(field sparsity)"
+bad 2 "final sparsity" prune "$work/student/weights.retort" --data "$data" --initial-sparsity 0.9 --out "$work/x"
+bad 2 "--power: " prune "$work/student/weights.retort" --data "$data" --power 0 --out "$work/x"
+bad 2 "--end-fraction: " prune "$work/student/weights.retort" --data "$data" --end-fraction 2 --out "$work/x"
+bad 2 "--update-every: " prune "$work/student/weights.retort" --data "$data" --update-every 0 --out "$work/x"
+
+# ---- quantize
+good quantize "$work/pruned/weights.retort" --data "$data" --epochs 3 --batch 16 --out "$work/int8" --json
+[ -s "$work/int8/weights.retort" ] && [ -s "$work/int8/model.tflite" ] || fail "the quantised files are missing"
+[ "$(field flash_bytes)" = "$(wc -c <"$work/int8/model.tflite")" ] || fail "flash_bytes is not the file's size"
+[[ $(field sparsity_int8) == 0.[78]* ]] || fail "the file has $(field sparsity_int8) zeros"
+good quantize "$work/pruned/weights.retort" --data "$data" --epochs 1 --out "$work/taught" --ends int8 --keep last \
+  --teacher "logits:$work/logits.npy" --alpha 0.5
+bad 2 "--alpha 0.5 leaves a part of the loss to a teacher: give --teacher" quantize "$work/pruned/weights.retort" \
+  --data "$data" --alpha 0.5 --out "$work/x"
+bad 2 "--teacher has no part in the loss while --alpha is 1" quantize "$work/pruned/weights.retort" --data "$data" \
+  --teacher "logits:$work/logits.npy" --out "$work/x"
+bad 2 "--keep: \"first\" is unknown: write best or last" quantize "$work/pruned/weights.retort" --data "$data" \
+  --keep first --out "$work/x"
+
+# ---- export
+good export "$work/int8/weights.retort" --to tflite --ends int8 --out "$work/a.tflite"
+[ -s "$work/a.tflite" ] || fail "a.tflite is missing"
+good export "$work/int8/weights.retort" --data "$data" --out "$work/b.tflite"
+cmp -s "$work/b.tflite" "$work/int8/model.tflite" || fail "export and quantize write different files"
+good export "$work/student/weights.retort" --data "$data" --out "$work/c.tflite" --json
+[[ $(field accuracy_int8) == [01]* ]] || fail "no accuracy of a model quantised after training"
+bad 2 "is not quantised: run retort quantize first, or give --data" export "$work/student/weights.retort" \
+  --out "$work/x.tflite"
+bad 2 "--to: \"onnx\" is unknown: write tflite" export "$work/int8/weights.retort" --to onnx --out "$work/x"
+bad 2 "--ends: \"half\" is unknown: write float or int8" export "$work/int8/weights.retort" --ends half --out "$work/x"
+bad 2 "$work/a.tflite" export "$work/a.tflite" --out "$work/x"
+
+# ---- eval
+good eval "$work/int8/model.tflite" --data "$data" --json --outputs "$work/outputs.npy"
+[ "$(field images)" = 80 ] || fail "eval reads $(field images) images instead of the test set's 80"
+[ -n "$(field accuracy)" ] && [ -n "$(field images_per_second)" ] || fail "fields of eval are missing"
+[ "$(wc -c <"$work/outputs.npy")" = $((128 + 80 * 4 * 4)) ] || fail "outputs.npy is not 80 x 4 floats"
+[[ $(field accuracy) == 1* || $(field accuracy) > 0.6 ]] || fail "four corners are told apart only at $(field accuracy)"
+good eval "$work/a.tflite" --data "$data" --split validation --json --outputs "$work/outputs.npy"
+[ "$(field images)" = 48 ] || fail "the validation part has $(field images) images instead of 48"
+[ "$(wc -c <"$work/outputs.npy")" = $((128 + 48 * 4)) ] || fail "outputs.npy is not 48 x 4 bytes"
+for part in train:192 all:240; do
+  good eval "$work/a.tflite" --data "$data" --split "${part%:*}" --json
+  [ "$(field images)" = "${part#*:}" ] || fail "--split ${part%:*} has $(field images) images"
+done
+good data export --npy "$work/large" --data "$data?size=16x12&gray=0"
+good eval "$work/a.tflite" --data "npy:$work/large"
+says "the data is 16x12x3, the model takes 8x8x1: reading npy:$work/large?size=8x8&gray=1"
+bad 2 "takes 8x8x1 but the data is 16x12x1" eval "$work/a.tflite" --data "$data?size=16x12"
+bad 2 "--split: \"some\" is unknown: write test, train, validation or all" eval "$work/a.tflite" --data "$data" --split some
+bad 2 "--outputs: \"o.txt\" should end in .npy" eval "$work/a.tflite" --data "$data" --outputs o.txt
+bad 2 "$work/one.retort" eval "$work/one.retort" --data "$data"
+bad 2 "$work/nothing.tflite" eval "$work/nothing.tflite" --data "$data"
+head -c 2000 "$work/a.tflite" >"$work/cut.tflite"
+bad 2 "$work/cut.tflite" eval "$work/cut.tflite" --data "$data"
+bad 2 "$work/cut.tflite" inspect "$work/cut.tflite"
+good teacher --data "$data" --config "[('Flatten', None), ('Dense', 4)]" --epochs 1 --out "$work/flat.retort"
+
+# ---- inspect
+good inspect "$work/int8/model.tflite"
+says "CONV_2D"
+says "arena cortex-m4"
+says "classes          0, 1, 2, 3"
+good inspect "$work/int8/model.tflite" --json
+says '"CONV_2D"'
+says '"cortex-m4"'
+[ "$(field flash_bytes)" = "$(wc -c <"$work/int8/model.tflite")" ] || fail "inspect's flash_bytes is not the file's size"
+macs=$(field macs)
+good inspect "$work/student/weights.retort" --json
+[ "$(field macs)" = "$macs" ] || fail "weights and file differ in MACs: $(field macs), $macs"
+good inspect --config "$config" --input 8x8x1 --classes 4 --json
+[ "$(field macs)" = "$macs" ] || fail "--config and file differ in MACs: $(field macs), $macs"
+good inspect --config '3,2,32,1,128' --input 32x32x1
+bad 2 "give either a file or --config" inspect
+bad 2 "--config needs the network's input: give --input like 32x32x1" inspect --config "$config"
+bad 2 "--input: \"8x8\" is not a shape: write height, width and channels like 32x32x1" inspect --config "$config" --input 8x8
+bad 2 "--classes: \"1\" is not a whole number from 2 to 65535" inspect --config "$config" --input 8x8x1 --classes 1
+bad 2 "$work/logits.npy" inspect "$work/logits.npy"
+
+# ---- equal seeds, equal files
+good distill --data "$data" --config "$config" --teacher none --epochs 1 --seed 3 --out "$work/seed-a"
+good distill --data "$data" --config "$config" --teacher none --epochs 1 --seed 3 --out "$work/seed-b"
+good distill --data "$data" --config "$config" --teacher none --epochs 1 --seed 4 --out "$work/seed-c"
+cmp -s "$work/seed-a/weights.retort" "$work/seed-b/weights.retort" || fail "equal seeds give different weights"
+cmp -s "$work/seed-a/weights.retort" "$work/seed-c/weights.retort" && fail "different seeds give equal weights"
+
+finish
