@@ -8,6 +8,6 @@ install(EXPORT RetortTargets NAMESPACE Retort:: DESTINATION ${CMAKE_INSTALL_LIBD
 configure_package_config_file(cmake/RetortConfig.cmake.in RetortConfig.cmake
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Retort)
 write_basic_package_version_file(RetortConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/RetortConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/RetortConfigVersion.cmake
+install(FILES cmake/FindRetortDnnl.cmake ${CMAKE_CURRENT_BINARY_DIR}/RetortConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/RetortConfigVersion.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Retort)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
