@@ -146,31 +146,32 @@ void Chart::draw_axes() {
   for (const double value : ticks(x_)) {
     const double x = x_pixel(value);
     fmt::format_to(out,
-                   R"(<path d="M{0:.1f} {1}V{2}" stroke="var(--grid,#e3e3e8)"/>)"
-                   R"(<text x="{0:.1f}" y="{3}" text-anchor="middle">{4}</text>)",
+                   R"svg(<path d="M{0:.1f} {1}V{2}" stroke="var(--grid,#e3e3e8)"/>)svg"
+                   R"svg(<text x="{0:.1f}" y="{3}" text-anchor="middle">{4}</text>)svg",
                    x, kTop, bottom, bottom + 18, escape_xml(number(value, x_.format)));
   }
   for (const double value : ticks(y_)) {
     const double y = y_pixel(value);
     fmt::format_to(out,
-                   R"(<path d="M{0} {1:.1f}H{2}" stroke="var(--grid,#e3e3e8)"/>)"
-                   R"(<text x="{3}" y="{4:.1f}" text-anchor="end">{5}</text>)",
+                   R"svg(<path d="M{0} {1:.1f}H{2}" stroke="var(--grid,#e3e3e8)"/>)svg"
+                   R"svg(<text x="{3}" y="{4:.1f}" text-anchor="end">{5}</text>)svg",
                    kLeft, y, right, kLeft - 8, y + 4, escape_xml(number(value, y_.format)));
   }
-  fmt::format_to(out, R"(<path d="M{0} {1}V{2}H{3}" fill="none" stroke="var(--muted,#6b6b76)"/>)", kLeft, kTop,
-                 bottom, right);
-  fmt::format_to(out, R"(<text x="{:.1f}" y="{}" text-anchor="middle" class="label">{}</text>)",
+  fmt::format_to(out, R"svg(<path d="M{0} {1}V{2}H{3}" fill="none" stroke="var(--muted,#6b6b76)"/>)svg",
+                 kLeft, kTop, bottom, right);
+  fmt::format_to(out, R"svg(<text x="{:.1f}" y="{}" text-anchor="middle" class="label">{}</text>)svg",
                  (kLeft + right) / 2.0, height_ - 14, escape_xml(x_.label));
   fmt::format_to(
-      out, R"(<text transform="translate(20 {:.1f}) rotate(-90)" text-anchor="middle" class="label">{}</text>)",
+      out,
+      R"svg(<text transform="translate(20 {:.1f}) rotate(-90)" text-anchor="middle" class="label">{}</text>)svg",
       (kTop + bottom) / 2.0, escape_xml(y_.label));
 }
 
 void Chart::point(double x, double y, double radius, std::string_view colour, std::string_view tooltip) {
   if (!std::isfinite(x) || !std::isfinite(y)) return;
   fmt::format_to(std::back_inserter(body_),
-                 R"(<circle cx="{:.1f}" cy="{:.1f}" r="{:g}" fill="{}" stroke="var(--paper,#fff)">)"
-                 R"(<title>{}</title></circle>)",
+                 R"svg(<circle cx="{:.1f}" cy="{:.1f}" r="{:g}" fill="{}" stroke="var(--paper,#fff)">)svg"
+                 R"svg(<title>{}</title></circle>)svg",
                  x_pixel(x), y_pixel(y), radius, colour, escape_xml(tooltip));
 }
 
@@ -180,7 +181,7 @@ void Chart::annotate(double x, double y, double dx, double dy, std::string_view 
   const double estimated_width = 7.0 * static_cast<double>(text.size());
   const bool flip = x_pixel(x) + dx + estimated_width > width_ - kRight;
   fmt::format_to(std::back_inserter(body_),
-                 R"(<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="note">{}</text>)",
+                 R"svg(<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="note">{}</text>)svg",
                  x_pixel(x) + (flip ? -dx : dx), y_pixel(y) + dy, flip ? "end" : "start", escape_xml(text));
 }
 
@@ -199,15 +200,15 @@ void Chart::line(const std::vector<double>& x, const std::vector<double>& y, std
   }
   if (path.empty()) return;
   fmt::format_to(std::back_inserter(body_),
-                 R"(<path d="{}" fill="none" stroke="{}" stroke-width="2" stroke-linejoin="round">)"
-                 R"(<title>{}</title></path>)",
+                 R"svg(<path d="{}" fill="none" stroke="{}" stroke-width="2" stroke-linejoin="round">)svg"
+                 R"svg(<title>{}</title></path>)svg",
                  path, colour, escape_xml(tooltip));
 }
 
 void Chart::rule(double x, std::string_view caption) {
   fmt::format_to(std::back_inserter(body_),
-                 R"(<path d="M{0:.1f} {1}V{2}" stroke="var(--muted,#6b6b76)" stroke-dasharray="3 4"/>)"
-                 R"(<text x="{3:.1f}" y="{4}" class="note">{5}</text>)",
+                 R"svg(<path d="M{0:.1f} {1}V{2}" stroke="var(--muted,#6b6b76)" stroke-dasharray="3 4"/>)svg"
+                 R"svg(<text x="{3:.1f}" y="{4}" class="note">{5}</text>)svg",
                  x_pixel(x), kTop, height_ - kBottom, x_pixel(x) + 4, kTop + 12, escape_xml(caption));
 }
 
@@ -219,18 +220,19 @@ void Chart::colour_bar(std::string_view label, double low, double high, std::str
   constexpr int kSteps = 48;
   const double step = (bottom - top) / kSteps;
   for (int i = 0; i < kSteps; ++i)
-    fmt::format_to(out, R"(<rect x="{}" y="{:.2f}" width="14" height="{:.2f}" fill="{}"/>)", x,
+    fmt::format_to(out, R"svg(<rect x="{}" y="{:.2f}" width="14" height="{:.2f}" fill="{}"/>)svg", x,
                    bottom - (i + 1) * step, step + 0.5, viridis((i + 0.5) / kSteps));
   Axis axis = {"", low, high, Scale::Linear, std::string(format)};
   if (!(axis.high > axis.low)) axis.low = low * 0.9, axis.high = high * 1.1 + 1e-9;
   for (const double value : ticks(axis)) {
     const double y = bottom - (value - axis.low) / (axis.high - axis.low) * (bottom - top);
-    fmt::format_to(out, R"(<text x="{}" y="{:.1f}">{}</text>)", x + 19, y + 4,
+    fmt::format_to(out, R"svg(<text x="{}" y="{:.1f}">{}</text>)svg", x + 19, y + 4,
                    escape_xml(number(value, axis.format)));
   }
-  fmt::format_to(out,
-                 R"(<text transform="translate({} {:.1f}) rotate(-90)" text-anchor="middle" class="label">{}</text>)",
-                 width_ - 12, (top + bottom) / 2, escape_xml(label));
+  fmt::format_to(
+      out,
+      R"svg(<text transform="translate({} {:.1f}) rotate(-90)" text-anchor="middle" class="label">{}</text>)svg",
+      width_ - 12, (top + bottom) / 2, escape_xml(label));
 }
 
 void Chart::legend(const std::vector<std::string>& names, const std::vector<std::string>& colours) {
@@ -238,18 +240,18 @@ void Chart::legend(const std::vector<std::string>& names, const std::vector<std:
     const int y = kTop + 8 + static_cast<int>(i) * 20;
     fmt::format_to(
         std::back_inserter(body_),
-        R"(<rect x="{}" y="{}" width="12" height="12" rx="2" fill="{}"/><text x="{}" y="{}">{}</text>)",
+        R"svg(<rect x="{}" y="{}" width="12" height="12" rx="2" fill="{}"/><text x="{}" y="{}">{}</text>)svg",
         width_ - kRight + 16, y, colours[i], width_ - kRight + 34, y + 10, escape_xml(names[i]));
   }
 }
 
 std::string Chart::svg() const {
   return fmt::format(
-      R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1}" role="img" aria-label="{2}" )"
-      R"(font-family="system-ui,sans-serif" font-size="12">)"
-      R"(<style>text{{fill:var(--ink,#22222a)}}.title{{font-size:15px;font-weight:600}})"
-      R"(.label{{fill:var(--muted,#6b6b76)}}.note{{font-size:11px}}</style>)"
-      R"(<text x="{3:.1f}" y="24" text-anchor="middle" class="title">{2}</text>{4}{5}</svg>)",
+      R"svg(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1}" role="img" aria-label="{2}" )svg"
+      R"svg(font-family="system-ui,sans-serif" font-size="12">)svg"
+      R"svg(<style>text{{fill:var(--ink,#22222a)}}.title{{font-size:15px;font-weight:600}})svg"
+      R"svg(.label{{fill:var(--muted,#6b6b76)}}.note{{font-size:11px}}</style>)svg"
+      R"svg(<text x="{3:.1f}" y="24" text-anchor="middle" class="title">{2}</text>{4}{5}</svg>)svg",
       width_, height_, escape_xml(title_), (kLeft + width_ - kRight) / 2.0, axes_, body_);
 }
 
