@@ -406,13 +406,12 @@ void ReferenceNetwork::forward(const graph::FakeQuant& op, int node) {
   }
   const graph::QuantGrid grid = graph::quant_grid(range[0], range[1]);
   const double scale = grid.scale;
-  const double lowest = scale * (-128 - grid.zero_point);
-  const double highest = scale * (127 - grid.zero_point);
   self.kept.resize(x.size());
   for (size_t i = 0; i < x.size(); ++i) {
-    const double step = std::clamp(std::nearbyint(x[i] / scale) + grid.zero_point, -128.0, 127.0);
-    self.values[i] = scale * (step - grid.zero_point);
-    self.kept[i] = x[i] >= lowest && x[i] <= highest ? 1 : 0;
+    const double code = std::nearbyint(x[i] / scale) + grid.zero_point;
+    const double clamped = std::clamp(code, -128.0, 127.0);
+    self.values[i] = scale * (clamped - grid.zero_point);
+    self.kept[i] = code == clamped ? 1 : 0;
   }
 }
 

@@ -7,10 +7,10 @@
 //   - Batch norm normalises by, and keeps a running average of, the biased variance, as Keras 3 does.
 //   - Dropout keeps a value with probability 1 − rate and divides it by that.
 //   - A FakeQuant's unset range (0, 0) becomes the batch's own; later ranges are
-//     momentum · range + (1 − momentum) · batch, so momentum 1 keeps a range as it is. The range is moved
-//     first, then used. Batch limits are widened to contain 0. The range of a FakeQuant
-//     that reads the Input stays as it is once set: a byte's grid is fixed. The gradient passes between the
-//     grid's limits, both included.
+//     momentum · range + (1 − momentum) · batch. Batch limits are widened to contain 0. The range is moved
+//     first, then used. The range of a FakeQuant that reads the Input stays as it is once set: a byte's grid
+//     is fixed. The gradient passes where the rounded value needs no clamping to the grid, as PyTorch's; so a
+//     batch that sets its own range lies inside it whatever the last bit of its largest value.
 //   - WeightGrid::Int8: forward and the input's gradient use the rounded kernel, whose gradient goes to the
 //   kernel
 //     unchanged (straight-through).

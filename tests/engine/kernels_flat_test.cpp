@@ -288,11 +288,11 @@ TEST(KernelsFakeQuant, Activations) {
       fake_quantize_backward(n, bits.data(), dy.data(), dx.data());
       int clamped = 0;
       for (size_t i = 0; i < n; ++i) {
-        const float code = std::clamp(std::nearbyint(x[i] / step), static_cast<float>(-128 - zero_point),
-                                      static_cast<float>(127 - zero_point));
+        const float nearest = std::nearbyint(x[i] / step);
+        const float code =
+            std::clamp(nearest, static_cast<float>(-128 - zero_point), static_cast<float>(127 - zero_point));
         EXPECT_EQ(y[i], code * step);
-        const bool inside = x[i] >= static_cast<float>(-128 - zero_point) * step &&
-                            x[i] <= static_cast<float>(127 - zero_point) * step;
+        const bool inside = code == nearest;
         clamped += inside ? 0 : 1;
         EXPECT_EQ(dx[i], inside ? dy[i] : 0.0F);
       }

@@ -53,16 +53,14 @@ void FakeQuantize(size_t n, float scale, int zero_point, const float* x, float* 
   // Codes relative to the zero point, so that nothing but a clamp and a product follows the rounding.
   const auto low = hn::Set(d, static_cast<float>(-128 - zero_point));
   const auto high = hn::Set(d, static_cast<float>(127 - zero_point));
-  const auto low_value = hn::Mul(low, step);
-  const auto high_value = hn::Mul(high, step);
   for (size_t i = 0; i < n; i += 8) {
     uint32_t bits = 0;
     for (size_t part = 0; part < 8; part += lanes) {
       const auto v = hn::LoadU(d, x + i + part);
-      const auto code = hn::Min(high, hn::Max(low, hn::Round(hn::Div(v, step))));
-      hn::StoreU(hn::Mul(code, step), d, y + i + part);
+      const auto code = hn::Round(hn::Div(v, step));
+      hn::StoreU(hn::Mul(hn::Min(high, hn::Max(low, code)), step), d, y + i + part);
       uint8_t mask_bytes[8];  // StoreMaskBits may write up to eight
-      hn::StoreMaskBits(d, hn::And(hn::Ge(v, low_value), hn::Le(v, high_value)), mask_bytes);
+      hn::StoreMaskBits(d, hn::And(hn::Ge(code, low), hn::Le(code, high)), mask_bytes);
       bits |= static_cast<uint32_t>(mask_bytes[0]) << part;
     }
     if (pass_bits != nullptr) pass_bits[i / 8] = static_cast<uint8_t>(bits);

@@ -262,8 +262,9 @@ struct Range {
 // n ≥ 1. Lanes that don't exist hold 0, which every range contains anyway.
 Range min_max(size_t n, const float* x);
 // y = (clamp(nearest even(x / scale) + zero_point, −128, 127) − zero_point) · scale; y may be x. pass_bits
-// (or null): bit i of byte i / 8 is set where (−128 − zero_point) · scale ≤ x_i ≤ (127 − zero_point) · scale:
-// a 32nd of the tensor's size, cheaper than keeping x. n is a multiple of 8.
+// (or null): bit i of byte i / 8 is set where the clamp changes nothing (the largest value of a batch that
+// sets its own range lies inside, whatever its last bit): a 32nd of the tensor's size, cheaper than keeping
+// x. n is a multiple of 8.
 void fake_quantize(size_t n, float scale, int zero_point, const float* x, float* y, uint8_t* pass_bits);
 // dx = dy where the bit is set, else 0; dx may be dy.
 void fake_quantize_backward(size_t n, const uint8_t* pass_bits, const float* dy, float* dx);
