@@ -242,10 +242,9 @@ std::string progress_line(const TaskState& task, const LineStyle& style) {
   line.add(fit_columns(name, style.columns, style.charset));
   const int padding = std::min(style.name_columns - display_columns(name), line.free());
   line.add(std::string(static_cast<size_t>(std::max(0, padding)), ' '));
-  if (style.columns >= kColumnsWithBar) {
-    const int cells = style.columns >= kColumnsWithAmounts   ? 20
-                      : style.columns >= kColumnsWithLongBar ? 12
-                                                             : 6;
+  const int cells = style.columns >= kColumnsWithAmounts ? 20 : style.columns >= kColumnsWithLongBar ? 12 : 6;
+  constexpr int kBeside = 7;  // two spaces before the bar, " 100%" behind
+  if (style.columns >= kColumnsWithBar && line.free() >= cells + kBeside) {
     line.add("  ");
     add_bar(line, task.total > 0 ? task.done / task.total : 0, cells, style.charset);
   }
@@ -297,8 +296,9 @@ void Terminal::update(std::string_view task, double done, double total, std::str
   const std::scoped_lock lock(mutex_);
   const auto now = Clock::now();
   auto found = std::ranges::find_if(tasks_, [&](const auto& t) { return t->state.name == task; });
-  const bool again = found != tasks_.end() && done < (*found)->state.done;  // a new task of the same name
   const bool ends = total > 0 && done >= total;
+  const bool again =
+      !ends && found != tasks_.end() && done < (*found)->state.done;  // a new task of the same name
   if (found == tasks_.end()) {
     if (ends && ended_.contains(task)) return;
     tasks_.push_back(std::make_unique<Task>());
