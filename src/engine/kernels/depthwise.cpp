@@ -32,41 +32,72 @@ struct Correlation {
   int columns;
 };
 
-template <class D, int P>
+// kColumns and kStep: columns and x_step where the compiler knows them, else 0.
+template <class D, int P, int kColumns, ptrdiff_t kStep>
 HWY_INLINE void CorrelateTile(const Correlation& c, hn::Vec<D> start, const Clamp<D>& clamp,
                               float* HWY_RESTRICT y) {
   const D d;
   using V = hn::Vec<D>;
+  const ptrdiff_t step = kStep == 0 ? c.x_step : kStep;
   V sums[P];
+  RETORT_UNROLL
   for (int p = 0; p < P; ++p) sums[p] = start;
   const float* x_row = c.x;
   const float* w_row = c.w;
   for (int row = 0; row < c.rows; ++row, x_row += c.x_row_step, w_row += c.w_row_step) {
-    const float* x = x_row;
-    const float* w = w_row;
-    for (int column = 0; column < c.columns; ++column, x += c.x_column_step, w += c.w_column_step) {
+    const float* HWY_RESTRICT x = x_row;
+    const float* HWY_RESTRICT w = w_row;
+    const auto column = [&]() HWY_ATTR {
       const V weight = hn::LoadU(d, w);
-      for (int p = 0; p < P; ++p) sums[p] = hn::MulAdd(hn::LoadU(d, x + p * c.x_step), weight, sums[p]);
+      RETORT_UNROLL
+      for (int p = 0; p < P; ++p) sums[p] = hn::MulAdd(hn::LoadU(d, x + p * step), weight, sums[p]);
+      x += c.x_column_step;
+      w += c.w_column_step;
+    };
+    if constexpr (kColumns == 0) {
+      for (int i = 0; i < c.columns; ++i) column();
+    } else {
+      RETORT_UNROLL
+      for (int i = 0; i < kColumns; ++i) column();
     }
   }
+  RETORT_UNROLL
   for (int p = 0; p < P; ++p) hn::StoreU(clamp(sums[p]), d, y + p * c.y_step);
 }
 
-// `count` results in a row whose taps all lie inside.
+// One result near an edge.
 template <class D>
-HWY_INLINE void CorrelateRun(Correlation c, int count, hn::Vec<D> start, const Clamp<D>& clamp, float* y) {
+HWY_INLINE void CorrelateOne(const Correlation& c, hn::Vec<D> start, const Clamp<D>& clamp, float* y) {
+  c.columns == 2 ? CorrelateTile<D, 1, 2, 1>(c, start, clamp, y)
+                 : CorrelateTile<D, 1, 0, 1>(c, start, clamp, y);
+}
+
+// `count` results in a row whose taps all lie inside.
+template <class D, int kColumns, ptrdiff_t kStep>
+HWY_INLINE void CorrelateRunOf(Correlation c, int count, hn::Vec<D> start, const Clamp<D>& clamp, float* y) {
   const auto tiles = [&](auto size) HWY_ATTR {
     constexpr int kSize = decltype(size)::value;
     for (; count >= kSize; count -= kSize) {
-      CorrelateTile<D, kSize>(c, start, clamp, y);
+      CorrelateTile<D, kSize, kColumns, kStep>(c, start, clamp, y);
       c.x += kSize * c.x_step;
       y += kSize * c.y_step;
     }
   };
-  tiles(std::integral_constant<int, 8>());
-  tiles(std::integral_constant<int, 4>());
-  tiles(std::integral_constant<int, 2>());
+  tiles(std::integral_constant<int, 12>());
+  tiles(std::integral_constant<int, 6>());
+  tiles(std::integral_constant<int, 3>());
   tiles(std::integral_constant<int, 1>());
+}
+
+template <class D, int B>
+HWY_INLINE void CorrelateRun(const Correlation& c, int count, hn::Vec<D> start, const Clamp<D>& clamp,
+                             float* y) {
+  if (c.columns == 3)
+    c.x_step == B ? CorrelateRunOf<D, 3, B>(c, count, start, clamp, y)
+                  : CorrelateRunOf<D, 3, 0>(c, count, start, clamp, y);
+  else
+    c.x_step == B ? CorrelateRunOf<D, 0, B>(c, count, start, clamp, y)
+                  : CorrelateRunOf<D, 0, 0>(c, count, start, clamp, y);
 }
 
 inline int ceil_divide(int a, int b) {
@@ -119,14 +150,14 @@ void DepthwiseForwardOfBlock(const BlockedShape& in, const BlockedShape& out, co
           c.columns = std::min(window.width, in.width - left) - kx;
           c.x = x_row + static_cast<ptrdiff_t>(left + kx) * B;
           c.w = w_row + static_cast<ptrdiff_t>(kx) * B;
-          CorrelateTile<BlockTag<B>, 1>(c, start, clamp, y_row + static_cast<ptrdiff_t>(ox) * B);
+          CorrelateOne<BlockTag<B>>(c, start, clamp, y_row + static_cast<ptrdiff_t>(ox) * B);
         };
         for (int ox = 0; ox < interior.begin; ++ox) edge(ox);
         c.columns = window.width;
         c.x = x_row + static_cast<ptrdiff_t>(interior.begin * window.stride_width - window.pad_left) * B;
         c.w = w_row;
-        CorrelateRun<BlockTag<B>>(c, interior.end - interior.begin, start, clamp,
-                                  y_row + static_cast<ptrdiff_t>(interior.begin) * B);
+        CorrelateRun<BlockTag<B>, B>(c, interior.end - interior.begin, start, clamp,
+                                     y_row + static_cast<ptrdiff_t>(interior.begin) * B);
         for (int ox = interior.end; ox < out.width; ++ox) edge(ox);
       }
     }
@@ -194,15 +225,15 @@ void DepthwiseBackwardDataOfBlock(const BlockedShape& in, const BlockedShape& ou
             c.columns = std::max(0, here.end() - n);
             c.x = dy_row + static_cast<ptrdiff_t>(here.last - n) * B;
             c.w = w_row + static_cast<ptrdiff_t>(here.first + n * stride) * B;
-            CorrelateTile<BlockTag<B>, 1>(c, hn::Zero(d), clamp,
-                                          dx_row + static_cast<ptrdiff_t>(phase + j * stride) * B);
+            CorrelateOne<BlockTag<B>>(c, hn::Zero(d), clamp,
+                                      dx_row + static_cast<ptrdiff_t>(phase + j * stride) * B);
           };
           for (int j = 0; j < begin; ++j) edge(j);
           c.columns = meeting.taps;
           c.x = dy_row + static_cast<ptrdiff_t>(meeting.last + begin) * B;
           c.w = w_row + static_cast<ptrdiff_t>(meeting.first) * B;
-          CorrelateRun<BlockTag<B>>(c, end - begin, hn::Zero(d), clamp,
-                                    dx_row + static_cast<ptrdiff_t>(phase + begin * stride) * B);
+          CorrelateRun<BlockTag<B>, B>(c, end - begin, hn::Zero(d), clamp,
+                                       dx_row + static_cast<ptrdiff_t>(phase + begin * stride) * B);
           for (int j = end; j < columns; ++j) edge(j);
         }
       }

@@ -57,7 +57,9 @@ void DropoutSegment(size_t n, uint32_t threshold, float factor, uint32_t word0, 
   for_each_vector(n, [&](auto d, size_t i) HWY_ATTR {
     const hn::Rebind<uint32_t, decltype(d)> du;
     const hn::Rebind<int32_t, decltype(d)> di;
-    auto h = hn::Xor(hn::Iota(du, first + static_cast<uint32_t>(i)), hn::Set(du, word0));
+    // Iota from a start that is no constant would go through memory.
+    const auto index = hn::Add(hn::Iota(du, 0), hn::Set(du, first + static_cast<uint32_t>(i)));
+    auto h = hn::Xor(index, hn::Set(du, word0));
     h = hn::Xor(h, hn::ShiftRight<16>(h));
     h = hn::Mul(h, hn::Set(du, 0x7FEB352DU));
     h = hn::Xor(h, hn::ShiftRight<15>(h));

@@ -36,15 +36,19 @@ HWY_INLINE void PooledTile(const Taps& taps, const float* HWY_RESTRICT x, size_t
   const V start = bias == nullptr ? hn::Zero(d) : hn::LoadU(d, bias);
   V upper[2 * P];
   V lower[2 * P];
+  RETORT_UNROLL
   for (size_t p = 0; p < 2 * P; ++p) upper[p] = lower[p] = start;
   for (size_t tap = 0; tap < taps.count; ++tap) {
     const float* HWY_RESTRICT corner = x + taps.offsets[tap];
+    const float* HWY_RESTRICT below = corner + row;
     const V w = hn::LoadU(d, weights + tap * B);
+    RETORT_UNROLL
     for (size_t p = 0; p < 2 * P; ++p) {
       upper[p] = hn::MulAdd(hn::Set(d, corner[p]), w, upper[p]);
-      lower[p] = hn::MulAdd(hn::Set(d, corner[row + p]), w, lower[p]);
+      lower[p] = hn::MulAdd(hn::Set(d, below[p]), w, lower[p]);
     }
   }
+  RETORT_UNROLL
   for (size_t p = 0; p < P; ++p) {
     const auto right0 = hn::Gt(upper[2 * p + 1], upper[2 * p]);
     const auto right1 = hn::Gt(lower[2 * p + 1], lower[2 * p]);
@@ -84,12 +88,15 @@ void PoolForwardOfBlock(const FirstConvShape& shape, const float* input, const f
           const float* corner = x + 2 * oy * row;
           float* y = output + plane + oy * width * B;
           uint8_t* cells = argmax == nullptr ? nullptr : argmax + plane + oy * width * B;
-          size_t p = 0;
+          size_t left = width;
           const auto tiles = [&](auto size) HWY_ATTR {
-            constexpr int kSize = decltype(size)::value;
-            for (; p + kSize <= width; p += kSize)
-              PooledTile<B, kSize>(taps, corner + 2 * p, row, w, b, clamp, y + p * B,
-                                   cells == nullptr ? nullptr : cells + p * B);
+            constexpr size_t kSize = decltype(size)::value;
+            for (; left >= kSize; left -= kSize) {
+              PooledTile<B, kSize>(taps, corner, row, w, b, clamp, y, cells);
+              corner += 2 * kSize;
+              y += kSize * B;
+              if (cells != nullptr) cells += kSize * B;
+            }
           };
           tiles(std::integral_constant<int, kPooledTile>());
           tiles(std::integral_constant<int, 2>());
@@ -108,7 +115,6 @@ void PoolForward(const FirstConvShape& shape, const float* input, const float* w
 
 // One image and vector of output channels; pointers are to the vector's lane.
 struct PooledPlane {
-  const float* x;
   const float* dy;
   const float* y;
   const uint8_t* argmax;
@@ -118,40 +124,54 @@ struct PooledPlane {
 };
 
 // The gradient goes to one of four cells, another in each lane: four vectors with zeros elsewhere stand for
-// the unpooled gradient. Sums of T taps stay in registers over the plane.
-template <int B, int T, bool kBias>
-HWY_INLINE void PooledGradient(const PooledPlane& plane, const size_t* offsets,
+// the unpooled gradient. Sums of R · K taps stay in registers over the plane; cells beside each other share
+// their inputs.
+template <int B, int R, int K, bool kBias>
+HWY_INLINE void PooledGradient(const PooledPlane& plane, const TapRuns<R>& runs, size_t channels,
                                const Clamp<BlockTag<B>>& clamp, float* HWY_RESTRICT dweights,
                                float* HWY_RESTRICT dbias) {
   const BlockTag<B> d;
   using V = hn::Vec<BlockTag<B>>;
   const hn::Rebind<int32_t, BlockTag<B>> di;
   const hn::Rebind<uint8_t, BlockTag<B>> d8;
-  V sums[T];
-  for (size_t t = 0; t < T; ++t) sums[t] = hn::Zero(d);
+  V sums[R * K];
+  RETORT_UNROLL
+  for (size_t t = 0; t < R * K; ++t) sums[t] = hn::Zero(d);
   V bias = hn::Zero(d);
   size_t o = 0;
   for (size_t oy = 0; oy < plane.height; ++oy) {
-    const float* HWY_RESTRICT corner = plane.x + 2 * oy * plane.row;
-    for (size_t ox = 0; ox < plane.width; ++ox, o += B, corner += 2) {
+    size_t at = 2 * oy * plane.row;
+    for (size_t ox = 0; ox < plane.width; ++ox, o += B, at += 2) {
       const V g = hn::IfThenElseZero(clamp.passes(hn::LoadU(d, plane.y + o)), hn::LoadU(d, plane.dy + o));
       if constexpr (kBias) bias = hn::Add(bias, g);
       const auto cell = hn::PromoteTo(di, hn::LoadU(d8, plane.argmax + o));
-      const V g0 = hn::IfThenElseZero(hn::RebindMask(d, hn::Eq(cell, hn::Zero(di))), g);
-      const V g1 = hn::IfThenElseZero(hn::RebindMask(d, hn::Eq(cell, hn::Set(di, 1))), g);
-      const V g2 = hn::IfThenElseZero(hn::RebindMask(d, hn::Eq(cell, hn::Set(di, 2))), g);
-      const V g3 = hn::IfThenElseZero(hn::RebindMask(d, hn::Eq(cell, hn::Set(di, 3))), g);
-      for (size_t t = 0; t < T; ++t) {
-        const float* HWY_RESTRICT at = corner + offsets[t];
-        sums[t] = hn::MulAdd(hn::Set(d, at[0]), g0, sums[t]);
-        sums[t] = hn::MulAdd(hn::Set(d, at[1]), g1, sums[t]);
-        sums[t] = hn::MulAdd(hn::Set(d, at[plane.row]), g2, sums[t]);
-        sums[t] = hn::MulAdd(hn::Set(d, at[plane.row + 1]), g3, sums[t]);
+      V cells[4];
+      RETORT_UNROLL
+      for (int number = 0; number < 4; ++number)
+        cells[number] = hn::IfThenElseZero(hn::RebindMask(d, hn::Eq(cell, hn::Set(di, number))), g);
+      RETORT_UNROLL
+      for (size_t r = 0; r < R; ++r) {
+        const float* HWY_RESTRICT x = runs.x[r] + at;
+        RETORT_UNROLL
+        for (size_t row = 0; row < 2; ++row, x += plane.row) {
+          RETORT_UNROLL
+          for (size_t k = 0; k <= K; ++k) {
+            const V value = hn::Set(d, x[k]);
+            if (k < K) sums[r * K + k] = hn::MulAdd(value, cells[2 * row], sums[r * K + k]);
+            if (k > 0) sums[r * K + k - 1] = hn::MulAdd(value, cells[2 * row + 1], sums[r * K + k - 1]);
+          }
+        }
       }
     }
   }
-  for (size_t t = 0; t < T; ++t)
-    hn::StoreU(hn::Add(hn::LoadU(d, dweights + t * B), sums[t]), d, dweights + t * B);
+  RETORT_UNROLL
+  for (size_t r = 0; r < R; ++r) {
+    RETORT_UNROLL
+    for (size_t k = 0; k < K; ++k) {
+      float* dw = dweights + (runs.tap[r] + k * channels) * B;
+      hn::StoreU(hn::Add(hn::LoadU(d, dw), sums[r * K + k]), d, dw);
+    }
+  }
   if constexpr (kBias) hn::StoreU(hn::Add(hn::LoadU(d, dbias), bias), d, dbias);
 }
 
@@ -160,35 +180,29 @@ void PoolGradientOfBlock(const FirstConvShape& shape, const float* input, const 
                          const float* output, const uint8_t* argmax, Activation activation, float* dweights,
                          float* dbias) {
   const BlockTag<B> d;
-  const Taps taps(shape);
   const Clamp<BlockTag<B>> clamp(d, activation);
+  const auto channels = static_cast<size_t>(shape.input.channels);
+  const auto taps = static_cast<size_t>(shape.kernel_height * shape.kernel_width) * channels;
   PooledPlane plane{};
   plane.width = static_cast<size_t>(shape.output.width);
   plane.height = static_cast<size_t>(shape.output.height);
   plane.row = static_cast<size_t>(shape.input.padded_width());
   for (size_t image = 0; image < static_cast<size_t>(shape.output.images); ++image) {
-    plane.x = input + image * shape.input.image_size();
+    const float* x = input + image * shape.input.image_size();
     for (size_t ob = 0; ob < static_cast<size_t>(shape.output.channel_blocks); ++ob) {
       for (size_t lane = 0; lane < B; lane += hn::Lanes(d)) {
         const size_t at = image * shape.output.image_size() + ob * shape.output.pixels() * B + lane;
         plane.dy = dy + at;
         plane.y = output + at;
         plane.argmax = argmax + at;
-        float* dw = dweights + ob * taps.count * B + lane;
+        float* dw = dweights + ob * taps * B + lane;
         float* db = dbias == nullptr ? nullptr : dbias + ob * B + lane;
-        size_t tap = 0;
-        const auto groups = [&](auto size) HWY_ATTR {
-          constexpr int kSize = decltype(size)::value;
-          for (; tap + kSize <= taps.count; tap += kSize) {
-            if (tap == 0 && db != nullptr)
-              PooledGradient<B, kSize, true>(plane, taps.offsets + tap, clamp, dw + tap * B, db);
-            else
-              PooledGradient<B, kSize, false>(plane, taps.offsets + tap, clamp, dw + tap * B, nullptr);
-          }
-        };
-        groups(std::integral_constant<int, 9>());
-        groups(std::integral_constant<int, 3>());
-        groups(std::integral_constant<int, 1>());
+        for_each_tap_group(shape, x, [&](auto r, auto k, const auto& runs, bool first) HWY_ATTR {
+          constexpr int R = decltype(r)::value;
+          constexpr int K = decltype(k)::value;
+          first&& db != nullptr ? PooledGradient<B, R, K, true>(plane, runs, channels, clamp, dw, db)
+                                : PooledGradient<B, R, K, false>(plane, runs, channels, clamp, dw, db);
+        });
       }
     }
   }

@@ -8,16 +8,24 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <array>
 
 #include "engine/kernels/lanes-inl.h"
 
+#ifndef RETORT_ENGINE_KERNELS_BYTE_VALUES_
+#define RETORT_ENGINE_KERNELS_BYTE_VALUES_
+namespace retort::engine::kernels {
+// Quotients, not products with 1/255: the network sees exactly the float nearest to b/255.
+inline constexpr std::array<float, 256> kByteValues = [] {
+  std::array<float, 256> values{};
+  for (size_t byte = 0; byte < values.size(); ++byte) values[byte] = static_cast<float>(byte) / 255.0F;
+  return values;
+}();
+}  // namespace retort::engine::kernels
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace retort::engine::kernels::HWY_NAMESPACE {
-
-// A division, not a product with 1/255: the network sees exactly the float nearest to b/255.
-HWY_INLINE float of_byte(uint8_t byte) {
-  return static_cast<float>(byte) / 255.0F;
-}
 
 // n bytes, neighbours in memory.
 void BytesToFloats(size_t n, const uint8_t* bytes, float* values) {
@@ -51,7 +59,7 @@ void BytesToPlanar(const PlanarShape& shape, const uint8_t* nhwc, float* planar)
           BytesToFloats(width, pixels + y * width, cells + left);
         } else {
           const uint8_t* bytes = pixels + y * width * channels + channel;
-          for (size_t x = 0; x < width; ++x) cells[left + x] = of_byte(bytes[x * channels]);
+          for (size_t x = 0; x < width; ++x) cells[left + x] = kByteValues[bytes[x * channels]];
         }
         std::fill(cells + left + width, cells + row, 0.0F);
       }
@@ -64,17 +72,16 @@ void BytesToBlocked(const BlockedShape& shape, int channels, const uint8_t* nhwc
   const auto block = static_cast<size_t>(shape.block);
   const size_t pixels = shape.pixels();
   for (size_t image = 0; image < static_cast<size_t>(shape.images); ++image) {
-    const uint8_t* bytes = nhwc + image * pixels * used;
-    for (size_t cb = 0; cb < static_cast<size_t>(shape.channel_blocks); ++cb) {
+    for (size_t cb = 0; cb < static_cast<size_t>(shape.channel_blocks); ++cb, blocked += pixels * block) {
       const size_t first = cb * block;
       const size_t lanes = first >= used ? 0 : std::min(block, used - first);
-      for (size_t p = 0; p < pixels; ++p, blocked += block) {
-        if (lanes == block) {
-          BytesToFloats(block, bytes + p * used + first, blocked);
-        } else {
-          for (size_t lane = 0; lane < lanes; ++lane) blocked[lane] = of_byte(bytes[p * used + first + lane]);
-          std::fill(blocked + lanes, blocked + block, 0.0F);
-        }
+      const uint8_t* bytes = nhwc + image * pixels * used + first;
+      if (lanes == block) {
+        for (size_t p = 0; p < pixels; ++p) BytesToFloats(block, bytes + p * used, blocked + p * block);
+      } else {
+        std::fill(blocked, blocked + pixels * block, 0.0F);
+        for (size_t lane = 0; lane < lanes; ++lane)
+          for (size_t p = 0; p < pixels; ++p) blocked[p * block + lane] = kByteValues[bytes[p * used + lane]];
       }
     }
   }

@@ -14,6 +14,11 @@
 #include "engine/kernels/kernels.h"
 
 HWY_BEFORE_NAMESPACE();
+// Arrays of vectors live in registers only when every loop over them is unrolled.
+#ifndef RETORT_UNROLL
+#define RETORT_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 namespace retort::engine::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 

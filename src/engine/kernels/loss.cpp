@@ -21,15 +21,19 @@ using LossTag = hn::CappedTag<float, 8>;
 using V = hn::Vec<LossTag>;
 using M = hn::Mask<LossTag>;
 
-// Masked loads and stores would do, but those of old targets touch what the mask leaves out.
+// A row of `size` values of which `readable` ≥ size may be read (the rest of its stride, or later rows): only
+// a row at the very end of its buffer has to be copied. Masked loads would do, but those of old targets read
+// what they mask.
 struct Row {
   const float* values;
   size_t size;
+  size_t readable;
   [[nodiscard]] HWY_INLINE M valid(size_t i) const { return hn::FirstN(LossTag(), size - i); }
   // `fill` takes the place of values outside the row.
   [[nodiscard]] HWY_INLINE V load(size_t i, V fill) const {
     const LossTag d;
     if (i + hn::Lanes(d) <= size) return hn::LoadU(d, values + i);
+    if (i + hn::Lanes(d) <= readable) return hn::IfThenElse(valid(i), hn::LoadU(d, values + i), fill);
     alignas(32) float part[8];
     hn::Store(fill, d, part);
     for (size_t lane = 0; lane < size - i; ++lane) part[lane] = values[i + lane];
@@ -64,10 +68,13 @@ HWY_INLINE float SumOfExp(const Row& row, V maximum, V factor) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-HWY_INLINE void StoreRow(V v, float* values, size_t i, size_t size) {
+// Writes 0 beyond `size`, up to `stride`.
+HWY_INLINE void StoreRow(V v, float* values, size_t i, size_t size, size_t stride) {
   const LossTag d;
   if (i + hn::Lanes(d) <= size) {
     hn::StoreU(v, d, values + i);
+  } else if (i + hn::Lanes(d) <= stride) {
+    hn::StoreU(hn::IfThenElseZero(hn::FirstN(d, size - i), v), d, values + i);
   } else {
     alignas(32) float part[8];
     hn::Store(v, d, part);
@@ -75,18 +82,23 @@ HWY_INLINE void StoreRow(V v, float* values, size_t i, size_t size) {
   }
 }
 
+// Clears the entries that StoreRow left.
+HWY_INLINE void ClearRest(float* values, size_t size, size_t stride) {
+  for (size_t i = size; i < stride; ++i) values[i] = 0.0F;
+}
+
 void SoftmaxRows(int images, int classes, size_t stride, const float* logits, float* probabilities) {
   const LossTag d;
   const auto size = static_cast<size_t>(classes);
   const V one = hn::Set(d, 1.0F);
   for (size_t image = 0; image < static_cast<size_t>(images); ++image) {
-    const Row z{logits + image * stride, size};
+    const Row z{logits + image * stride, size, stride};
     const V maximum = hn::Set(d, MaxOfRow(z));
     const V inverse = hn::Set(d, 1.0F / SumOfExp(z, maximum, one));
     float* out = probabilities + image * stride;
     for (size_t i = 0; i < size; i += hn::Lanes(d))
-      StoreRow(hn::Mul(ExpAt(z, i, maximum, one), inverse), out, i, size);
-    std::fill(out + size, out + stride, 0.0F);
+      StoreRow(hn::Mul(ExpAt(z, i, maximum, one), inverse), out, i, size, stride);
+    ClearRest(out, size, stride);
   }
 }
 
@@ -108,7 +120,7 @@ void Loss(int images, int classes, size_t stride, const float* logits, const uin
       (1.0 - hard_weight) * static_cast<double>(temperature) * static_cast<double>(temperature);
   *result = {};
   for (size_t image = 0; image < static_cast<size_t>(images); ++image) {
-    const Row z{logits + image * stride, size};
+    const Row z{logits + image * stride, size, stride};
     const size_t label = labels[image];
     const float largest = MaxOfRow(z);
     const float label_logit = z.values[label];
@@ -133,7 +145,7 @@ void Loss(int images, int classes, size_t stride, const float* logits, const uin
     V teacher_inverse = hn::Zero(d);
     V cold_inverse = hn::Zero(d);
     if (distils) {
-      t = {teacher_logits + image * size, size};
+      t = {teacher_logits + image * size, size, (static_cast<size_t>(images) - image) * size};
       teacher_maximum = hn::Set(d, MaxOfRow(t));
       const float teacher_sum = SumOfExp(t, teacher_maximum, cold);
       const float cold_sum = SumOfExp(z, maximum, cold);
@@ -167,10 +179,10 @@ void Loss(int images, int classes, size_t stride, const float* logits, const uin
         const V p = hn::Mul(ExpAt(t, i, teacher_maximum, cold), teacher_inverse);
         gradient = hn::MulAdd(hn::Sub(q, p), soft, gradient);
       }
-      StoreRow(gradient, out, i, size);
+      StoreRow(gradient, out, i, size, stride);
     }
     out[label] -= alpha * per_image * (1.0F - objective.label_smoothing);
-    std::fill(out + size, out + stride, 0.0F);
+    ClearRest(out, size, stride);
   }
 }
 
