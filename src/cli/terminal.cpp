@@ -449,8 +449,7 @@ void Terminal::draw(Clock::time_point now) {
     const std::string left = end_ ? time_left(std::chrono::duration<double>(*end_ - now).count()) : "";
     const int reserved = left.empty() ? 0 : display_columns(left) + 2;
     const bool both = style.columns >= kColumnsWithBar;  // else the best alone
-    if (!best_.empty())
-      line.add(fit_columns("best " + best_, line.free() - (both ? reserved : 0), charset_), kGood);
+    if (!best_.empty()) line.add(fit_columns(best_, line.free() - (both ? reserved : 0), charset_), kGood);
     if (best_.empty()) {
       line.add(fit_columns(left, line.free(), charset_));
     } else {
