@@ -52,6 +52,8 @@ class OneDnnConvolution final : public Layer {
   std::optional<dnnl::convolution_backward_weights::primitive_desc> backward_weights_;
   std::optional<dnnl::convolution_backward_data::primitive_desc> backward_input_;
   std::optional<dnnl::reorder::primitive_desc> turn_;  // weights into the layout that backward_input_ reads
+  int spread_height_ = 0;
+  int spread_width_ = 0;
   size_t spread_bytes_ = 0;
   size_t turned_bytes_ = 0;
   size_t scratch_bytes_ = 0;
@@ -101,12 +103,15 @@ void OneDnnConvolution::make_backward_input() {
   spread_ = output_;
   auto hint = forward_;
   if (spreads()) {
-    const int height = (shape_.out_height - 1) * shape_.stride_height + 1;
-    const int width = (shape_.out_width - 1) * shape_.stride_width + 1;
+    // As many rows and columns as a stride of one gives, so that rows which the strides leave out get zeros.
+    spread_height_ = std::max((shape_.out_height - 1) * shape_.stride_height + 1,
+                              shape_.in_height + shape_.pad_top - shape_.kernel_height + 1);
+    spread_width_ = std::max((shape_.out_width - 1) * shape_.stride_width + 1,
+                             shape_.in_width + shape_.pad_left - shape_.kernel_width + 1);
     strides = {1, 1};
-    pad_end = {height - 1 + shape_.kernel_height - shape_.in_height - shape_.pad_top,
-               width - 1 + shape_.kernel_width - shape_.in_width - shape_.pad_left};
-    spread_ = memory::desc({shape_.batch, shape_.out_channels, height, width}, kFloat,
+    pad_end = {spread_height_ - 1 + shape_.kernel_height - shape_.in_height - shape_.pad_top,
+               spread_width_ - 1 + shape_.kernel_width - shape_.in_width - shape_.pad_left};
+    spread_ = memory::desc({shape_.batch, shape_.out_channels, spread_height_, spread_width_}, kFloat,
                            channel_block() == 16 ? Tag::nChw16c : Tag::nChw8c);
     spread_bytes_ = aligned(spread_.get_size());
     hint = dnnl::convolution_forward::primitive_desc(
@@ -177,8 +182,8 @@ void OneDnnConvolution::spread_output_gradient() const {
   const auto columns = static_cast<size_t>(shape_.out_width);
   const auto row_stride = static_cast<size_t>(shape_.stride_height);
   const auto column_stride = static_cast<size_t>(shape_.stride_width);
-  const size_t wide_rows = (rows - 1) * row_stride + 1;
-  const size_t wide_columns = (columns - 1) * column_stride + 1;
+  const auto wide_rows = static_cast<size_t>(spread_height_);
+  const auto wide_columns = static_cast<size_t>(spread_width_);
   const size_t planes = static_cast<size_t>(shape_.batch) * static_cast<size_t>(shape_.out_channels) / block;
   std::memset(spread_gradient_, 0, spread_.get_size());
   for (size_t plane = 0; plane < planes; ++plane) {
