@@ -26,7 +26,8 @@ std::vector<size_t> shares(const std::vector<size_t>& counts, double fraction) {
   const auto whole = static_cast<size_t>(std::llround(fraction * static_cast<double>(total)));
   std::vector<size_t> order(counts.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return lost[a] > lost[b]; });
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return lost[a] != lost[b] ? lost[a] > lost[b] : a < b; });
   for (size_t i = 0; i < order.size() && given < whole; ++i, ++given) ++result[order[i]];
   return result;
 }

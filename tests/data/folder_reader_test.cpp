@@ -277,7 +277,7 @@ TEST_F(Folder, ADamagedCacheIsRebuilt) {
   const auto decoded = load(spec());
   const fs::path cache = cache_file();
   const std::vector<uint8_t> whole = read_file(cache);
-  for (int trial = 0; trial < 200; ++trial) {
+  for (int trial = 0; trial < 30; ++trial) {
     std::vector<uint8_t> damaged = whole;
     const uint32_t at = rng_.below(static_cast<uint32_t>(damaged.size()));
     if (trial % 3 == 0)
