@@ -1,0 +1,205 @@
+#include "int8/evaluator.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "int8/evaluate.h"
+#include "int8/random_networks.h"
+#include "int8/reference.h"
+#include "int8/tflite.h"
+
+namespace retort::int8 {
+namespace {
+
+// What the evaluator must give for one image, from the interpreter.
+std::vector<int8_t> expected_outputs(Interpreter& interpreter, std::span<const uint8_t> image) {
+  const QuantGraph& graph = interpreter.graph();
+  const bool is_float = graph.tensors[static_cast<size_t>(graph.inputs[0])].type == Type::Float32;
+  std::vector<uint8_t> input;
+  for (const uint8_t byte : image) {
+    if (!is_float) {
+      input.push_back(static_cast<uint8_t>(byte ^ 0x80));
+      continue;
+    }
+    const float value = static_cast<float>(byte) / 255.0F;
+    uint8_t raw[sizeof(float)];
+    std::memcpy(raw, &value, sizeof(value));
+    input.insert(input.end(), raw, raw + sizeof(raw));
+  }
+  std::vector<uint8_t> output(static_cast<size_t>(interpreter.output_bytes()));
+  interpreter.invoke(input, output);
+  const int tensor = is_float ? graph.operators.back().inputs[0] : graph.outputs[0];
+  const auto values = interpreter.tensor(tensor);
+  return {reinterpret_cast<const int8_t*>(values.data()),
+          reinterpret_cast<const int8_t*>(values.data()) + values.size()};
+}
+
+void expect_equal(const QuantGraph& network, Rng& rng, size_t images, int number) {
+  Interpreter interpreter(network);
+  Evaluator evaluator(network);
+  const std::vector<uint8_t> input = random_bytes(rng, images * evaluator.image_bytes());
+  std::vector<int8_t> outputs(images * evaluator.outputs());
+  evaluator.run(input, images, outputs);
+  for (size_t i = 0; i < images; ++i) {
+    const auto image = std::span(input).subspan(i * evaluator.image_bytes(), evaluator.image_bytes());
+    const auto mine = std::span(outputs).subspan(i * evaluator.outputs(), evaluator.outputs());
+    const std::vector<int8_t> expected = expected_outputs(interpreter, image);
+    ASSERT_TRUE(std::equal(mine.begin(), mine.end(), expected.begin(), expected.end()))
+        << "network " << number << ", image " << i;
+  }
+}
+
+TEST(Evaluator, EqualsTheInterpreterOnRandomNetworks) {
+  for (int i = 0; i < 300; ++i) {
+    Rng rng = Rng(7).fork("network", static_cast<uint64_t>(i));
+    const QuantGraph network = random_network(rng, i % 2 == 0 ? Ends::Int8 : Ends::Float);
+    expect_equal(network, rng, 1 + rng.below(40), i);
+  }
+}
+
+// Channel counts around the vector sizes, and long sums.
+TEST(Evaluator, EqualsTheInterpreterOnWideLayers) {
+  Rng rng(8);
+  int number = 0;
+  for (const int channels : {1, 7, 8, 15, 16, 17, 31, 33, 64}) {
+    graph::Graph network({9, 7, 3, false});
+    network.add(graph::Conv{channels, {3, 3, 2, 1, graph::Padding::Same}});
+    network.add(graph::Relu{});
+    network.add(graph::DepthwiseConv{{5, 3, 1, 2, graph::Padding::Same}});
+    network.add(graph::Relu6{});
+    network.add(graph::Conv{channels, {1, 1, 1, 1, graph::Padding::Valid}});
+    network.add(graph::Flatten{});
+    network.add(graph::Dense{channels});
+    const graph::QuantizedForm form = random_form(network, rng);
+    expect_equal(lower(form.graph, form.parameters, {}), rng, 3, number++);
+  }
+}
+
+// Dilation, a depth multiplier, per-tensor kernels, a missing bias, kept dimensions and RESHAPE without a
+// shape do not come from lowering, but from other people's files.
+TEST(Evaluator, EqualsTheInterpreterOnForeignForms) {
+  Rng rng(9);
+  const auto bytes = [&](size_t count) { return random_bytes(rng, count); };
+  for (int i = 0; i < 20; ++i) {
+    const int channels = 1 + static_cast<int>(rng.below(5));
+    const int multiplier = 1 + static_cast<int>(rng.below(4));
+    const int wide = channels * multiplier;
+    const auto count = [](int n) { return static_cast<size_t>(n); };
+    QuantGraph g;
+    g.tensors = {
+        {"x", Type::Int8, {1, 9, 8, channels}, {{0.02F}, {-5}, 0}, {}},
+        {"kernel", Type::Int8, {1, 3, 2, wide}, {{0.01F}, {0}, 0}, bytes(count(6 * wide))},
+        {"y", Type::Int8, {1, 9, 8, wide}, {{0.1F}, {3}, 0}, {}},
+        {"conv/kernel", Type::Int8, {6, 2, 3, wide}, {{0.01F}, {0}, 0}, bytes(count(36 * wide))},
+        {"z", Type::Int8, {1, 5, 4, 6}, {{0.1F}, {10}, 0}, {}},
+        {"axes", Type::Int32, {2}, {}, {0xFE, 0xFF, 0xFF, 0xFF, 1, 0, 0, 0}},
+        {"m", Type::Int8, {1, 1, 1, 6}, {{0.03F}, {0}, 0}, {}},
+        {"flat", Type::Int8, {6}, {{0.03F}, {0}, 0}, {}},
+        {"dense", Type::Int8, {4, 6}, {{0.02F}, {0}, 0}, bytes(24)},
+        {"dense/bias",
+         Type::Int32,
+         {4},
+         {{0.0006F}, {0}, 0},
+         {1, 2, 0, 0, 0, 0, 0, 0, 9, 1, 0, 0, 7, 0, 0, 0}},
+        {"out", Type::Int8, {1, 4}, {{0.05F}, {-20}, 0}, {}},
+        {"constant", Type::Int8, {1, 4}, {{0.04F}, {1}, 0}, bytes(4)},
+        {"sum", Type::Int8, {1, 4}, {{0.06F}, {2}, 0}, {}},
+    };
+    DepthwiseConv2D depthwise;
+    depthwise.dilation_height = depthwise.dilation_width = 2;
+    depthwise.depth_multiplier = multiplier;
+    depthwise.activation = Activation::Relu6;
+    Conv2D conv;
+    conv.padding = graph::Padding::Valid;
+    conv.dilation_height = 3;
+    conv.dilation_width = 1;
+    conv.stride_height = 1;
+    g.tensors[4].dims = {1, 6, 6, 6};
+    g.operators = {{depthwise, {0, 1}, {2}},
+                   {conv, {2, 3, -1}, {4}},
+                   {Mean{true}, {4, 5}, {6}},
+                   {Reshape{}, {6}, {7}},
+                   {FullyConnected{}, {7, 8, 9}, {10}},
+                   {AddOp{}, {10, 11}, {12}}};
+    g.inputs = {0};
+    g.outputs = {12};
+    expect_equal(g, rng, 5, i);
+    const std::vector<uint8_t> file = write_tflite(g);
+    EXPECT_EQ(write_tflite(read_tflite(file, "foreign")), file);
+  }
+}
+
+TEST(Evaluator, CopiesShareNothingThatChanges) {
+  Rng rng(10);
+  const QuantGraph network = random_network(rng);
+  Evaluator one(network);
+  Evaluator two(one);
+  const std::vector<uint8_t> a = random_bytes(rng, one.image_bytes());
+  const std::vector<uint8_t> b = random_bytes(rng, one.image_bytes());
+  std::vector<int8_t> first(one.outputs());
+  std::vector<int8_t> again(one.outputs());
+  one.run(a, 1, first);
+  two.run(b, 1, again);
+  one.run(a, 1, again);
+  EXPECT_EQ(first, again);
+}
+
+TEST(Evaluator, RefusesWrongSizesAndInnerFloats) {
+  Rng rng(11);
+  const QuantGraph network = random_network(rng);
+  Evaluator evaluator(network);
+  std::vector<uint8_t> image(evaluator.image_bytes() + 1);
+  std::vector<int8_t> output(evaluator.outputs());
+  EXPECT_THROW(evaluator.run(image, 1, output), Error);
+  image.pop_back();
+  output.push_back(0);
+  EXPECT_THROW(evaluator.run(image, 1, output), Error);
+
+  QuantGraph inner;
+  const Quantization grid{{0.1F}, {0}, 0};
+  inner.tensors = {{"x", Type::Int8, {1, 4}, grid, {}},
+                   {"f", Type::Float32, {1, 4}, {}, {}},
+                   {"y", Type::Int8, {1, 4}, grid, {}}};
+  inner.operators = {{Dequantize{}, {0}, {1}}, {Quantize{}, {1}, {2}}};
+  inner.inputs = {0};
+  inner.outputs = {2};
+  EXPECT_NO_THROW(Interpreter{inner});
+  EXPECT_THROW(Evaluator{inner}, Error);
+}
+
+TEST(Evaluate, AccuracyIsTheInterpretersWhateverTheThreads) {
+  Rng rng(12);
+  const QuantGraph network = random_network(rng);
+  Interpreter interpreter(network);
+  const auto bytes = static_cast<size_t>(interpreter.input_bytes());
+  const size_t images = 700;
+  const std::vector<uint8_t> input = random_bytes(rng, images * bytes);
+  std::vector<uint16_t> labels;
+  size_t correct = 0;
+  for (size_t i = 0; i < images; ++i) {
+    const std::vector<int8_t> outputs =
+        expected_outputs(interpreter, std::span(input).subspan(i * bytes, bytes));
+    labels.push_back(static_cast<uint16_t>(rng.below(static_cast<uint32_t>(outputs.size()))));
+    if (predicted_class(outputs) == labels.back()) ++correct;
+  }
+  for (const int threads : {1, 2, 5}) {
+    const EvalResult result = evaluate(network, input, labels, threads);
+    EXPECT_EQ(result.images, images);
+    EXPECT_EQ(result.correct, correct);
+    EXPECT_DOUBLE_EQ(result.accuracy, static_cast<double>(correct) / images);
+    EXPECT_GT(result.images_per_second, 0);
+  }
+  EXPECT_EQ(evaluate(network, {}, {}, 2).accuracy, 0);
+  labels.pop_back();
+  EXPECT_THROW(evaluate(network, input, labels, 2), Error);
+}
+
+TEST(Evaluate, TiesGoToTheFirst) {
+  const std::vector<int8_t> outputs = {-3, 7, 7, 2};
+  EXPECT_EQ(predicted_class(outputs), 1);
+}
+
+}  // namespace
+}  // namespace retort::int8

@@ -1,0 +1,184 @@
+#include "int8/tflite.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "int8/random_networks.h"
+#include "int8/reference.h"
+
+namespace retort::int8 {
+namespace {
+
+std::string error_of(const std::vector<uint8_t>& bytes) {
+  try {
+    read_tflite(bytes, "model.tflite");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::Usage);
+    return error.what();
+  }
+  return "";
+}
+
+void expect_same_tensor(const Tensor& a, const Tensor& b) {
+  EXPECT_EQ(a.name, b.name);
+  EXPECT_EQ(a.type, b.type);
+  EXPECT_EQ(a.dims, b.dims);
+  EXPECT_EQ(a.quantization, b.quantization);
+  EXPECT_EQ(a.data, b.data);
+}
+
+TEST(TfliteFile, RoundTripKeepsEverythingAndItsBytes) {
+  for (int i = 0; i < 150; ++i) {
+    Rng rng = Rng(20).fork("network", static_cast<uint64_t>(i));
+    QuantGraph network = random_network(rng, i % 2 == 0 ? Ends::Int8 : Ends::Float);
+    network.classes =
+        i % 3 == 0 ? std::vector<std::string>{} : std::vector<std::string>{"T-Shirt", "Hose \"Ü\""};
+    const std::vector<uint8_t> bytes = write_tflite(network);
+    const QuantGraph read = read_tflite(bytes, "round trip");
+    ASSERT_EQ(read.tensors.size(), network.tensors.size());
+    for (size_t t = 0; t < read.tensors.size(); ++t) expect_same_tensor(read.tensors[t], network.tensors[t]);
+    ASSERT_EQ(read.operators.size(), network.operators.size());
+    for (size_t o = 0; o < read.operators.size(); ++o) {
+      EXPECT_EQ(read.operators[o].kind.index(), network.operators[o].kind.index());
+      EXPECT_EQ(read.operators[o].inputs, network.operators[o].inputs);
+      EXPECT_EQ(read.operators[o].outputs, network.operators[o].outputs);
+    }
+    EXPECT_EQ(read.inputs, network.inputs);
+    EXPECT_EQ(read.outputs, network.outputs);
+    EXPECT_EQ(read.description, network.description);
+    EXPECT_EQ(read.classes, network.classes);
+    EXPECT_EQ(write_tflite(read), bytes);  // attributes too
+  }
+}
+
+TEST(TfliteFile, ConstantsLieOnSixteenBytes) {
+  Rng rng(21);
+  const QuantGraph network = random_network(rng);
+  const std::vector<uint8_t> bytes = write_tflite(network);
+  for (const Tensor& tensor : network.tensors) {
+    if (tensor.data.size() < 32) continue;
+    const auto found = std::search(bytes.begin(), bytes.end(), tensor.data.begin(), tensor.data.end());
+    ASSERT_NE(found, bytes.end());
+    EXPECT_EQ((found - bytes.begin()) % 16, 0) << tensor.name;
+  }
+}
+
+TEST(TfliteFile, ReadsFromAnyAddress) {
+  Rng rng(22);
+  const std::vector<uint8_t> bytes = write_tflite(random_network(rng));
+  for (size_t offset = 1; offset < 16; ++offset) {
+    std::vector<uint8_t> moved(offset);
+    moved.insert(moved.end(), bytes.begin(), bytes.end());
+    EXPECT_EQ(write_tflite(read_tflite(std::span(moved).subspan(offset), "moved")), bytes);
+  }
+}
+
+// A small file with the operators that have the most to go wrong.
+std::vector<uint8_t> small_file() {
+  Rng rng(23);
+  graph::Graph network({4, 4, 2, false});
+  const int entry = network.add(graph::Conv{2, {3, 3, 1, 1, graph::Padding::Same}});
+  network.add(graph::Relu{});
+  network.add(graph::DepthwiseConv{{3, 3, 1, 1, graph::Padding::Same}});
+  network.add(graph::Add{}, {entry, network.output()});
+  network.add(graph::MaxPool{});
+  network.add(graph::GlobalAvgPool{});
+  network.add(graph::Dense{3});
+  network.add(graph::Softmax{});
+  const graph::QuantizedForm form = random_form(network, rng);
+  return write_tflite(lower(form.graph, form.parameters, {Ends::Float, {"a", "b", "c"}}));
+}
+
+// Reads, and runs what is accepted: neither may do anything but work or throw Error.
+void read_and_run(const std::vector<uint8_t>& bytes) {
+  try {
+    Interpreter interpreter(read_tflite(bytes, "damaged"));
+    int64_t work = 0;
+    for (const Operator& op : interpreter.graph().operators) work += operator_macs(interpreter.graph(), op);
+    if (work > 1000000) return;
+    const std::vector<uint8_t> input(static_cast<size_t>(interpreter.input_bytes()));
+    std::vector<uint8_t> output(static_cast<size_t>(interpreter.output_bytes()));
+    interpreter.invoke(input, output);
+  } catch (const Error&) {
+  }
+}
+
+TEST(TfliteFile, TruncatedFilesAreRefused) {
+  const std::vector<uint8_t> bytes = small_file();
+  for (size_t length = 0; length < bytes.size(); ++length) {
+    const std::vector<uint8_t> shorter(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length));
+    ASSERT_NE(error_of(shorter), "") << length << " of " << bytes.size();
+  }
+}
+
+TEST(TfliteFile, FlippedBytesNeverCrash) {
+  const std::vector<uint8_t> bytes = small_file();
+  Rng rng(24);
+  for (size_t i = 0; i < bytes.size(); ++i)
+    for (const uint8_t mask : {uint8_t{0x01}, uint8_t{0x80}, uint8_t{0xFF}}) {
+      std::vector<uint8_t> damaged = bytes;
+      damaged[i] ^= mask;
+      read_and_run(damaged);
+    }
+  for (int i = 0; i < 3000; ++i) {
+    std::vector<uint8_t> damaged = bytes;
+    for (uint32_t flips = 1 + rng.below(8); flips > 0; --flips)
+      damaged[rng.below(static_cast<uint32_t>(bytes.size()))] = static_cast<uint8_t>(rng.next_u32());
+    read_and_run(damaged);
+  }
+}
+
+// Changes a sound network and expects the sentence that says what is wrong with it.
+template <typename Change>
+void expect_refusal(const Change& change, const std::string& part) {
+  QuantGraph network = read_tflite(small_file(), "small");
+  change(network);
+  const std::string error = error_of(write_tflite(network));
+  EXPECT_NE(error.find("model.tflite: "), std::string::npos) << error;
+  EXPECT_NE(error.find(part), std::string::npos) << error << "\nexpected: " << part;
+}
+
+Tensor& output_of(QuantGraph& network, size_t op) {
+  return network.tensors[static_cast<size_t>(network.operators[op].outputs[0])];
+}
+Tensor& input_of(QuantGraph& network, size_t op, size_t input) {
+  return network.tensors[static_cast<size_t>(network.operators[op].inputs[input])];
+}
+
+TEST(TfliteFile, ErrorsNameTheOperatorAndTheTensor) {
+  // QUANTIZE, CONV_2D, … in order.
+  expect_refusal([](auto& g) { g.operators[1].inputs[0] = 99; },
+                 "input 0 of operator 1 is tensor 99, but there are");
+  expect_refusal([](auto& g) { g.operators[1].inputs[0] = g.outputs[0]; },
+                 "operator 1 (CONV_2D): its input, tensor");
+  expect_refusal([](auto& g) { g.operators[2].outputs = g.operators[1].outputs; }, "already has a value");
+  expect_refusal([](auto& g) { g.operators[1].inputs = {0}; }, "it has 1 inputs; 2 to 3 are expected");
+  expect_refusal([](auto& g) { output_of(g, 1).quantization.scales[0] = 0; }, "scales must be positive");
+  expect_refusal([](auto& g) { output_of(g, 1).quantization.scales[0] = NAN; }, "scales must be positive");
+  expect_refusal([](auto& g) { output_of(g, 1).quantization.zero_points[0] = 200; }, "a zero point of 200");
+  expect_refusal([](auto& g) { output_of(g, 1).quantization = {}; },
+                 "has 0 scales; an int8 activation needs");
+  expect_refusal([](auto& g) { output_of(g, 1).dims = {1, 5, 4, 2}; },
+                 "its output has shape [1, 5, 4, 2]; [1, 4, 4, 2]");
+  expect_refusal([](auto& g) { output_of(g, 1).dims = {1, -1, 4, 2}; }, "dynamic shapes");
+  expect_refusal([](auto& g) { output_of(g, 1).dims = {1, 1 << 20, 1 << 20, 1 << 20}; },
+                 "elements are supported");
+  expect_refusal([](auto& g) { output_of(g, 1).type = Type::Int32; }, "must be int8");
+  expect_refusal([](auto& g) { input_of(g, 1, 1).data.pop_back(); }, "bytes, but its shape");
+  expect_refusal([](auto& g) { input_of(g, 1, 1).quantization.zero_points[1] = 1; },
+                 "a zero point other than 0");
+  expect_refusal([](auto& g) { input_of(g, 1, 1).quantization.axis = 3; }, "scales along dimension 3");
+  expect_refusal([](auto& g) { input_of(g, 1, 2).type = Type::Float32; },
+                 "is a bias; it must be constant int32");
+  expect_refusal([](auto& g) { std::get<Conv2D>(g.operators[1].kind).stride_width = 0; },
+                 "a stride or dilation is 0");
+  expect_refusal([](auto& g) { output_of(g, 1).quantization.scales[0] = 1e-30F; },
+                 "its scales ask for a factor");
+  expect_refusal([](auto& g) { g.tensors[static_cast<size_t>(g.inputs[0])].dims[0] = 2; }, "the batch");
+  expect_refusal([](auto& g) { g.operators.clear(); }, "no operators");
+  expect_refusal([](auto& g) { g.outputs.clear(); }, "needs an input and an output");
+  EXPECT_NE(error_of({1, 2, 3}).find("not a TensorFlow Lite file"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace retort::int8
