@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -45,7 +46,8 @@ struct Candidate {
   // Where checkpoints are kept after every epoch and stage, so that a run that was cut off goes on to the
   // same numbers. Empty: nothing is kept.
   std::filesystem::path folder;
-  std::vector<StageResult> stages;  // finished so far
+  std::vector<StageResult> stages;                 // finished so far
+  std::map<std::string, int, std::less<>> epochs;  // of each stage, as decided when it began
   std::optional<ExportedModel> exported;
   std::string reason;  // why a stage said Skip
 };
@@ -66,7 +68,7 @@ struct Context {
   const engine::TeacherLogits* teacher = nullptr;  // none: distillation trains on the labels alone
   // The training part in the curriculum's order (curriculum_order); needed unless settings.curriculum is
   // None.
-  std::span<const uint32_t> curriculum;
+  std::span<const uint32_t> curriculum{};
   const engine::Backend& backend = engine::backend();
   int threads = 1;  // of one candidate's network
   ProgressSink& progress = silent_progress();
@@ -97,9 +99,9 @@ Verdict distill(Candidate& candidate, const Context& context);
 Verdict prune(Candidate& candidate, const Context& context);
 // Takes the quantised form (batch norms folded), sets its ranges, and trains it with the zeros held.
 Verdict quantize(Candidate& candidate, const Context& context);
-// Lowers to int8, writes the file's bytes, and measures its accuracy on the validation part with the
-// bit-exact evaluator. The graph must be in quantised form. Writes folder/model.tflite unless the folder is
-// empty.
+// Lowers to int8 (a graph that was not trained so is quantised here, its ranges measured on training images),
+// writes the file's bytes, and measures its accuracy on the validation part with the bit-exact evaluator.
+// Writes folder/model.tflite unless the folder is empty.
 Verdict export_model(Candidate& candidate, const Context& context);
 
 // A stage by name: a line in the table in pipeline.cpp.

@@ -56,6 +56,7 @@ std::string_view to_string(Outcome outcome) {
 
 void to_json(json& out, const StageResult& stage) {
   out = {{"name", stage.name},
+         {"epochs", stage.epochs},
          {"history", history_to_json(stage.history)},
          {"validation_accuracy", number_to_json(stage.validation_accuracy)},
          {"sparsity", stage.sparsity},
@@ -64,6 +65,7 @@ void to_json(json& out, const StageResult& stage) {
 
 void from_json(const json& in, StageResult& stage) {
   stage = {.name = in.at("name"),
+           .epochs = in.at("epochs"),
            .history = history_from_json(in.at("history")),
            .validation_accuracy = number_from_json(in.at("validation_accuracy")),
            .sparsity = in.at("sparsity"),
@@ -178,6 +180,7 @@ void to_json(json& out, const StudyResult& study) {
          {"trials", study.trials},
          {"top", study.top},
          {"finalists", study.finalists},
+         {"best", study.best},
          {"seconds", study.seconds}};
 }
 
@@ -195,6 +198,7 @@ void from_json(const json& in, StudyResult& study) {
            .trials = in.at("trials"),
            .top = in.at("top"),
            .finalists = in.at("finalists"),
+           .best = in.at("best"),
            .seconds = in.at("seconds")};
 }
 

@@ -17,6 +17,7 @@ inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 // One stage that a candidate went through.
 struct StageResult {
   std::string name;  // "quick", "distill", "prune", "quantize"
+  int epochs = 0;    // as decided when it began; early stopping may have ended it sooner
   engine::History history;
   double validation_accuracy = kUnknown;  // after the stage, in float (QAT: with fake quantisation)
   double sparsity = 0;                    // zeros among the kernels' weights after the stage
@@ -90,7 +91,10 @@ struct StudyResult {
   std::vector<TrialResult> trials;  // by number
   std::vector<int> top;  // trial numbers: best int8 validation accuracy first, then smaller file; ≤ 5
   std::vector<Finalist> finalists;  // in the order of `top`
-  double seconds = 0;               // over resumed runs
+  // Trial number of the exported finalist: the best mean validation accuracy over its runs, among those with
+  // most runs. −1: none yet.
+  int best = -1;
+  double seconds = 0;  // over resumed runs
 };
 
 std::string_view to_string(Outcome outcome);  // "complete", "skipped", "infeasible", "failed"

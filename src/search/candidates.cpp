@@ -1,0 +1,98 @@
+#include "search/candidates.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <new>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "engine/checkpoint.h"
+#include "int8/tflite.h"
+#include "search/keep.h"
+
+namespace retort::search {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double accuracy_after(const std::vector<StageResult>& stages, std::string_view name) {
+  const auto found = std::ranges::find(stages, name, &StageResult::name);
+  return found == stages.end() ? kUnknown : found->validation_accuracy;
+}
+
+// Before quantisation-aware training; when there is none, the last.
+double float_accuracy(const std::vector<StageResult>& stages) {
+  double accuracy = kUnknown;
+  for (const StageResult& stage : stages)
+    if (stage.name != "quantize") accuracy = stage.validation_accuracy;
+  return accuracy;
+}
+
+}  // namespace
+
+void set_costs(TrialResult& result, const cost::Cost& cost) {
+  result.parameters = cost.parameters;
+  result.macs = cost.macs;
+  result.flash_bytes = cost.flash_bytes;
+  result.arena_bytes_cortex_m4 = cost.cortex_m4.used_bytes();
+  result.arena_bytes_host = cost.host.used_bytes();
+}
+
+TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run, const fs::path& study,
+                          const Context& context) {
+  TrialResult result = stored.costs;
+  result.number = run.trial;
+  result.config = stored.proposal.config;
+  result.layers = stored.proposal.layers;
+  result.hash = stored.proposal.hash;
+  result.seed = run.seed;
+  if (!stored.infeasible.empty()) {
+    result.outcome = Outcome::Infeasible;
+    result.reason = stored.infeasible;
+    return result;
+  }
+  const fs::path folder = study / run.file;
+  // The structure's own stream: neither its number nor the other candidates change its numbers.
+  Candidate candidate = make_candidate(run.name, stored.proposal.graph,
+                                       Rng(run.seed).fork("candidate " + stored.proposal.hash), folder);
+  candidate.epochs = run.epochs;
+  const Clock::time_point start = Clock::now();
+  try {
+    result.outcome = run_stages(candidate, context) == Verdict::Skip ? Outcome::Skipped : Outcome::Complete;
+    result.reason = candidate.reason;
+    if (result.outcome == Outcome::Complete) {
+      const std::vector<uint8_t>& tflite = candidate.exported->tflite;
+      result.accuracy_int8 = candidate.exported->validation_accuracy;
+      result.sparsity = candidate.exported->sparsity;
+      set_costs(result, cost::analyze(int8::read_tflite(tflite, "the exported model"),
+                                      static_cast<int64_t>(tflite.size())));
+      result.file = (run.file / "model.tflite").string();
+      keep([&] { engine::save_model(folder / "weights.retort", {candidate.graph, candidate.parameters}); });
+    }
+  } catch (const FolderError&) {
+    throw;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::Interrupted) throw;
+    result.outcome = Outcome::Failed;
+    result.reason = error.what();
+  } catch (const std::bad_alloc&) {
+    result.outcome = Outcome::Failed;
+    result.reason = "out of memory";
+  } catch (const std::exception& error) {
+    result.outcome = Outcome::Failed;
+    result.reason = error.what();
+  }
+  result.stages = candidate.stages;
+  result.quick_accuracy = accuracy_after(result.stages, "quick");
+  result.accuracy_float = float_accuracy(result.stages);
+  // Training as its own clock counted it over resumed runs, and what this run spent beside it.
+  double training = 0;
+  for (const StageResult& stage : result.stages) training += stage.seconds;
+  result.seconds = std::max(training, std::chrono::duration<double>(Clock::now() - start).count());
+  keep([&] { write_text_atomic(folder / "result.json", nlohmann::json(result).dump(2) + "\n"); });
+  return result;
+}
+
+}  // namespace retort::search

@@ -1,0 +1,34 @@
+// One candidate from its proposal to its result, on the thread that calls. Private to this room.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "cost/cost.h"
+#include "search/pipeline.h"
+#include "search/results.h"
+#include "search/study_folder.h"
+
+namespace retort::search {
+
+struct CandidateRun {
+  int trial = 0;
+  uint64_t seed = 0;
+  std::string name;            // for progress
+  std::filesystem::path file;  // folder of its files, relative to the study's
+  // Epochs that were decided before (a finalist's other seeds train as long as the first); empty: not yet.
+  std::map<std::string, int, std::less<>> epochs;
+};
+
+void set_costs(TrialResult& result, const cost::Cost& cost);
+
+// Runs the stages and fills in the result; an error of the candidate's own makes it Failed. Leaves
+// model.tflite, weights.retort and result.json. Throws Error(Interrupted) when stopped, FolderError when
+// files can't be written.
+TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
+                          const std::filesystem::path& study, const Context& context);
+
+}  // namespace retort::search

@@ -1,0 +1,106 @@
+#include "search/finalists.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "search/json_numbers.h"
+#include "search/search.h"
+
+namespace retort::search {
+namespace {
+
+using nlohmann::json;
+
+struct Mean {
+  int count = 0;
+  double mean = 0;
+  double spread = 0;  // sample standard deviation
+};
+
+template <typename Value>
+Mean mean_of(const std::vector<FinalistRun>& runs, Value value) {
+  Mean result;
+  double squares = 0;
+  // Welford's updates.
+  for (const FinalistRun& run : runs) {
+    const double x = run.*value;
+    if (!std::isfinite(x)) continue;
+    const double delta = x - result.mean;
+    result.mean += delta / ++result.count;
+    squares += delta * (x - result.mean);
+  }
+  if (result.count == 0) result.mean = kUnknown;
+  if (result.count > 1) result.spread = std::sqrt(squares / (result.count - 1));
+  return result;
+}
+
+}  // namespace
+
+void summarise(Finalist& finalist) {
+  const Mean test = mean_of(finalist.runs, &FinalistRun::test_accuracy);
+  finalist.test_mean = test.mean;
+  finalist.test_spread = test.spread;
+  finalist.best_run = 0;
+  for (size_t i = 1; i < finalist.runs.size(); ++i)
+    if (finalist.runs[i].validation_accuracy >
+        finalist.runs[static_cast<size_t>(finalist.best_run)].validation_accuracy)
+      finalist.best_run = static_cast<int>(i);
+}
+
+int choose_best(const std::vector<Finalist>& finalists) {
+  int best = -1;
+  Mean best_mean;
+  for (const Finalist& finalist : finalists) {
+    const Mean mean = mean_of(finalist.runs, &FinalistRun::validation_accuracy);
+    if (best >= 0 &&
+        (mean.count < best_mean.count || (mean.count == best_mean.count && !(mean.mean > best_mean.mean))))
+      continue;
+    best = finalist.trial;
+    best_mean = mean;
+  }
+  return best;
+}
+
+std::string model_card(const StudyResult& study, const std::filesystem::path& folder) {
+  const auto trial = std::ranges::find(study.trials, study.best, &TrialResult::number);
+  const auto finalist = std::ranges::find(study.finalists, study.best, &Finalist::trial);
+  if (trial == study.trials.end() || finalist == study.finalists.end()) return {};
+  const FinalistRun& run = finalist->runs.at(static_cast<size_t>(finalist->best_run));
+  json seeds = json::array();
+  for (const FinalistRun& each : finalist->runs)
+    seeds.push_back({{"seed", each.seed},
+                     {"validation", number_to_json(each.validation_accuracy)},
+                     {"test", number_to_json(each.test_accuracy)}});
+  const json settings = study.settings_json.empty() ? json() : json::parse(study.settings_json);
+  const json card = {
+      {"file", "model.tflite"},
+      {"sha256", sha256_hex(read_file(folder / run.file))},
+      {"config", trial->config},
+      {"layers", trial->layers},
+      {"structural_hash", trial->hash},
+      {"accuracy_int8", number_to_json(run.validation_accuracy)},
+      {"accuracy_float", number_to_json(trial->accuracy_float)},
+      {"test",
+       {{"accuracy_int8", number_to_json(run.test_accuracy)},
+        {"mean", number_to_json(finalist->test_mean)},
+        {"spread", number_to_json(finalist->test_spread)}}},
+      {"runs", seeds},
+      {"flash_bytes", trial->flash_bytes},
+      {"arena_bytes", {{"cortex-m4", trial->arena_bytes_cortex_m4}, {"host", trial->arena_bytes_host}}},
+      {"macs", trial->macs},
+      {"parameters", trial->parameters},
+      {"sparsity", trial->sparsity},
+      {"classes", study.classes},
+      {"input",
+       {{"meaning", "a byte b of the image stands for b / 255; an int8 input is b - 128"},
+        {"ends", settings.is_null() ? json() : settings.at("pipeline").at("ends")}}},
+      {"data", {{"spec", study.data_spec}, {"content_hash", study.content_hash}}},
+      {"seed", run.seed},
+      {"trial", trial->number},
+      {"teacher", study.teacher.source}};
+  return card.dump(2) + "\n";
+}
+
+}  // namespace retort::search

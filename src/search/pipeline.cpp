@@ -1,0 +1,412 @@
+#include "search/pipeline.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "compress/pruning.h"
+#include "compress/quantization.h"
+#include "data/curriculum.h"
+#include "engine/checkpoint.h"
+#include "int8/evaluate.h"
+#include "int8/evaluator.h"
+#include "int8/lower.h"
+#include "int8/tflite.h"
+#include "search/keep.h"
+
+namespace retort::search {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Images that the evaluator is given at a time; between them it looks whether to stop.
+constexpr size_t kEvaluationChunk = 512;
+
+// ---- what a candidate's folder holds
+// -------------------------------------------------------------------------------
+//   stages.json         finished stages and the epochs decided for those begun: the truth about the rest
+//   <stage>.retort      weights after the last finished stage
+//   <stage>.checkpoint  after the last epoch of the stage that runs
+//   <stage>.best        the epoch to keep so far, for a stage that keeps its best
+
+fs::path model_path(const Candidate& candidate, std::string_view stage_name) {
+  return candidate.folder / fmt::format("{}.retort", stage_name);
+}
+fs::path checkpoint_path(const Candidate& candidate, std::string_view stage_name) {
+  return candidate.folder / fmt::format("{}.checkpoint", stage_name);
+}
+fs::path best_path(const Candidate& candidate, std::string_view stage_name) {
+  return candidate.folder / fmt::format("{}.best", stage_name);
+}
+
+void save_stages(const Candidate& candidate) {
+  const json state = {{"stages", candidate.stages}, {"epochs", candidate.epochs}};
+  keep([&] { write_text_atomic(candidate.folder / "stages.json", state.dump(1)); });
+}
+
+void remove_file(const fs::path& path) {
+  std::error_code ignored;  // a file that stays only takes room
+  fs::remove(path, ignored);
+}
+
+// Takes up what an earlier run finished. What is damaged is trained again, to the same numbers.
+void restore(Candidate& candidate, const Context& context) {
+  const fs::path path = candidate.folder / "stages.json";
+  if (candidate.folder.empty() || !fs::exists(path)) return;
+  try {
+    const json state = json::parse(read_text(path));
+    const auto stages = state.at("stages").get<std::vector<StageResult>>();
+    candidate.epochs = state.at("epochs").get<decltype(candidate.epochs)>();
+    if (stages.empty()) return;
+    engine::Model model = engine::load_model(model_path(candidate, stages.back().name));
+    candidate.graph = std::move(model.graph);
+    candidate.parameters = std::move(model.parameters);
+    candidate.stages = stages;
+  } catch (const std::exception& error) {
+    context.progress.message(fmt::format("{} begins anew: {}", candidate.name, error.what()));
+  }
+}
+
+// ---- training stages
+// -----------------------------------------------------------------------------------------------
+
+struct Training {
+  std::string_view stage;
+  engine::TrainOptions options;
+  std::span<const uint32_t> images;
+  std::function<void(engine::Network&, int64_t step, int64_t total)> before_step{};
+  KeepEpoch keep = KeepEpoch::Last;
+  bool hold_zeros = false;
+};
+
+engine::TrainOptions train_options(const Candidate& candidate, const Context& context,
+                                   std::string_view stage_name, int epochs) {
+  const auto decided = candidate.epochs.find(stage_name);
+  if (decided != candidate.epochs.end())
+    epochs = decided->second;
+  else if (context.epochs)
+    epochs = std::max(context.epochs(candidate, stage_name, epochs), 1);
+  engine::TrainOptions options;
+  options.epochs = epochs;
+  options.batch_size = context.settings.batch_size;
+  options.schedule = context.settings.schedule;
+  options.views = context.settings.views;
+  return options;
+}
+
+std::optional<engine::Checkpoint> load_checkpoint(const Candidate& candidate, const Context& context,
+                                                  std::string_view stage_name) {
+  if (candidate.folder.empty()) return std::nullopt;
+  const fs::path path = checkpoint_path(candidate, stage_name);
+  if (!fs::exists(path)) return std::nullopt;
+  try {
+    return engine::load_checkpoint(path, candidate.graph);
+  } catch (const Error& error) {
+    context.progress.message(
+        fmt::format("{}, {}, begins anew: {}", candidate.name, stage_name, error.what()));
+    return std::nullopt;
+  }
+}
+
+// The epoch to hand on: the first with the best validation accuracy.
+class BestEpoch {
+ public:
+  BestEpoch(const Candidate& candidate, std::string_view stage_name, const engine::Checkpoint* resumed)
+      : graph_(candidate.graph),
+        path_(candidate.folder.empty() ? fs::path() : best_path(candidate, stage_name)) {
+    if (resumed != nullptr)
+      for (const engine::EpochResult& epoch : resumed->history.epochs)
+        accuracy_ = std::max(accuracy_, accuracy(epoch));
+  }
+
+  void after_epoch(const engine::Checkpoint& checkpoint) {
+    const double now = accuracy(checkpoint.history.epochs.back());
+    if (!(now > accuracy_)) return;
+    accuracy_ = now;
+    parameters_ = checkpoint.parameters;
+    if (!path_.empty()) keep([&] { engine::save_model(path_, {graph_, *parameters_}); });
+  }
+
+  // When the best epoch was before a cut, its weights are in the file.
+  [[nodiscard]] graph::Parameters take() {
+    return parameters_ ? std::move(*parameters_) : engine::load_model(path_).parameters;
+  }
+  [[nodiscard]] double accuracy() const { return accuracy_; }
+
+ private:
+  static double accuracy(const engine::EpochResult& epoch) {
+    return std::isfinite(epoch.validation_accuracy) ? epoch.validation_accuracy : 0;
+  }
+
+  const graph::Graph& graph_;
+  fs::path path_;
+  double accuracy_ = -1;
+  std::optional<graph::Parameters> parameters_;
+};
+
+void train_stage(Candidate& candidate, const Context& context, Training training) {
+  const bool keeps_files = !candidate.folder.empty();
+  if (keeps_files &&
+      candidate.epochs.insert_or_assign(std::string(training.stage), training.options.epochs).second)
+    save_stages(candidate);
+
+  const auto network = context.backend.compile(
+      candidate.graph,
+      {.batch_size = context.settings.batch_size, .threads = context.threads, .optimizer = {}});
+  network->set_parameters(candidate.parameters);
+  if (training.hold_zeros) network->set_masks(compress::masks_of_zeros(candidate.parameters));
+
+  const std::optional<engine::Checkpoint> resumed = load_checkpoint(candidate, context, training.stage);
+  BestEpoch best(candidate, training.stage, resumed ? &*resumed : nullptr);
+  engine::TrainCallbacks callbacks;
+  callbacks.before_step = training.before_step;
+  callbacks.progress = &context.progress;
+  callbacks.task = fmt::format("{}: {}", candidate.name, training.stage);
+  callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
+    if (training.keep == KeepEpoch::Best) best.after_epoch(checkpoint);
+    if (keeps_files)
+      keep([&] {
+        engine::save_checkpoint(checkpoint_path(candidate, training.stage), candidate.graph, checkpoint);
+      });
+  };
+  const engine::TrainData data{.dataset = context.dataset,
+                               .train = training.images,
+                               .validation = context.split.validation,
+                               .teacher = context.teacher};
+  StageResult result;
+  result.name = training.stage;
+  result.epochs = training.options.epochs;
+  result.history = engine::train(*network, data, training.options, candidate.rng.fork(training.stage),
+                                 callbacks, context.stop, resumed ? &*resumed : nullptr);
+  // A stage that stopped early never reaches its total by itself.
+  context.progress.update(callbacks.task, 1, 1, {});
+
+  result.seconds = result.history.seconds;
+  if (training.keep == KeepEpoch::Best) {
+    candidate.parameters = best.take();
+    result.validation_accuracy = best.accuracy();
+  } else {
+    candidate.parameters = network->parameters();
+    result.validation_accuracy = result.history.epochs.back().validation_accuracy;
+  }
+  result.sparsity = graph::kernel_sparsity(candidate.parameters);
+  const std::string previous = candidate.stages.empty() ? std::string() : candidate.stages.back().name;
+  candidate.stages.push_back(std::move(result));
+  if (keeps_files) {
+    keep([&] {
+      engine::save_model(model_path(candidate, training.stage), {candidate.graph, candidate.parameters});
+    });
+    save_stages(candidate);
+    remove_file(checkpoint_path(candidate, training.stage));
+    remove_file(best_path(candidate, training.stage));
+    if (!previous.empty()) remove_file(model_path(candidate, previous));
+  }
+  if (context.stage_finished) context.stage_finished(candidate);
+}
+
+bool is_quantised(const graph::Graph& graph) {
+  return std::ranges::any_of(graph.nodes(), [](const graph::Node& node) {
+    return std::holds_alternative<graph::FakeQuant>(node.op);
+  });
+}
+
+void take_quantised_form(Candidate& candidate, const Context& context) {
+  graph::QuantizedForm form = compress::prepare_quantization(
+      candidate.graph, candidate.parameters, context.dataset, context.split.train, context.backend);
+  candidate.graph = std::move(form.graph);
+  candidate.parameters = std::move(form.parameters);
+}
+
+// Zeros among the kernels' weights, as the file has them.
+double int8_sparsity(const int8::QuantGraph& graph) {
+  int64_t zeros = 0;
+  int64_t weights = 0;
+  for (const int8::Operator& op : graph.operators) {
+    const bool has_kernel = std::holds_alternative<int8::Conv2D>(op.kind) ||
+                            std::holds_alternative<int8::DepthwiseConv2D>(op.kind) ||
+                            std::holds_alternative<int8::FullyConnected>(op.kind);
+    if (!has_kernel) continue;
+    const int8::Tensor& kernel = graph.tensors.at(static_cast<size_t>(op.inputs.at(1)));
+    zeros += std::ranges::count(kernel.data, uint8_t{0});
+    weights += static_cast<int64_t>(kernel.data.size());
+  }
+  return weights == 0 ? 0 : static_cast<double>(zeros) / static_cast<double>(weights);
+}
+
+constexpr Stage kStages[] = {{"quick", quick_evaluation}, {"gate", gate},
+                             {"distill", distill},        {"prune", prune},
+                             {"quantize", quantize},      {"export", export_model}};
+
+}  // namespace
+
+Candidate make_candidate(std::string name, const graph::Graph& graph, const Rng& rng, fs::path folder) {
+  return adopt_candidate(std::move(name), graph, graph::initialize(graph, rng.fork("weights")), rng,
+                         std::move(folder));
+}
+
+Candidate adopt_candidate(std::string name, const graph::Graph& graph, graph::Parameters parameters,
+                          const Rng& rng, fs::path folder) {
+  Candidate candidate;
+  candidate.name = std::move(name);
+  candidate.graph = graph;
+  candidate.parameters = std::move(parameters);
+  candidate.rng = rng;
+  candidate.folder = std::move(folder);
+  return candidate;
+}
+
+std::vector<uint32_t> curriculum_order(compress::Curriculum curriculum, const data::Split& split,
+                                       const engine::TeacherLogits* teacher, const Rng& rng) {
+  switch (curriculum) {
+    case compress::Curriculum::None:
+      return {};
+    case compress::Curriculum::RandomPacing:
+      return data::random_order(split.train, rng.fork("curriculum"));
+    case compress::Curriculum::Entropy:
+      break;
+  }
+  if (teacher == nullptr) throw_usage("the curriculum 'entropy' needs a teacher");
+  // By the image itself, the first view.
+  const auto plain =
+      std::span(teacher->values).first(teacher->images * static_cast<size_t>(teacher->classes));
+  return data::easy_first(split.train,
+                          data::prediction_entropies(plain, static_cast<size_t>(teacher->classes)));
+}
+
+Verdict quick_evaluation(Candidate& candidate, const Context& context) {
+  Training training{.stage = "quick",
+                    .options = train_options(candidate, context, "quick", context.settings.quick_epochs),
+                    .images = context.split.train};
+  training.options.early_stopping = engine::MonitorKind::ValidationLoss;
+  training.options.patience = context.settings.quick_patience;
+  train_stage(candidate, context, std::move(training));
+  return Verdict::Continue;
+}
+
+Verdict gate(Candidate& candidate, const Context& context) {
+  if (candidate.stages.empty()) throw_usage("the stage 'gate' needs a training stage before it");
+  const double accuracy = candidate.stages.back().validation_accuracy;
+  if (context.settings.gate <= 0 || accuracy > context.settings.gate) return Verdict::Continue;
+  candidate.reason =
+      fmt::format("validation accuracy {:.4f} is not above {:.4f}", accuracy, context.settings.gate);
+  return Verdict::Skip;
+}
+
+Verdict distill(Candidate& candidate, const Context& context) {
+  const PipelineSettings& settings = context.settings;
+  Training training{.stage = "distill",
+                    .options = train_options(candidate, context, "distill", settings.distill_epochs),
+                    .images = context.split.train};
+  if (context.teacher != nullptr)
+    training.options.objective = {.alpha = settings.alpha, .temperature = settings.temperature};
+  if (settings.curriculum != compress::Curriculum::None) {
+    training.images = context.curriculum;
+    training.options.pacing = [count = context.curriculum.size(), pacing = settings.pacing](double t) {
+      return data::usable_images(count, t, pacing);
+    };
+  }
+  train_stage(candidate, context, std::move(training));
+  return Verdict::Continue;
+}
+
+Verdict prune(Candidate& candidate, const Context& context) {
+  compress::Pruner pruner(context.settings.pruning);
+  train_stage(candidate, context,
+              {.stage = "prune",
+               .options = train_options(candidate, context, "prune", context.settings.prune_epochs),
+               .images = context.split.train,
+               .before_step = [&pruner](engine::Network& network, int64_t step, int64_t total) {
+                 pruner.before_step(network, step, total);
+               }});
+  return Verdict::Continue;
+}
+
+Verdict quantize(Candidate& candidate, const Context& context) {
+  if (!is_quantised(candidate.graph)) take_quantised_form(candidate, context);
+  Training training{.stage = "quantize",
+                    .options = train_options(candidate, context, "quantize", context.settings.qat_epochs),
+                    .images = context.split.train,
+                    .keep = context.settings.qat_keep,
+                    .hold_zeros = true};
+  if (context.teacher != nullptr)
+    training.options.objective = {.alpha = context.settings.qat_alpha,
+                                  .temperature = context.settings.temperature};
+  train_stage(candidate, context, std::move(training));
+  return Verdict::Continue;
+}
+
+Verdict export_model(Candidate& candidate, const Context& context) {
+  if (!is_quantised(candidate.graph)) take_quantised_form(candidate, context);
+  const int8::QuantGraph graph =
+      int8::lower(candidate.graph, candidate.parameters,
+                  {.ends = context.settings.ends, .classes = context.dataset.classes});
+  ExportedModel exported;
+  exported.tflite = int8::write_tflite(graph);
+  exported.sparsity = int8_sparsity(graph);
+  exported.validation_accuracy =
+      int8_accuracy(exported.tflite, context.dataset.train, context.split.validation, context.stop);
+  if (!candidate.folder.empty())
+    keep([&] { write_file_atomic(candidate.folder / "model.tflite", exported.tflite); });
+  candidate.exported = std::move(exported);
+  return Verdict::Continue;
+}
+
+const Stage& stage(std::string_view name) {
+  const auto* found = std::ranges::find(kStages, name, &Stage::name);
+  if (found == std::end(kStages))
+    throw_usage("unknown stage '{}': known are {}", name, fmt::join(stage_names(), ", "));
+  return *found;
+}
+
+std::vector<std::string> stage_names() {
+  std::vector<std::string> names;
+  for (const Stage& entry : kStages) names.emplace_back(entry.name);
+  return names;
+}
+
+Verdict run_stages(Candidate& candidate, const Context& context) {
+  restore(candidate, context);
+  auto next = context.settings.stages.begin();
+  const auto end = context.settings.stages.end();
+  if (!candidate.stages.empty()) {
+    const auto last = std::find(next, end, candidate.stages.back().name);
+    if (last == end)
+      throw_failure("{}: holds the stage '{}', which this pipeline lacks", candidate.folder.string(),
+                    candidate.stages.back().name);
+    next = last + 1;
+  }
+  for (; next != end; ++next)
+    if (stage(*next).run(candidate, context) == Verdict::Skip) return Verdict::Skip;
+  return Verdict::Continue;
+}
+
+double int8_accuracy(std::span<const uint8_t> tflite, const data::ImageSet& images,
+                     std::span<const uint32_t> indices, std::stop_token stop) {
+  int8::Evaluator evaluator(int8::read_tflite(tflite, "the exported model"));
+  const size_t bytes = images.shape.bytes();
+  const size_t classes = evaluator.outputs();
+  std::vector<uint8_t> pixels(std::min(indices.size(), kEvaluationChunk) * bytes);
+  std::vector<int8_t> outputs(std::min(indices.size(), kEvaluationChunk) * classes);
+  int64_t correct = 0;
+  for (size_t begin = 0; begin < indices.size(); begin += kEvaluationChunk) {
+    if (stop.stop_requested()) throw Error(ErrorCode::Interrupted, "evaluation was interrupted");
+    const auto chunk = indices.subspan(begin, std::min(kEvaluationChunk, indices.size() - begin));
+    for (size_t i = 0; i < chunk.size(); ++i)
+      std::ranges::copy(images.image(chunk[i]), pixels.begin() + static_cast<std::ptrdiff_t>(i * bytes));
+    evaluator.run(std::span(pixels).first(chunk.size() * bytes), chunk.size(),
+                  std::span(outputs).first(chunk.size() * classes));
+    for (size_t i = 0; i < chunk.size(); ++i)
+      if (int8::predicted_class(std::span(outputs).subspan(i * classes, classes)) == images.labels[chunk[i]])
+        ++correct;
+  }
+  return static_cast<double>(correct) / static_cast<double>(std::max<size_t>(indices.size(), 1));
+}
+
+}  // namespace retort::search

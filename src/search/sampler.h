@@ -1,0 +1,53 @@
+// Which structures a search tries.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+#include "graph/notebook.h"
+#include "search/results.h"
+#include "search/settings.h"
+
+namespace retort::search {
+
+// A structure to try.
+struct Proposal {
+  std::string config;    // graph::graph_from_config reads it back
+  std::string layers{};  // the notebook's list; empty for a general graph
+  graph::Graph graph{};
+  std::string hash{};  // graph::structural_hash
+};
+
+// Proposes structures one after another, each network once. What it proposes may depend on `known`, the
+// results of trials below a boundary that the search chooses, never on the time: the same seed gives the same
+// proposals. Adding one: a file pair, a line in the table in sampler.cpp, the contract tests.
+class Sampler {
+ public:
+  virtual ~Sampler() = default;
+  // The next structure, or nothing when the space is exhausted.
+  virtual std::optional<Proposal> propose(std::span<const TrialResult> known) = 0;
+  // Configurations of the space that could not be built, or were one network with another.
+  [[nodiscard]] virtual int duplicates() const = 0;
+  [[nodiscard]] virtual int unbuildable() const = 0;
+};
+
+// The notebook's way of printing a structure, "[('Conv2D', 16), …]"; empty for a graph that create_model does
+// not make.
+std::string notebook_layers(const graph::Graph& graph);
+
+// The notebook's grid in its own order, 216 points; those without dense layers are four times the same
+// network.
+std::vector<graph::StudentConfig> notebook_grid();
+
+// "grid": notebook_grid(). "ladder": a dozen of its structures from tiny to middling, about evenly spaced on
+// a logarithmic scale of multiply-accumulates. "list": settings.configs, in their order; one that can't be
+// built is an Error(Usage).
+std::unique_ptr<Sampler> make_sampler(const SearchSettings& settings, graph::Shape input, int classes);
+const std::vector<std::string>& sampler_names();
+
+}  // namespace retort::search

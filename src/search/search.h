@@ -1,0 +1,49 @@
+// A whole search: teacher, candidates, finalists, the best model; in a folder that a later run resumes.
+//
+// Files: study.db (the truth), teacher/ (weights.retort, logits.npy), trials/<number>/ (model.tflite,
+// weights.retort, result.json, stages.json; seed-<n>/ for a finalist's other seeds), best/ (model.tflite,
+// model.json).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "base/progress.h"
+#include "data/dataset.h"
+#include "engine/network.h"
+#include "search/results.h"
+#include "search/settings.h"
+
+namespace retort::search {
+
+// How a search runs; what it finds does not depend on it (but for time limits and the teacher's threads).
+struct RunOptions {
+  std::filesystem::path folder;
+  int workers = 0;          // candidates at a time; 0: one a core
+  int teacher_threads = 0;  // 0: all cores
+  std::string command{};    // as given, for the report
+  const engine::Backend& backend = engine::backend();
+  ProgressSink& progress = silent_progress();
+  std::stop_token stop{};
+  // After each change of what was found, from one thread at a time.
+  std::function<void(const StudyResult&)> changed{};
+};
+
+// Runs or resumes. Everything finished is stored before it is announced: candidates by their printed block
+// through progress.message. Errors: Usage when the folder holds a search with other settings or data (the
+// sentence says which), Infeasible when nothing fits the limits (with the nearest miss), Interrupted when
+// stopped, Failure when the folder is in use by another process, damaged or can't be written.
+StudyResult run_search(const SearchSettings& settings, const data::Dataset& dataset,
+                       const RunOptions& options);
+
+// What a folder holds, finished or not; changes nothing. Error(Usage) when it holds no search.
+StudyResult load_study(const std::filesystem::path& folder);
+
+// What a microcontroller's programmer needs to know of best/model.tflite, as JSON: accuracies, sizes, input
+// and output, classes, configuration, seeds, the data's hash. Empty when there is no best model.
+std::string model_card(const StudyResult& study, const std::filesystem::path& folder);
+
+}  // namespace retort::search

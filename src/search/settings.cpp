@@ -1,0 +1,293 @@
+#include "search/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "search/pipeline.h"
+#include "search/sampler.h"
+
+namespace retort::search {
+namespace {
+
+using nlohmann::json;
+
+json schedule_to_json(const engine::Schedule& schedule) {
+  return {{"kind", engine::to_string(schedule.kind)}, {"peak", schedule.peak}};
+}
+
+engine::Schedule schedule_from_json(const json& in) {
+  return {.kind = engine::parse_schedule(in.at("kind").get<std::string>()), .peak = in.at("peak")};
+}
+
+template <typename T>
+json optional_to_json(const std::optional<T>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
+template <typename T>
+std::optional<T> optional_from_json(const json& in) {
+  return in.is_null() ? std::nullopt : std::optional<T>(in.get<T>());
+}
+
+constexpr std::array<std::pair<TeacherKind, std::string_view>, 4> kTeacherKinds = {
+    {{TeacherKind::Train, "train"},
+     {TeacherKind::Model, "model"},
+     {TeacherKind::Logits, "logits"},
+     {TeacherKind::None, "none"}}};
+
+TeacherKind teacher_kind(std::string_view name) {
+  const auto found =
+      std::ranges::find(kTeacherKinds, name, &std::pair<TeacherKind, std::string_view>::second);
+  if (found == kTeacherKinds.end()) throw_usage("unknown kind of teacher '{}'", name);
+  return found->first;
+}
+
+std::string_view teacher_kind_name(TeacherKind kind) {
+  return std::ranges::find(kTeacherKinds, kind, &std::pair<TeacherKind, std::string_view>::first)->second;
+}
+
+// Throws for a number outside [minimum, maximum]; NaN is outside.
+void check(std::string_view field, double value, double minimum, double maximum) {
+  if (!(value >= minimum && value <= maximum))
+    throw_usage("{} is {}, but must be from {} to {}", field, value, minimum, maximum);
+}
+
+void check_schedule(std::string_view field, const engine::Schedule& schedule) {
+  if (!(schedule.peak > 0 && schedule.peak <= 10))
+    throw_usage("{} is {}, but must be above 0 and at most 10", field, schedule.peak);
+}
+
+constexpr double kMostEpochs = 100'000;
+constexpr double kLargestBatch = 65'536;
+
+}  // namespace
+
+std::vector<std::string> preset_names() {
+  return {"quick", "notebook"};
+}
+
+SearchSettings preset(std::string_view name) {
+  SearchSettings settings;
+  settings.preset = name;
+  if (name == "notebook") {
+    settings.pipeline.curriculum = compress::Curriculum::Entropy;
+    return settings;
+  }
+  if (name == "quick") {
+    settings.sampler = "ladder";
+    settings.seconds = 8 * 60;
+    settings.trials = 12;
+    // Every structure gets its share of the time, so the quick evaluation is the first part of training, not
+    // a filter.
+    settings.pipeline.gate = 0;
+    // Few epochs end best on a falling rate.
+    settings.pipeline.schedule.kind = engine::ScheduleKind::Cosine;
+    settings.teacher.schedule.kind = engine::ScheduleKind::OneCycle;
+    settings.pipeline.ends = int8::Ends::Int8;
+    return settings;
+  }
+  throw_usage("unknown preset '{}': known are {}", name, fmt::join(preset_names(), ", "));
+}
+
+TeacherSettings parse_teacher(std::string_view text, const TeacherSettings& defaults) {
+  TeacherSettings teacher = defaults;
+  teacher.path.clear();
+  constexpr std::string_view kLogits = "logits:";
+  if (text == "train") {
+    teacher.kind = TeacherKind::Train;
+  } else if (text == "none") {
+    teacher.kind = TeacherKind::None;
+  } else if (text.starts_with(kLogits)) {
+    teacher.kind = TeacherKind::Logits;
+    teacher.path = text.substr(kLogits.size());
+    if (teacher.path.empty()) throw_usage("'logits:' lacks its file: write logits:FILE.npy");
+  } else if (!text.empty()) {
+    teacher.kind = TeacherKind::Model;
+    teacher.path = text;
+  } else {
+    throw_usage("a teacher is 'train', 'none', 'logits:FILE.npy' or a weights file, not an empty text");
+  }
+  return teacher;
+}
+
+std::string to_string(const TeacherSettings& teacher) {
+  switch (teacher.kind) {
+    case TeacherKind::Train:
+      return "train";
+    case TeacherKind::None:
+      return "none";
+    case TeacherKind::Logits:
+      return "logits:" + teacher.path;
+    case TeacherKind::Model:
+      return teacher.path;
+  }
+  return {};
+}
+
+void validate(const PipelineSettings& settings) {
+  if (settings.stages.empty())
+    throw_usage("a pipeline needs at least one stage of {}", fmt::join(stage_names(), ", "));
+  for (auto name = settings.stages.begin(); name != settings.stages.end(); ++name) {
+    static_cast<void>(stage(*name));
+    if (std::find(settings.stages.begin(), name, *name) != name)
+      throw_usage("the stage '{}' is listed twice", *name);
+  }
+  check("the batch size", settings.batch_size, 1, kLargestBatch);
+  check_schedule("the learning rate", settings.schedule);
+  static_cast<void>(data::view_count(settings.views));
+  check("the number of quick epochs", settings.quick_epochs, 1, kMostEpochs);
+  check("the patience", settings.quick_patience, 1, kMostEpochs);
+  check("the gate", settings.gate, 0, 1);
+  check("the number of distillation epochs", settings.distill_epochs, 1, kMostEpochs);
+  check("alpha", settings.alpha, 0, 1);
+  check("the temperature", settings.temperature, 0.01, 1000);
+  check("the curriculum's first share", settings.pacing.first_share, 0, 1);
+  check("the end of the curriculum's growth", settings.pacing.full_after, 0, 1);
+  check("the number of pruning epochs", settings.prune_epochs, 1, kMostEpochs);
+  check("the initial sparsity", settings.pruning.initial_sparsity, 0, 1);
+  check("the final sparsity", settings.pruning.final_sparsity, settings.pruning.initial_sparsity, 1);
+  check("the power of the pruning schedule", settings.pruning.power, 0, 100);
+  check("the number of steps between mask updates", settings.pruning.update_every, 1, 1e9);
+  check("the share of pruning after which masks are fixed", settings.pruning.end_fraction, 0, 1);
+  check("the number of epochs of quantisation-aware training", settings.qat_epochs, 1, kMostEpochs);
+  check("the alpha of quantisation-aware training", settings.qat_alpha, 0, 1);
+}
+
+void validate(const SearchSettings& settings) {
+  validate(settings.pipeline);
+  if (settings.pipeline.stages.back() != "export") throw_usage("a search's last stage must be 'export'");
+  check("the validation fraction", settings.split.validation_fraction, 0.001, 0.9);
+  check("the test fraction", settings.split.test_fraction, 0.001, 0.9);
+  check("the number of teacher epochs", settings.teacher.epochs, 1, kMostEpochs);
+  check("the teacher's batch size", settings.teacher.batch_size, 1, kLargestBatch);
+  check_schedule("the teacher's learning rate", settings.teacher.schedule);
+  check("the number of top models", settings.top, 1, 1000);
+  check("the number of seeds of a finalist", settings.finalist_seeds, 1, 1000);
+  if (settings.trials) check("the number of trials", *settings.trials, 1, 1e6);
+  if (settings.seconds) check("the time in seconds", *settings.seconds, 1, 1e8);
+  for (const auto& [name, limit] : {std::pair{"the flash limit", settings.limits.flash_bytes},
+                                    std::pair{"the arena limit", settings.limits.arena_bytes},
+                                    std::pair{"the limit of multiply-accumulates", settings.limits.macs}})
+    if (limit && *limit < 1) throw_usage("{} is {}, but must be above 0", name, *limit);
+  if (std::ranges::find(sampler_names(), settings.sampler) == sampler_names().end())
+    throw_usage("unknown sampler '{}': known are {}", settings.sampler, fmt::join(sampler_names(), ", "));
+  if (settings.sampler == "list" && settings.configs.empty())
+    throw_usage("the sampler 'list' needs at least one configuration");
+  if (settings.pipeline.curriculum == compress::Curriculum::Entropy &&
+      settings.teacher.kind == TeacherKind::None)
+    throw_usage("the curriculum 'entropy' needs a teacher: choose another, or 'random-pacing' or 'none'");
+}
+
+void to_json(json& out, const PipelineSettings& settings) {
+  out = {{"stages", settings.stages},
+         {"batch_size", settings.batch_size},
+         {"schedule", schedule_to_json(settings.schedule)},
+         {"views",
+          {{"mirror", settings.views.mirror == data::Mirror::Horizontal},
+           {"max_shift", settings.views.max_shift}}},
+         {"quick_epochs", settings.quick_epochs},
+         {"quick_patience", settings.quick_patience},
+         {"gate", settings.gate},
+         {"distill_epochs", settings.distill_epochs},
+         {"alpha", settings.alpha},
+         {"temperature", settings.temperature},
+         {"curriculum", compress::to_string(settings.curriculum)},
+         {"curriculum_first_share", settings.pacing.first_share},
+         {"curriculum_full_after", settings.pacing.full_after},
+         {"prune_epochs", settings.prune_epochs},
+         {"initial_sparsity", settings.pruning.initial_sparsity},
+         {"final_sparsity", settings.pruning.final_sparsity},
+         {"pruning_power", settings.pruning.power},
+         {"pruning_update_every", settings.pruning.update_every},
+         {"pruning_end_fraction", settings.pruning.end_fraction},
+         {"qat_epochs", settings.qat_epochs},
+         {"qat_keep", settings.qat_keep == KeepEpoch::Best ? "best" : "last"},
+         {"qat_alpha", settings.qat_alpha},
+         {"ends", settings.ends == int8::Ends::Int8 ? "int8" : "float"}};
+}
+
+void from_json(const json& in, PipelineSettings& settings) {
+  settings = {.stages = in.at("stages"),
+              .batch_size = in.at("batch_size"),
+              .schedule = schedule_from_json(in.at("schedule")),
+              .views = {.mirror = in.at("views").at("mirror").get<bool>() ? data::Mirror::Horizontal
+                                                                          : data::Mirror::None,
+                        .max_shift = in.at("views").at("max_shift")},
+              .quick_epochs = in.at("quick_epochs"),
+              .quick_patience = in.at("quick_patience"),
+              .gate = in.at("gate"),
+              .distill_epochs = in.at("distill_epochs"),
+              .alpha = in.at("alpha"),
+              .temperature = in.at("temperature"),
+              .curriculum = compress::parse_curriculum(in.at("curriculum").get<std::string>()),
+              .pacing = {.first_share = in.at("curriculum_first_share"),
+                         .full_after = in.at("curriculum_full_after")},
+              .prune_epochs = in.at("prune_epochs"),
+              .pruning = {.initial_sparsity = in.at("initial_sparsity"),
+                          .final_sparsity = in.at("final_sparsity"),
+                          .power = in.at("pruning_power"),
+                          .update_every = in.at("pruning_update_every"),
+                          .end_fraction = in.at("pruning_end_fraction")},
+              .qat_epochs = in.at("qat_epochs"),
+              .qat_keep = in.at("qat_keep") == "best" ? KeepEpoch::Best : KeepEpoch::Last,
+              .qat_alpha = in.at("qat_alpha"),
+              .ends = in.at("ends") == "int8" ? int8::Ends::Int8 : int8::Ends::Float};
+}
+
+void to_json(json& out, const SearchSettings& settings) {
+  out = {{"preset", settings.preset},
+         {"seed", settings.seed},
+         {"split",
+          {{"seed", settings.split.seed},
+           {"validation_fraction", settings.split.validation_fraction},
+           {"test_fraction", settings.split.test_fraction}}},
+         {"pipeline", settings.pipeline},
+         {"teacher",
+          {{"kind", teacher_kind_name(settings.teacher.kind)},
+           {"path", settings.teacher.path},
+           {"epochs", settings.teacher.epochs},
+           {"batch_size", settings.teacher.batch_size},
+           {"schedule", schedule_to_json(settings.teacher.schedule)}}},
+         {"limits",
+          {{"flash_bytes", optional_to_json(settings.limits.flash_bytes)},
+           {"arena_bytes", optional_to_json(settings.limits.arena_bytes)},
+           {"macs", optional_to_json(settings.limits.macs)}}},
+         {"sampler", settings.sampler},
+         {"configs", settings.configs},
+         {"trials", optional_to_json(settings.trials)},
+         {"seconds", optional_to_json(settings.seconds)},
+         {"top", settings.top},
+         {"finalist_seeds", settings.finalist_seeds}};
+}
+
+void from_json(const json& in, SearchSettings& settings) {
+  const json& teacher = in.at("teacher");
+  const json& limits = in.at("limits");
+  settings = {.preset = in.at("preset"),
+              .seed = in.at("seed"),
+              .split = {.seed = in.at("split").at("seed"),
+                        .validation_fraction = in.at("split").at("validation_fraction"),
+                        .test_fraction = in.at("split").at("test_fraction")},
+              .pipeline = in.at("pipeline"),
+              .teacher = {.kind = teacher_kind(teacher.at("kind").get<std::string>()),
+                          .path = teacher.at("path"),
+                          .epochs = teacher.at("epochs"),
+                          .batch_size = teacher.at("batch_size"),
+                          .schedule = schedule_from_json(teacher.at("schedule"))},
+              .limits = {.flash_bytes = optional_from_json<int64_t>(limits.at("flash_bytes")),
+                         .arena_bytes = optional_from_json<int64_t>(limits.at("arena_bytes")),
+                         .macs = optional_from_json<int64_t>(limits.at("macs"))},
+              .sampler = in.at("sampler"),
+              .configs = in.at("configs"),
+              .trials = optional_from_json<int>(in.at("trials")),
+              .seconds = optional_from_json<double>(in.at("seconds")),
+              .top = in.at("top"),
+              .finalist_seeds = in.at("finalist_seeds")};
+}
+
+}  // namespace retort::search

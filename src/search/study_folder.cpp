@@ -1,0 +1,215 @@
+#include "search/study_folder.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "search/search.h"
+
+namespace retort::search {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Settings that a later run may change: they bound the search, and do not shape what is in the folder.
+json identity_of(json description) {
+  description.at("settings").erase("seconds");
+  description.erase("command");
+  description.at("data").erase("spec");
+  return description;
+}
+
+std::string shown(const json& value) {
+  return value.is_null() ? "none" : value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+// "/settings/pipeline/quick_epochs" → "quick epochs"
+std::string readable(std::string key) {
+  for (const std::string_view prefix : {"/settings/pipeline/", "/settings/", "/"})
+    if (key.starts_with(prefix)) {
+      key.erase(0, prefix.size());
+      break;
+    }
+  std::ranges::replace(key, '/', ' ');
+  std::ranges::replace(key, '_', ' ');
+  return key;
+}
+
+std::vector<std::string> differences(const json& there, const json& here) {
+  const json a = there.flatten();
+  const json b = here.flatten();
+  std::vector<std::string> out;
+  for (const auto& [key, value] : a.items()) {
+    const json other = b.contains(key) ? b.at(key) : json();
+    if (value != other)
+      out.push_back(fmt::format("{} is {} there and {} here", readable(key), shown(value), shown(other)));
+  }
+  for (const auto& [key, value] : b.items())
+    if (!a.contains(key)) out.push_back(fmt::format("{} is {} here", readable(key), shown(value)));
+  return out;
+}
+
+std::optional<json> read_document(const study::Storage& storage, std::string_view key) {
+  const std::optional<std::string> text = storage.document(key);
+  if (!text) return std::nullopt;
+  try {
+    return json::parse(*text);
+  } catch (const json::exception& error) {
+    throw_failure("the study's '{}' is damaged: {}", key, error.what());
+  }
+}
+
+}  // namespace
+
+json to_stored(const StoredProposal& stored) {
+  return {{"config", stored.proposal.config},
+          {"layers", stored.proposal.layers},
+          {"hash", stored.proposal.hash},
+          {"graph", json::parse(graph::graph_to_json(stored.proposal.graph))},
+          {"parameters", stored.costs.parameters},
+          {"macs", stored.costs.macs},
+          {"flash_bytes", stored.costs.flash_bytes},
+          {"arena_bytes_cortex_m4", stored.costs.arena_bytes_cortex_m4},
+          {"arena_bytes_host", stored.costs.arena_bytes_host},
+          {"infeasible", stored.infeasible},
+          {"epoch_seconds", stored.epoch_seconds}};
+}
+
+StoredProposal from_stored(const json& in) {
+  StoredProposal stored;
+  stored.proposal = {.config = in.at("config"),
+                     .layers = in.at("layers"),
+                     .graph = graph::graph_from_json(in.at("graph").dump()),
+                     .hash = in.at("hash")};
+  stored.costs.parameters = in.at("parameters");
+  stored.costs.macs = in.at("macs");
+  stored.costs.flash_bytes = in.at("flash_bytes");
+  stored.costs.arena_bytes_cortex_m4 = in.at("arena_bytes_cortex_m4");
+  stored.costs.arena_bytes_host = in.at("arena_bytes_host");
+  stored.infeasible = in.at("infeasible");
+  stored.epoch_seconds = in.at("epoch_seconds");
+  return stored;
+}
+
+StudyFolder::StudyFolder(const fs::path& path) : path_(path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error || !fs::is_directory(path))
+    throw_failure("{}: the folder cannot be created: {}", path.string(),
+                  error ? error.message() : "it is a file");
+  lock_ = std::make_unique<FileLock>(path / ".lock");
+  storage_ = study::open_sqlite_storage(path / "study.db");
+}
+
+std::optional<json> StudyFolder::document(std::string_view key) const {
+  return read_document(*storage_, key);
+}
+
+void StudyFolder::put_document(std::string_view key, const json& value) {
+  keep([&] { storage_->put_document(key, value.dump()); });
+}
+
+void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& dataset,
+                           const std::string& command) {
+  const bool reads_file =
+      settings.teacher.kind == TeacherKind::Model || settings.teacher.kind == TeacherKind::Logits;
+  const json description = {
+      {"format", 1},
+      {"settings", settings},
+      {"teacher_sha256", reads_file ? sha256_hex(read_file(settings.teacher.path)) : std::string()},
+      {"data",
+       {{"spec", dataset.spec}, {"content_hash", dataset.content_hash}, {"classes", dataset.classes}}},
+      {"command", command}};
+  const std::optional<json> stored = document(kDescriptionKey);
+  if (!stored) {
+    put_document(kDescriptionKey, description);
+    return;
+  }
+  const json there = identity_of(*stored);
+  const json here = identity_of(description);
+  if (there.at("data") != here.at("data"))
+    throw_usage(
+        "{}: holds a search on other data: {} there ({} classes, hash {:.12}…), {} here ({} classes, hash "
+        "{:.12}…); "
+        "give another folder or the same data",
+        path_.string(), stored->at("data").at("spec").get<std::string>(),
+        there.at("data").at("classes").size(), there.at("data").at("content_hash").get<std::string>(),
+        dataset.spec, dataset.classes.size(), dataset.content_hash);
+  std::vector<std::string> different = differences(there, here);
+  if (different.empty()) return;
+  constexpr size_t kMost = 3;
+  const size_t count = different.size();
+  if (count > kMost) {
+    different.resize(kMost);
+    different.push_back(fmt::format("and {} more", count - kMost));
+  }
+  throw_usage("{}: holds a search with other settings: {}; give another folder or the same settings",
+              path_.string(), fmt::join(different, ", "));
+}
+
+data::Split StudyFolder::split(const SearchSettings& settings, const data::Dataset& dataset) {
+  const std::optional<json> stored = document(kSplitKey);
+  if (!stored) {
+    data::Split split = data::stratified_split(dataset, settings.split);
+    put_document(kSplitKey, {{"validation", split.validation}, {"test", split.test}});
+    return split;
+  }
+  data::Split split;
+  split.validation = stored->at("validation").get<std::vector<uint32_t>>();
+  split.test = stored->at("test").get<std::vector<uint32_t>>();
+  std::vector<bool> elsewhere(dataset.train.count(), false);
+  for (const auto* part : {&split.validation, &split.test})
+    for (const uint32_t index : *part) elsewhere.at(index) = true;
+  for (uint32_t i = 0; i < elsewhere.size(); ++i)
+    if (!elsewhere[i]) split.train.push_back(i);
+  return split;
+}
+
+StudyResult collect(const study::Storage& storage) {
+  const std::optional<json> description = read_document(storage, kDescriptionKey);
+  if (!description) throw_usage("the folder holds no search");
+  StudyResult study;
+  const json& settings = description->at("settings");
+  const json& data = description->at("data");
+  study.data_spec = data.at("spec");
+  study.content_hash = data.at("content_hash");
+  study.classes = data.at("classes").get<std::vector<std::string>>();
+  study.preset = settings.at("preset");
+  study.settings_json = settings.dump();
+  study.command = description->at("command");
+  if (const auto images = read_document(storage, kImagesKey)) {
+    study.train_images = images->at("train");
+    study.validation_images = images->at("validation");
+    study.test_images = images->at("test");
+  }
+  if (const auto teacher = read_document(storage, kTeacherKey)) study.teacher = *teacher;
+  for (const study::TrialRecord& record : storage.trials()) {
+    if (study::is_finished(record.state)) {
+      study.trials.push_back(json::parse(record.result).get<TrialResult>());
+    }
+  }
+  study.top = rank_trials(study.trials, settings.at("top"));
+  if (const auto finalists = read_document(storage, kFinalistsKey)) {
+    study.finalists = finalists->at("finalists").get<std::vector<Finalist>>();
+    study.best = finalists->at("best");
+  }
+  if (const auto seconds = read_document(storage, kSecondsKey)) study.seconds = *seconds;
+  return study;
+}
+
+StudyResult load_study(const fs::path& folder) {
+  const fs::path path = folder / "study.db";
+  if (!fs::exists(path)) throw_usage("{}: holds no search (there is no study.db)", folder.string());
+  const auto storage = study::open_sqlite_storage(path);
+  try {
+    return collect(*storage);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}: {}", folder.string(), error.what()));
+  } catch (const json::exception& error) {
+    throw_failure("{}: the study is damaged: {}", folder.string(), error.what());
+  }
+}
+
+}  // namespace retort::search

@@ -1,0 +1,68 @@
+// A study's folder: its lock, its database, and what it holds. Private to this room.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "data/dataset.h"
+#include "search/keep.h"
+#include "search/results.h"
+#include "search/sampler.h"
+#include "search/settings.h"
+#include "study/storage.h"
+
+namespace retort::search {
+
+// Keys of the study's documents.
+inline constexpr std::string_view kDescriptionKey = "description";  // settings and data: what must not change
+inline constexpr std::string_view kSplitKey = "split";              // {"validation":[…],"test":[…]}
+inline constexpr std::string_view kImagesKey = "images";            // how many for training, validation, test
+inline constexpr std::string_view kPlanKey = "plan";                // of a timed search
+inline constexpr std::string_view kTeacherKey = "teacher";          // TeacherResult
+inline constexpr std::string_view kTeacherEpochsKey = "teacher_epochs";
+inline constexpr std::string_view kFinalistPlanKey = "finalist_plan";  // [[trial, run], …]
+inline constexpr std::string_view kFinalistsKey = "finalists";         // when all is done
+inline constexpr std::string_view kSecondsKey = "seconds";             // over resumed runs
+
+// A proposal with what it costs, as a trial stores it.
+struct StoredProposal {
+  Proposal proposal;
+  TrialResult costs;         // parameters, macs, flash_bytes, arena_bytes_*; the rest unset
+  std::string infeasible;    // one sentence, or empty
+  double epoch_seconds = 0;  // measured; 0 when it was not
+};
+nlohmann::json to_stored(const StoredProposal& stored);
+StoredProposal from_stored(const nlohmann::json& json);
+
+class StudyFolder {
+ public:
+  // Creates the folder, takes its lock and opens its database.
+  explicit StudyFolder(const std::filesystem::path& path);
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] study::Storage& storage() { return *storage_; }
+
+  [[nodiscard]] std::optional<nlohmann::json> document(std::string_view key) const;
+  void put_document(std::string_view key, const nlohmann::json& json);
+
+  // Stores what the study is about, or throws Error(Usage) saying what differs from what is stored.
+  void describe(const SearchSettings& settings, const data::Dataset& dataset, const std::string& command);
+  // The split of an earlier run, or a new one.
+  data::Split split(const SearchSettings& settings, const data::Dataset& dataset);
+
+ private:
+  std::filesystem::path path_;
+  std::unique_ptr<FileLock> lock_;
+  std::unique_ptr<study::Storage> storage_;
+};
+
+// Everything finished so far, as a StudyResult. Error(Usage) when the storage holds no search.
+StudyResult collect(const study::Storage& storage);
+
+}  // namespace retort::search

@@ -1,0 +1,165 @@
+#include "search/teacher.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/parallel.h"
+#include "compress/distillation.h"
+#include "engine/checkpoint.h"
+#include "graph/notebook.h"
+
+namespace retort::search {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+int threads_of(const RunOptions& options) {
+  return options.teacher_threads > 0 ? options.teacher_threads : available_cores();
+}
+
+std::unique_ptr<engine::Network> compile(const engine::Model& model, int batch_size,
+                                         const RunOptions& options) {
+  auto network = options.backend.compile(
+      model.graph, {.batch_size = batch_size, .threads = threads_of(options), .optimizer = {}});
+  network->set_parameters(model.parameters);
+  return network;
+}
+
+engine::Model load_teacher(const fs::path& path, const data::Dataset& dataset) {
+  engine::Model model = engine::load_model(path);
+  const graph::Shape wanted = input_shape(dataset);
+  const graph::Shape has = model.graph.input_shape();
+  if (has.height != wanted.height || has.width != wanted.width || has.channels != wanted.channels)
+    throw_usage("{}: takes images of {}×{}×{}, the data's are {}×{}×{}", path.string(), has.height, has.width,
+                has.channels, wanted.height, wanted.width, wanted.channels);
+  if (model.graph.classes() != static_cast<int>(dataset.classes.size()))
+    throw_usage("{}: tells {} classes apart, the data has {}", path.string(), model.graph.classes(),
+                dataset.classes.size());
+  return model;
+}
+
+double logits_accuracy(const engine::TeacherLogits& logits, const data::Dataset& dataset,
+                       std::span<const uint32_t> indices) {
+  int64_t correct = 0;
+  for (const uint32_t index : indices) {
+    const auto row = logits.row(index);
+    if (std::ranges::max_element(row) - row.begin() == dataset.train.labels[index]) ++correct;
+  }
+  return static_cast<double>(correct) / static_cast<double>(std::max<size_t>(indices.size(), 1));
+}
+
+// Trains the notebook's teacher, or goes on from its last epoch.
+engine::Model train_teacher(const fs::path& folder, const SearchSettings& settings, int epochs,
+                            const data::Dataset& dataset, const data::Split& split, const RunOptions& options,
+                            TeacherResult& result) {
+  const Rng rng = Rng(settings.seed).fork("teacher");
+  engine::Model model;
+  model.graph = graph::teacher_graph(input_shape(dataset), static_cast<int>(dataset.classes.size()));
+  model.parameters = graph::initialize(model.graph, rng.fork("weights"));
+  const auto network = compile(model, settings.teacher.batch_size, options);
+
+  const fs::path checkpoint_path = folder / "teacher.checkpoint";
+  std::optional<engine::Checkpoint> resumed;
+  if (fs::exists(checkpoint_path)) {
+    try {
+      resumed = engine::load_checkpoint(checkpoint_path, model.graph);
+    } catch (const Error& error) {
+      options.progress.message(fmt::format("The teacher begins anew: {}", error.what()));
+    }
+  }
+  engine::TrainOptions train_options;
+  train_options.epochs = epochs;
+  train_options.batch_size = settings.teacher.batch_size;
+  train_options.schedule = settings.teacher.schedule;
+  train_options.views = settings.pipeline.views;
+  engine::TrainCallbacks callbacks;
+  callbacks.progress = &options.progress;
+  callbacks.task = "teacher";
+  callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
+    keep([&] { engine::save_checkpoint(checkpoint_path, model.graph, checkpoint); });
+  };
+  result.history =
+      engine::train(*network, {.dataset = dataset, .train = split.train, .validation = split.validation},
+                    train_options, rng, callbacks, options.stop, resumed ? &*resumed : nullptr);
+  result.seconds = result.history.seconds;
+  model.parameters = network->parameters();
+  keep([&] { engine::save_model(folder / "weights.retort", model); });
+  return model;
+}
+
+}  // namespace
+
+graph::Shape input_shape(const data::Dataset& dataset) {
+  const data::ImageShape& shape = dataset.train.shape;
+  return {.height = shape.height, .width = shape.width, .channels = shape.channels};
+}
+
+Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int epochs,
+                        const data::Dataset& dataset, const data::Split& split, const RunOptions& options) {
+  const fs::path directory = folder.path() / "teacher";
+  const fs::path logits_path = settings.teacher.kind == TeacherKind::Logits ? fs::path(settings.teacher.path)
+                                                                            : directory / "logits.npy";
+  Teacher teacher;
+  if (const auto stored = folder.document(kTeacherKey)) {
+    teacher.result = *stored;
+    if (teacher.result.source != "none") teacher.logits = compress::load_teacher_logits(logits_path, dataset);
+    return teacher;
+  }
+
+  TeacherResult& result = teacher.result;
+  const auto compute_logits = [&](const engine::Model& model) {
+    const Clock::time_point start = Clock::now();
+    constexpr int kBatch = 256;  // larger than training's: nothing is kept for a backward pass
+    const auto network = compile(model, kBatch, options);
+    teacher.logits =
+        compress::teacher_logits(*network, dataset, settings.pipeline.views, options.progress, options.stop);
+    result.logits_seconds = seconds_since(start);
+    keep([&] { compress::save_teacher_logits(logits_path, *teacher.logits, dataset); });
+  };
+  switch (settings.teacher.kind) {
+    case TeacherKind::None:
+      result.source = "none";
+      break;
+    case TeacherKind::Logits:
+      result.source = "logits " + settings.teacher.path;
+      teacher.logits = compress::load_teacher_logits(settings.teacher.path, dataset);
+      break;
+    case TeacherKind::Model:
+      result.source = "file " + settings.teacher.path;
+      compute_logits(load_teacher(settings.teacher.path, dataset));
+      break;
+    case TeacherKind::Train:
+      if (epochs == 0) {
+        result.source = "none";
+        break;
+      }
+      result.source = "trained";
+      compute_logits(train_teacher(directory, settings, epochs, dataset, split, options, result));
+      break;
+  }
+  if (teacher.logits)
+    result.validation_accuracy = logits_accuracy(*teacher.logits, dataset, split.validation);
+  folder.put_document(kTeacherKey, result);
+  std::error_code ignored;
+  fs::remove(directory / "teacher.checkpoint", ignored);
+  return teacher;
+}
+
+double teacher_test_accuracy(const StudyFolder& folder, const SearchSettings& settings,
+                             const data::ImageSet& images, std::span<const uint32_t> indices,
+                             const RunOptions& options) {
+  fs::path path;
+  if (settings.teacher.kind == TeacherKind::Train) path = folder.path() / "teacher" / "weights.retort";
+  if (settings.teacher.kind == TeacherKind::Model) path = settings.teacher.path;
+  if (path.empty() || !fs::exists(path)) return kUnknown;
+  const auto network = compile(engine::load_model(path), 256, options);
+  return engine::evaluate(*network, images, indices).accuracy;
+}
+
+}  // namespace retort::search

@@ -1,0 +1,31 @@
+// The teacher of a search: trained, or from elsewhere; its logits are computed once and kept. Private to this
+// room.
+#pragma once
+
+#include <optional>
+
+#include "engine/trainer.h"
+#include "search/results.h"
+#include "search/search.h"
+#include "search/settings.h"
+#include "search/study_folder.h"
+
+namespace retort::search {
+
+struct Teacher {
+  TeacherResult result;
+  std::optional<engine::TeacherLogits> logits;  // none: there is no teacher
+};
+
+// Takes up what the folder holds of it, trains or reads the rest, and stores it. `epochs` of a trained one.
+Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int epochs,
+                        const data::Dataset& dataset, const data::Split& split, const RunOptions& options);
+
+// Its accuracy on test images; unknown for logits from elsewhere.
+double teacher_test_accuracy(const StudyFolder& folder, const SearchSettings& settings,
+                             const data::ImageSet& images, std::span<const uint32_t> indices,
+                             const RunOptions& options);
+
+graph::Shape input_shape(const data::Dataset& dataset);
+
+}  // namespace retort::search

@@ -1,0 +1,99 @@
+#include "search/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <thread>
+
+#include "base/rng.h"
+
+namespace retort::search {
+namespace {
+
+TEST(Plan, MakespanGivesTheLongestFirst) {
+  EXPECT_DOUBLE_EQ(makespan({}, 2), 0);
+  EXPECT_DOUBLE_EQ(makespan({1, 2, 3}, 1), 6);
+  EXPECT_DOUBLE_EQ(makespan({1, 1, 2}, 2), 2);
+  EXPECT_DOUBLE_EQ(makespan({5, 1, 1, 1}, 2), 5);
+}
+
+TEST(Plan, EpochsScaleFromOneToTheSettings) {
+  const PipelineSettings settings;
+  EXPECT_EQ(scaled_epochs(settings, 1), (StageEpochs{5, 10, 1, 5}));
+  EXPECT_EQ(scaled_epochs(settings, 0), (StageEpochs{1, 1, 1, 1}));
+  for (int i = 1; i <= 100; ++i)
+    EXPECT_GE(scaled_epochs(settings, i / 100.0).total(), scaled_epochs(settings, (i - 1) / 100.0).total());
+}
+
+TEST(Plan, TeacherTakesAQuarterAtMostUnlessOneEpochIsMore) {
+  const TeacherSettings teacher;
+  EXPECT_EQ(plan_teacher_epochs(teacher, 60, 480), 2);
+  EXPECT_EQ(plan_teacher_epochs(teacher, 1, 480), 20);
+  EXPECT_EQ(plan_teacher_epochs(teacher, 200, 480), 1);
+  EXPECT_EQ(plan_teacher_epochs(teacher, 300, 480), 0);
+}
+
+TEST(Plan, CandidatesFitTheTimeWheneverTheyCan) {
+  Rng rng(5);
+  const SearchSettings settings = preset("quick");
+  for (int round = 0; round < 200; ++round) {
+    std::vector<double> costs(1 + rng.below(15));
+    for (double& cost : costs) cost = rng.uniform(0.1F, 30.0F);
+    const double available = rng.uniform(10.0F, 900.0F);
+    const int workers = 1 + static_cast<int>(rng.below(4));
+    const CandidatePlan plan = plan_candidates(costs, settings, available, workers);
+    ASSERT_GE(plan.chosen.size(), 1U);
+    ASSERT_LE(plan.chosen.size(), 12U);
+    for (size_t i = 1; i < plan.chosen.size(); ++i)
+      EXPECT_GE(costs[plan.chosen[i - 1]], costs[plan.chosen[i]]) << "the longest comes first";
+    EXPECT_LE(plan.epochs.total(), 21);
+    // Too little time for the least epochs of the cheapest structure is the only reason to take more than
+    // there is.
+    if (plan.epochs.total() > 4) EXPECT_LE(plan.seconds, available);
+    if (plan.chosen.size() > 1)
+      EXPECT_GE(plan.epochs.total(), scaled_epochs(settings.pipeline, 0.35).total());
+    EXPECT_GE(plan.seconds, plan.confirmation_seconds);
+  }
+}
+
+TEST(Plan, MoreTimeNeverGivesLess) {
+  const std::vector<double> costs = {1, 2, 4, 8, 16};
+  const SearchSettings settings = preset("quick");
+  double before = 0;
+  for (const double available : {20.0, 60.0, 200.0, 600.0, 2000.0}) {
+    const CandidatePlan plan = plan_candidates(costs, settings, available, 2);
+    double work = 0;
+    for (const size_t i : plan.chosen) work += costs[i] * plan.epochs.total();
+    EXPECT_GE(work, before);
+    before = work;
+  }
+}
+
+TEST(Pacer, ASlowMachineShortensAndAFastOneLengthensALittle) {
+  using Clock = Pacer::Clock;
+  const std::map<std::string, int, std::less<>> stages = {{"distill", 10}, {"quantize", 10}};
+  Pacer tight(Clock::now() + std::chrono::seconds(50), 0, 1);
+  tight.add("a", 5, stages);  // 100 seconds of work
+  EXPECT_EQ(tight.begin("a", "distill", 10), 5);
+  Pacer loose(Clock::now() + std::chrono::seconds(500), 0, 1);
+  loose.add("a", 5, stages);
+  EXPECT_EQ(loose.begin("a", "distill", 10), 13);
+  Pacer late(Clock::now() - std::chrono::seconds(1), 0, 1);
+  late.add("a", 5, stages);
+  EXPECT_EQ(late.begin("a", "distill", 10), 1) << "a stage has at least one epoch";
+}
+
+TEST(Pacer, LearnsFromWhatStagesReallyTook) {
+  using Clock = Pacer::Clock;
+  Pacer pacer(Clock::now() + std::chrono::seconds(100), 0, 1);
+  pacer.add("a", 1, {{"quick", 10}});
+  pacer.add("b", 1, {{"quick", 40}});
+  EXPECT_EQ(pacer.begin("a", "quick", 10), 13);
+  pacer.end("a", "quick", 10, 50);  // five times slower than measured
+  pacer.remove("a");
+  EXPECT_EQ(pacer.begin("b", "quick", 40), 20);
+  EXPECT_EQ(pacer.begin("unknown", "quick", 7), 7);
+}
+
+}  // namespace
+}  // namespace retort::search

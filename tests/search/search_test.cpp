@@ -1,0 +1,325 @@
+#include "search/search.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/file.h"
+#include "compress/distillation.h"
+#include "search/finalists.h"
+#include "search/pipeline.h"
+#include "synthetic.h"
+
+namespace retort::search {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+SearchSettings tiny() {
+  SearchSettings settings = preset("notebook");
+  settings.sampler = "list";
+  settings.configs = {"1,1,8,0", "1,1,16,0", "1,1,8,1,8", "1,1,8,0,256"};  // the last is the first again
+  settings.pipeline.batch_size = 16;
+  settings.pipeline.schedule.peak = 5e-3F;
+  settings.pipeline.gate = 0;
+  settings.pipeline.quick_epochs = 2;
+  settings.pipeline.distill_epochs = 2;
+  settings.pipeline.pruning.update_every = 2;
+  settings.pipeline.qat_epochs = 2;
+  settings.teacher.epochs = 1;
+  settings.top = 2;
+  settings.finalist_seeds = 2;
+  // The notebook's teacher would take most of a test's time.
+  settings.teacher.kind = TeacherKind::Logits;
+  return settings;
+}
+
+// Everything that must not depend on time, workers or interruptions.
+json essence(StudyResult study, const fs::path& folder) {
+  json out = study;
+  out.erase("seconds");
+  out["teacher"].erase("seconds");
+  out["teacher"].erase("logits_seconds");
+  for (json& trial : out["trials"]) {
+    trial.erase("seconds");
+    for (json& stage : trial["stages"]) {
+      stage.erase("seconds");
+      stage["history"].erase("seconds");
+      for (json& epoch : stage["history"]["epochs"]) epoch.erase("seconds");
+    }
+    if (trial["outcome"] == "complete") trial["bytes"] = sha256_hex(read_file(folder / trial["file"]));
+  }
+  if (study.best >= 0) out["best_bytes"] = sha256_hex(read_file(folder / "best" / "model.tflite"));
+  return out;
+}
+
+class SearchTest : public testing::Test {
+ protected:
+  SearchTest() {
+    Rng rng(2);
+    engine::TeacherLogits logits;
+    logits.classes = 3;
+    logits.images = dataset.train.count();
+    for (size_t i = 0; i < logits.images; ++i)
+      for (int c = 0; c < 3; ++c)
+        logits.values.push_back((dataset.train.labels[i] == c ? 4.0F : 0.0F) + rng.uniform(-1, 1));
+    settings.teacher.path = (logits_folder.path() / "logits.npy").string();
+    compress::save_teacher_logits(settings.teacher.path, logits, dataset);
+  }
+
+  StudyResult run(const fs::path& folder, int workers = 1, std::stop_token stop = {}) {
+    return run_search(settings, dataset, {.folder = folder, .workers = workers, .stop = std::move(stop)});
+  }
+
+  data::Dataset dataset = synthetic();
+  TemporaryFolder logits_folder;
+  SearchSettings settings = tiny();
+};
+
+TEST_F(SearchTest, FindsConfirmsAndWritesTheBest) {
+  const TemporaryFolder folder;
+  const StudyResult study = run(folder.path(), 2);
+  ASSERT_EQ(study.trials.size(), 3U) << "the fourth configuration is the first network again";
+  for (const TrialResult& trial : study.trials) {
+    EXPECT_EQ(trial.outcome, Outcome::Complete) << trial.reason;
+    EXPECT_EQ(trial.flash_bytes, static_cast<int64_t>(fs::file_size(folder.path() / trial.file)));
+    EXPECT_GE(trial.sparsity, 0.75);
+  }
+  EXPECT_EQ(study.top.size(), 2U);
+  ASSERT_EQ(study.finalists.size(), 2U);
+  for (const Finalist& finalist : study.finalists) {
+    ASSERT_EQ(finalist.runs.size(), 2U);
+    EXPECT_EQ(finalist.runs[0].seed, 42U);
+    EXPECT_EQ(finalist.runs[1].seed, 43U);
+    EXPECT_NE(read_file(folder.path() / finalist.runs[0].file),
+              read_file(folder.path() / finalist.runs[1].file));
+    EXPECT_NEAR(finalist.test_mean, (finalist.runs[0].test_accuracy + finalist.runs[1].test_accuracy) / 2,
+                1e-12);
+  }
+  const auto best = read_file(folder.path() / "best" / "model.tflite");
+  std::vector<uint32_t> all(dataset.test.count());
+  for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
+  const json card = json::parse(read_text(folder.path() / "best" / "model.json"));
+  EXPECT_DOUBLE_EQ(card.at("test").at("accuracy_int8"), int8_accuracy(best, dataset.test, all, {}));
+  EXPECT_EQ(card.at("sha256"), sha256_hex(best));
+  EXPECT_EQ(card.at("classes"), json(dataset.classes));
+  EXPECT_EQ(essence(load_study(folder.path()), folder.path()), essence(study, folder.path()));
+}
+
+TEST_F(SearchTest, WorkersChangeNothingButTheTime) {
+  const TemporaryFolder one;
+  const TemporaryFolder two;
+  EXPECT_EQ(essence(run(one.path(), 1), one.path()), essence(run(two.path(), 2), two.path()));
+}
+
+TEST_F(SearchTest, StoppedAtRandomMomentsItEndsTheSame) {
+  const TemporaryFolder plain;
+  const auto start = std::chrono::steady_clock::now();
+  const json expected = essence(run(plain.path(), 2), plain.path());
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  const TemporaryFolder folder;
+  Rng rng(11);
+  int stops = 0;
+  std::optional<StudyResult> study;
+  while (!study && stops < 40) {
+    std::stop_source stop;
+    const std::chrono::duration<double> moment(seconds * rng.uniform(0.1F, 0.5F));
+    std::jthread stopper([&stop, moment](const std::stop_token& done) {
+      const auto end = std::chrono::steady_clock::now() + moment;
+      while (!done.stop_requested() && std::chrono::steady_clock::now() < end)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      stop.request_stop();
+    });
+    try {
+      study = run(folder.path(), 2, stop.get_token());
+    } catch (const Error& error) {
+      ASSERT_EQ(error.code(), ErrorCode::Interrupted) << error.what();
+      ++stops;
+    }
+  }
+  ASSERT_TRUE(study);
+  EXPECT_GT(stops, 0);
+  EXPECT_EQ(essence(*study, folder.path()), expected);
+}
+
+TEST_F(SearchTest, ANewRunOnAFinishedFolderTrainsNothing) {
+  const TemporaryFolder folder;
+  const StudyResult first = run(folder.path());
+  const auto written = fs::last_write_time(folder.path() / first.trials[0].file);
+  const StudyResult again = run(folder.path());
+  EXPECT_EQ(essence(again, folder.path()), essence(first, folder.path()));
+  EXPECT_DOUBLE_EQ(again.seconds, first.seconds);
+  EXPECT_EQ(fs::last_write_time(folder.path() / first.trials[0].file), written);
+}
+
+TEST_F(SearchTest, OtherSettingsOrDataAreRefusedWithWhatDiffers) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0"};
+  run(folder.path());
+  const auto refusal = [&] { return thrown_by([&] { run(folder.path()); }); };
+  settings.seed = 43;
+  EXPECT_NE(refusal().sentence.find("other settings: seed is 42 there and 43 here"), std::string::npos)
+      << refusal().sentence;
+  EXPECT_EQ(refusal().code, ErrorCode::Usage);
+  settings.seed = 42;
+  settings.pipeline.quick_epochs = 3;
+  EXPECT_NE(refusal().sentence.find("quick epochs is 2 there and 3 here"), std::string::npos)
+      << refusal().sentence;
+  settings.pipeline.quick_epochs = 2;
+  settings.configs = {"1,1,8,0", "1,1,16,0"};
+  EXPECT_NE(refusal().sentence.find("configs 1"), std::string::npos) << refusal().sentence;
+  settings.configs = {"1,1,8,0"};
+  dataset = synthetic(300, 60, 8, 5);
+  EXPECT_NE(refusal().sentence.find("holds a search on other data"), std::string::npos) << refusal().sentence;
+}
+
+TEST_F(SearchTest, TheGateSkipsAndNothingIsFinal) {
+  const TemporaryFolder folder;
+  settings.pipeline.gate = 1;
+  const StudyResult study = run(folder.path());
+  for (const TrialResult& trial : study.trials) EXPECT_EQ(trial.outcome, Outcome::Skipped);
+  EXPECT_EQ(study.best, -1);
+  EXPECT_TRUE(study.finalists.empty());
+  EXPECT_FALSE(fs::exists(folder.path() / "best"));
+}
+
+TEST_F(SearchTest, WhatDoesNotFitIsNeverTrained) {
+  const TemporaryFolder folder;
+  const StudyResult all = run(folder.path());
+  std::vector<int64_t> macs;
+  for (const TrialResult& trial : all.trials) macs.push_back(trial.macs);
+  const TemporaryFolder limited;
+  settings.limits.macs = *std::ranges::max_element(macs) - 1;
+  const StudyResult study = run(limited.path());
+  ASSERT_EQ(study.trials[1].outcome, Outcome::Infeasible);
+  EXPECT_TRUE(study.trials[1].stages.empty());
+  EXPECT_NE(study.trials[1].reason.find("multiply-accumulates where"), std::string::npos)
+      << study.trials[1].reason;
+  EXPECT_EQ(study.trials[0].outcome, Outcome::Complete);
+}
+
+TEST_F(SearchTest, WhenNothingFitsItSaysSoAtOnce) {
+  const TemporaryFolder folder;
+  settings.limits.flash_bytes = 1000;
+  const Thrown thrown = thrown_by([&] { run(folder.path()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Infeasible);
+  EXPECT_NE(thrown.sentence.find("none of 3 structures fits the limits; the nearest miss is 1 block"),
+            std::string::npos)
+      << thrown.sentence;
+  // The folder is still free for a search with wider limits.
+  settings.limits.flash_bytes.reset();
+  EXPECT_EQ(run(folder.path()).trials.size(), 3U);
+}
+
+TEST_F(SearchTest, AFailingCandidateDoesNotEndTheSearch) {
+  const TemporaryFolder folder;
+  settings.pipeline.schedule.peak = 10;  // some of them diverge, all of them may
+  settings.pipeline.quick_epochs = 4;
+  dataset.train.labels[0] = 0;
+  // A candidate's folder that can't be made, by contrast, is the search's own failure.
+  fs::create_directories(folder.path());
+  write_text_atomic(folder.path() / "trials", "a file where a folder is needed");
+  const Thrown thrown = thrown_by([&] { run(folder.path()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Failure);
+  EXPECT_NE(thrown.sentence.find("trials/"), std::string::npos) << thrown.sentence;
+  fs::remove(folder.path() / "trials");
+  EXPECT_EQ(run(folder.path()).trials.size(), 3U);
+}
+
+TEST_F(SearchTest, TwoProcessesCannotShareAFolder) {
+  const TemporaryFolder folder;
+  const FileLock lock(folder.path() / ".lock");
+  const Thrown thrown = thrown_by([&] { run(folder.path()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Failure);
+  EXPECT_NE(thrown.sentence.find("in use by another process"), std::string::npos) << thrown.sentence;
+}
+
+TEST_F(SearchTest, WithoutATestSetOneIsSetAside) {
+  const TemporaryFolder folder;
+  dataset.test = {};
+  dataset.test.shape = dataset.train.shape;
+  const StudyResult study = run(folder.path());
+  EXPECT_EQ(study.test_images, 45);
+  EXPECT_EQ(study.train_images + study.validation_images + study.test_images, 300);
+  EXPECT_TRUE(std::isfinite(study.finalists.at(0).test_mean));
+}
+
+TEST_F(SearchTest, NoTeacherIsAControl) {
+  const TemporaryFolder folder;
+  settings.teacher = parse_teacher("none", settings.teacher);
+  settings.pipeline.curriculum = compress::Curriculum::RandomPacing;
+  settings.configs = {"1,1,8,0"};
+  const StudyResult study = run(folder.path());
+  EXPECT_EQ(study.teacher.source, "none");
+  EXPECT_EQ(study.trials.at(0).outcome, Outcome::Complete);
+}
+
+TEST_F(SearchTest, TrainsItsTeacherOnce) {
+  const TemporaryFolder folder;
+  dataset = synthetic(120, 30);
+  settings.teacher = {};
+  settings.teacher.epochs = 1;
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  const StudyResult study = run(folder.path());
+  EXPECT_EQ(study.teacher.source, "trained");
+  EXPECT_EQ(study.teacher.history.epochs.size(), 1U);
+  EXPECT_TRUE(std::isfinite(study.teacher.test_accuracy));
+  EXPECT_TRUE(fs::exists(folder.path() / "teacher" / "weights.retort"));
+  EXPECT_TRUE(fs::exists(folder.path() / "teacher" / "logits.npy"));
+
+  // The same teacher from its file.
+  const TemporaryFolder other;
+  settings.teacher = parse_teacher((folder.path() / "teacher" / "weights.retort").string(), settings.teacher);
+  const StudyResult again = run(other.path());
+  EXPECT_EQ(again.teacher.validation_accuracy, study.teacher.validation_accuracy);
+  EXPECT_EQ(read_file(other.path() / again.trials.at(0).file),
+            read_file(folder.path() / study.trials.at(0).file));
+}
+
+TEST_F(SearchTest, ATimedSearchPlansAndKeepsToItsTime) {
+  const TemporaryFolder folder;
+  settings.seconds = 4;
+  settings.trials = 3;
+  const auto start = std::chrono::steady_clock::now();
+  const StudyResult study = run(folder.path(), 2);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  EXPECT_LT(seconds, 12);
+  EXPECT_GE(study.best, 0);
+  EXPECT_LE(study.trials.size(), 3U);
+  for (const TrialResult& trial : study.trials) EXPECT_EQ(trial.outcome, Outcome::Complete) << trial.reason;
+}
+
+TEST(Finalists, TheBestIsTheMostConfirmedThenTheBestMean) {
+  const auto finalist = [](int trial, std::vector<double> accuracies) {
+    Finalist made;
+    made.trial = trial;
+    for (const double accuracy : accuracies)
+      made.runs.push_back(
+          {.seed = 1, .validation_accuracy = accuracy, .test_accuracy = accuracy - 0.1, .file = "f"});
+    summarise(made);
+    return made;
+  };
+  EXPECT_EQ(choose_best({}), -1);
+  EXPECT_EQ(choose_best({finalist(4, {0.9}), finalist(2, {0.8, 0.82}), finalist(1, {0.85, 0.79})}), 1);
+  const Finalist three = finalist(0, {0.8, 0.9, 0.7});
+  EXPECT_NEAR(three.test_mean, 0.7, 1e-12);
+  EXPECT_NEAR(three.test_spread, 0.1, 1e-12);
+  EXPECT_EQ(three.best_run, 1);
+}
+
+TEST(LoadStudy, AFolderWithoutOneIsNamed) {
+  const TemporaryFolder folder;
+  EXPECT_NE(thrown_by([&] { load_study(folder.path()); }).sentence.find("holds no search"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace retort::search

@@ -1,0 +1,126 @@
+#include "search/settings.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "synthetic.h"
+
+namespace retort::search {
+namespace {
+
+using nlohmann::json;
+
+TEST(Settings, NotebookPresetHasTheNotebooksNumbers) {
+  const SearchSettings settings = preset("notebook");
+  const PipelineSettings& pipeline = settings.pipeline;
+  EXPECT_EQ(pipeline.batch_size, 32);
+  EXPECT_FLOAT_EQ(pipeline.schedule.peak, 1e-3F);
+  EXPECT_EQ(pipeline.schedule.kind, engine::ScheduleKind::Constant);
+  EXPECT_EQ(pipeline.quick_epochs, 5);
+  EXPECT_EQ(pipeline.quick_patience, 2);
+  EXPECT_DOUBLE_EQ(pipeline.gate, 0.6);
+  EXPECT_EQ(pipeline.distill_epochs, 10);
+  EXPECT_FLOAT_EQ(pipeline.alpha, 0.1F);
+  EXPECT_FLOAT_EQ(pipeline.temperature, 3);
+  EXPECT_EQ(pipeline.prune_epochs, 1);
+  EXPECT_DOUBLE_EQ(pipeline.pruning.initial_sparsity, 0.5);
+  EXPECT_DOUBLE_EQ(pipeline.pruning.final_sparsity, 0.8);
+  EXPECT_DOUBLE_EQ(pipeline.pruning.power, 3);
+  EXPECT_EQ(pipeline.pruning.update_every, 100);
+  EXPECT_EQ(pipeline.qat_epochs, 5);
+  EXPECT_EQ(settings.teacher.epochs, 20);
+  EXPECT_DOUBLE_EQ(settings.split.validation_fraction, 0.2);
+  EXPECT_EQ(settings.split.seed, 42U);
+  EXPECT_EQ(settings.top, 5);
+  EXPECT_EQ(pipeline.curriculum, compress::Curriculum::Entropy);
+  EXPECT_EQ(pipeline.ends, int8::Ends::Float);
+  EXPECT_EQ(settings.sampler, "grid");
+  EXPECT_FALSE(settings.seconds);
+}
+
+TEST(Settings, EveryPresetIsValidAndSurvivesJson) {
+  for (const std::string& name : preset_names()) {
+    const SearchSettings settings = preset(name);
+    EXPECT_NO_THROW(validate(settings));
+    const json first = settings;
+    EXPECT_EQ(json(first.get<SearchSettings>()), first) << name;
+  }
+}
+
+TEST(Settings, EveryFieldSurvivesJson) {
+  SearchSettings settings = preset("quick");
+  settings.seed = 7;
+  settings.split = {.seed = 3, .validation_fraction = 0.3, .test_fraction = 0.1};
+  settings.limits = {.flash_bytes = 65536, .arena_bytes = 1, .macs = 2'000'000};
+  settings.configs = {"1,1,16,0", "x"};
+  settings.teacher = parse_teacher("logits:a.npy", settings.teacher);
+  settings.trials = 3;
+  settings.seconds = 12.5;
+  settings.pipeline.stages = {"distill", "export"};
+  settings.pipeline.views = {.mirror = data::Mirror::Horizontal, .max_shift = 2};
+  settings.pipeline.curriculum = compress::Curriculum::RandomPacing;
+  settings.pipeline.pacing = {.first_share = 0.4, .full_after = 0.9};
+  settings.pipeline.qat_keep = KeepEpoch::Last;
+  settings.pipeline.qat_alpha = 0.25F;
+  settings.pipeline.ends = int8::Ends::Float;
+  const json flat = json(settings).flatten();
+  const json defaults = json(SearchSettings{}).flatten();
+  const auto back = json(settings).get<SearchSettings>();
+  EXPECT_EQ(json(back).flatten(), flat);
+  EXPECT_NE(flat, defaults);
+  EXPECT_EQ(back.pipeline.views.max_shift, 2);
+  EXPECT_EQ(back.limits.macs, 2'000'000);
+}
+
+struct Wrong {
+  std::function<void(SearchSettings&)> change;
+  std::string words;
+};
+
+TEST(Settings, WhatMakesNoSenseIsNamed) {
+  const std::vector<Wrong> cases = {
+      {[](auto& s) { s.pipeline.batch_size = 0; }, "the batch size is 0"},
+      {[](auto& s) { s.pipeline.schedule.peak = 0; }, "the learning rate is 0"},
+      {[](auto& s) { s.pipeline.quick_epochs = 0; }, "quick epochs is 0"},
+      {[](auto& s) { s.pipeline.gate = 1.5; }, "the gate is 1.5"},
+      {[](auto& s) { s.pipeline.alpha = -1; }, "alpha is -1"},
+      {[](auto& s) { s.pipeline.temperature = 0; }, "the temperature is 0"},
+      {[](auto& s) { s.pipeline.pruning.final_sparsity = 0.4; },
+       "the final sparsity is 0.4, but must be from 0.5"},
+      {[](auto& s) { s.pipeline.qat_epochs = -1; }, "quantisation-aware training is -1"},
+      {[](auto& s) { s.pipeline.stages = {"quick", "quick", "export"}; }, "'quick' is listed twice"},
+      {[](auto& s) { s.pipeline.stages = {"quik", "export"}; }, "unknown stage 'quik': known are quick"},
+      {[](auto& s) { s.pipeline.stages = {"quick"}; }, "last stage must be 'export'"},
+      {[](auto& s) { s.teacher.epochs = 0; }, "teacher epochs is 0"},
+      {[](auto& s) { s.limits.flash_bytes = 0; }, "the flash limit is 0"},
+      {[](auto& s) { s.sampler = "magic"; }, "unknown sampler 'magic': known are grid"},
+      {[](auto& s) { s.sampler = "list"; }, "needs at least one configuration"},
+      {[](auto& s) { s.teacher.kind = TeacherKind::None; }, "curriculum 'entropy' needs a teacher"},
+      {[](auto& s) { s.top = 0; }, "top models is 0"},
+      {[](auto& s) { s.split.validation_fraction = std::nan(""); }, "the validation fraction is nan"},
+  };
+  for (const Wrong& wrong : cases) {
+    SearchSettings settings = preset("notebook");
+    wrong.change(settings);
+    const Thrown thrown = thrown_by([&] { validate(settings); });
+    EXPECT_NE(thrown.sentence.find(wrong.words), std::string::npos)
+        << wrong.words << " / " << thrown.sentence;
+    EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  }
+  EXPECT_NE(
+      thrown_by([] { preset("fast"); }).sentence.find("unknown preset 'fast': known are quick, notebook"),
+      std::string::npos);
+}
+
+TEST(Settings, TeachersAreReadAndWritten) {
+  for (const std::string text : {"train", "none", "logits:a/b.npy", "weights.retort"})
+    EXPECT_EQ(to_string(parse_teacher(text, {})), text);
+  EXPECT_NE(thrown_by([] { parse_teacher("logits:", {}); }).sentence, "");
+  EXPECT_NE(thrown_by([] { parse_teacher("", {}); }).sentence, "");
+}
+
+}  // namespace
+}  // namespace retort::search
