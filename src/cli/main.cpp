@@ -74,7 +74,6 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   retort::cli::add_examples(app, {"retort search out --data fashion-mnist", "retort search --help"});
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   retort::cli::add_search_command(app);
   retort::cli::add_teacher_command(app);
   retort::cli::add_distill_command(app);
