@@ -78,9 +78,10 @@ std::vector<PlannedBuffer> plan_head(const int8::QuantGraph& graph) {
 
 int64_t place_buffers(std::vector<PlannedBuffer>& buffers) {
   std::vector<size_t> order(buffers.size());
-  std::iota(order.rbegin(), order.rend(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return buffers[a].bytes > buffers[b].bytes; });
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return buffers[a].bytes != buffers[b].bytes ? buffers[a].bytes > buffers[b].bytes : a > b;
+  });
   std::vector<size_t> placed;  // by offset, of equal offsets the earlier placed first
   int64_t head_bytes = 0;
   for (const size_t index : order) {

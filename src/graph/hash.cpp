@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <optional>
+#include <utility>
 
 #include "base/file.h"
 #include "graph/attributes.h"
@@ -23,6 +23,7 @@ std::vector<std::string> node_digests(const Graph& graph, const std::vector<bool
     if (!used[i]) continue;
     const Node& node = graph.nodes()[i];
     std::vector<std::string> inputs;
+    inputs.reserve(node.inputs.size());
     for (const int input : node.inputs) inputs.push_back(digests[static_cast<size_t>(input)]);
     if (std::holds_alternative<Add>(node.op)) std::sort(inputs.begin(), inputs.end());
     std::string text = attributes[i];
@@ -35,10 +36,9 @@ std::vector<std::string> node_digests(const Graph& graph, const std::vector<bool
 // A node's inputs in an order that does not depend on how the graph was written: a sum's by digest.
 std::vector<int> canonical_inputs(const Node& node, const std::vector<std::string>& digests) {
   std::vector<int> inputs = node.inputs;
-  if (std::holds_alternative<Add>(node.op))
-    std::stable_sort(inputs.begin(), inputs.end(), [&](int a, int b) {
-      return digests[static_cast<size_t>(a)] < digests[static_cast<size_t>(b)];
-    });
+  if (std::holds_alternative<Add>(node.op) &&
+      digests[static_cast<size_t>(inputs[1])] < digests[static_cast<size_t>(inputs[0])])
+    std::swap(inputs[0], inputs[1]);
   return inputs;
 }
 

@@ -126,6 +126,7 @@ class Rewriter {
         form.graph = Graph(graph_.input_shape());
       } else {
         std::vector<int> inputs;
+        inputs.reserve(node.inputs.size());
         for (const int input : node.inputs) inputs.push_back(place[static_cast<size_t>(input)]);
         form.graph.add(on_int8_grid(node.op), inputs);
       }
@@ -149,6 +150,7 @@ class Rewriter {
     const Node& node = graph_.node(index);
     Image& image = images_[static_cast<size_t>(index)];
     std::vector<Image> inputs;
+    inputs.reserve(node.inputs.size());
     for (const int input : node.inputs) inputs.push_back(images_[static_cast<size_t>(input)]);
 
     if (std::holds_alternative<Dropout>(node.op)) {

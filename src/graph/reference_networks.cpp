@@ -149,6 +149,7 @@ constexpr std::array<Entry, 11> kNetworks = {{
 
 std::vector<std::string> reference_network_names() {
   std::vector<std::string> names;
+  names.reserve(kNetworks.size());
   for (const Entry& entry : kNetworks) names.emplace_back(entry.name);
   return names;
 }

@@ -36,6 +36,7 @@ std::vector<int64_t> offsets(std::vector<PlannedBuffer> buffers, int64_t expecte
   EXPECT_EQ(place_buffers(buffers), expected_end);
   EXPECT_EQ(checked_end(buffers), expected_end);
   std::vector<int64_t> result;
+  result.reserve(buffers.size());
   for (const PlannedBuffer& buffer : buffers) result.push_back(buffer.offset);
   return result;
 }

@@ -41,9 +41,10 @@ class Reference {
       double sum = bias(op.bias, o);
       visit_cells([&](int cell, size_t at) {
         for (int c = 0; c < in_shape_.channels; ++c) {
-          const auto weight = static_cast<size_t>(
-              (o * op.window.kernel_height * op.window.kernel_width + cell) * in_shape_.channels + c);
-          sum += static_cast<double>(kernel[weight]) * (*in_)[at + static_cast<size_t>(c)];
+          const int weight =
+              (o * op.window.kernel_height * op.window.kernel_width + cell) * in_shape_.channels + c;
+          sum +=
+              static_cast<double>(kernel[static_cast<size_t>(weight)]) * (*in_)[at + static_cast<size_t>(c)];
         }
       });
       return sum;
@@ -54,8 +55,8 @@ class Reference {
     return windowed(op.window, [&](int o, auto visit_cells) {
       double sum = bias(op.bias, o);
       visit_cells([&](int cell, size_t at) {
-        const auto weight = static_cast<size_t>(cell * in_shape_.channels + o);
-        sum += static_cast<double>(kernel[weight]) * (*in_)[at + static_cast<size_t>(o)];
+        const int weight = cell * in_shape_.channels + o;
+        sum += static_cast<double>(kernel[static_cast<size_t>(weight)]) * (*in_)[at + static_cast<size_t>(o)];
       });
       return sum;
     });
@@ -157,8 +158,8 @@ class Reference {
                 const int iy = y * window.stride_height + ky - geometry.pad_top;
                 const int ix = x * window.stride_width + kx - geometry.pad_left;
                 if (iy < 0 || iy >= in_shape_.height || ix < 0 || ix >= in_shape_.width) continue;
-                visit(ky * window.kernel_width + kx,
-                      static_cast<size_t>((iy * in_shape_.width + ix) * in_shape_.channels));
+                const int offset = (iy * in_shape_.width + ix) * in_shape_.channels;
+                visit(ky * window.kernel_width + kx, static_cast<size_t>(offset));
               }
           }));
     return out;
