@@ -75,6 +75,7 @@ void mask_output_gradient(const Workers& workers, const kernels::BlockedShape& s
 // Of plan_layers.cpp.
 std::unique_ptr<Operation> make_first_convolution(const OperationSite& site);
 std::unique_ptr<Operation> make_depthwise(const OperationSite& site);
-std::unique_ptr<Operation> make_matrix_layer(const OperationSite& site);
+std::unique_ptr<Operation> make_convolution(const OperationSite& site);
+std::unique_ptr<Operation> make_dense(const OperationSite& site);
 
 }  // namespace retort::engine

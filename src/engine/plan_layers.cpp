@@ -1,6 +1,7 @@
-// Operations with kernels: the first convolution, other convolutions and dense layers (oneDNN), depthwise.
+// Operations with kernels: the first convolution, other convolutions (oneDNN), dense layers, depthwise.
 #include <cstring>
 
+#include "engine/kernels/dense.h"
 #include "engine/onednn/onednn.h"
 #include "engine/plan_common.h"
 
@@ -202,13 +203,12 @@ class FirstConvolution final : public Operation {
   std::string title_;
 };
 
-// A convolution or dense layer by oneDNN.
-class MatrixLayer final : public Operation {
+// Any other convolution, by oneDNN.
+class Convolution final : public Operation {
  public:
-  explicit MatrixLayer(const OperationSite& site)
-      : tensors_(site, grid(site)),
+  explicit Convolution(const OperationSite& site)
+      : tensors_(site, op(site).grid),
         workers_(site.threads, site.images),
-        dense_(site.operation.kind == OperationKind::Dense),
         input_gradient_(site.input_gradient),
         own_mask_(site.operation.own_mask),
         output_(memory_shape(site.graph, site.lowered, site.operation.node, site.images)) {
@@ -222,12 +222,7 @@ class MatrixLayer final : public Operation {
     const onednn::Activation activation = to_onednn(site.operation.activation);
     const auto in_channels = static_cast<int>(in.channels());
     const auto out_channels = static_cast<int>(output_.channels());
-    if (dense_) {
-      layer_ = onednn::make_dense({site.images, in_channels, out_channels, bias, activation}, passes);
-      title_ = title(site, "dense");
-      return;
-    }
-    const graph::Window& window = std::get<graph::Conv>(node.op).window;
+    const graph::Window& window = op(site).window;
     const graph::WindowGeometry geometry = graph::window_geometry(window, in.height, in.width);
     onednn::ConvolutionShape shape;
     shape.batch = site.images;
@@ -260,7 +255,7 @@ class MatrixLayer final : public Operation {
 
   void bind(const OperationMemory& memory) override {
     Operation::bind(memory);
-    onednn::LayerBuffers buffers;
+    onednn::ConvolutionBuffers buffers;
     buffers.input = memory.inputs[0];
     buffers.weights = tensors_.used(memory);
     buffers.bias = tensors_.bias(memory);
@@ -291,19 +286,11 @@ class MatrixLayer final : public Operation {
   }
 
  private:
-  static graph::WeightGrid grid(const OperationSite& site) {
-    const graph::Operator& op = site.graph.node(site.operation.node).op;
-    if (const auto* dense = std::get_if<graph::Dense>(&op)) return dense->grid;
-    return std::get<graph::Conv>(op).grid;
+  static const graph::Conv& op(const OperationSite& site) {
+    return std::get<graph::Conv>(site.graph.node(site.operation.node).op);
   }
   void round_kernel() {
     float* used = tensors_.used(memory_);
-    if (dense_) {
-      const size_t rows = output_.channels();
-      kernels::fake_quantize_weights_rows(rows, tensors_.kernel_size() / rows, tensors_.kernel(memory_), used,
-                                          nullptr);
-      return;
-    }
     const size_t inner = tensors_.kernel_size() / output_.channels();
     kernels::fake_quantize_weights_blocked(output_.channel_blocks, inner, output_.block,
                                            tensors_.kernel(memory_), used, nullptr);
@@ -311,11 +298,94 @@ class MatrixLayer final : public Operation {
 
   KernelTensors tensors_;
   Workers workers_;
-  bool dense_;
   bool input_gradient_;
   Activation own_mask_;
   BlockedShape output_;
-  std::unique_ptr<onednn::Layer> layer_;
+  std::unique_ptr<onednn::Convolution> layer_;
+  std::string title_;
+};
+
+class Dense final : public Operation {
+ public:
+  explicit Dense(const OperationSite& site)
+      : tensors_(site, std::get<graph::Dense>(site.graph.node(site.operation.node).op).grid),
+        workers_(site.threads, site.images),
+        input_gradient_(site.input_gradient),
+        activation_(site.operation.activation),
+        own_mask_(site.operation.own_mask),
+        output_(memory_shape(site.graph, site.lowered, site.operation.node, site.images)),
+        title_(title(site, "dense")) {
+    const int input = site.graph.node(site.operation.node).inputs[0];
+    size_ = {site.images, static_cast<int>(memory_shape(site.graph, site.lowered, input, 1).channels()),
+             static_cast<int>(output_.channels())};
+    training_ = site.mode == PlanMode::Training;
+  }
+
+  [[nodiscard]] MemoryNeeds needs() const override {
+    MemoryNeeds needs;
+    needs.kept_bytes = tensors_.kept_bytes();
+    if (training_)
+      needs.workspace_bytes = static_cast<size_t>(workers_.ranges()) * workspace_floats() * sizeof(float);
+    needs.backward_reads_input = true;
+    needs.backward_reads_output = use_of(own_mask_);
+    return needs;
+  }
+
+  void forward(const StepInput& /*step*/) override {
+    float* used = tensors_.used(memory_);
+    if (tensors_.rounded())
+      kernels::fake_quantize_weights_rows(static_cast<size_t>(size_.out), static_cast<size_t>(size_.in),
+                                          tensors_.kernel(memory_), used, nullptr);
+    workers_.run([&](const ImageRange& range) {
+      kernels::dense_forward(part_of(range), memory_.inputs[0] + in_begin(range), used,
+                             tensors_.bias(memory_), activation_, memory_.output + out_begin(range));
+    });
+  }
+
+  void backward() override {
+    mask_output_gradient(workers_, output_, own_mask_, memory_);
+    // The weights' gradient is split by outputs: each thread then sums over the whole batch, in one order.
+    Workers(workers_.ranges(), size_.out).run([&](const ImageRange& outputs) {
+      kernels::dense_backward_weights(size_, outputs.first, outputs.first + outputs.count, memory_.inputs[0],
+                                      memory_.output_gradient, workspace(outputs),
+                                      tensors_.kernel_gradient(memory_), tensors_.bias_gradient(memory_));
+    });
+    if (!input_gradient_) return;
+    workers_.run([&](const ImageRange& range) {
+      kernels::dense_backward_data(part_of(range), memory_.output_gradient + out_begin(range),
+                                   tensors_.used(memory_), workspace(range),
+                                   memory_.input_gradient + in_begin(range));
+    });
+  }
+
+  [[nodiscard]] std::string describe() const override { return title_ + ": own kernel"; }
+
+ private:
+  [[nodiscard]] kernels::DenseSize part_of(const ImageRange& range) const {
+    return {range.count, size_.in, size_.out};
+  }
+  [[nodiscard]] size_t in_begin(const ImageRange& range) const {
+    return static_cast<size_t>(range.first) * static_cast<size_t>(size_.in);
+  }
+  [[nodiscard]] size_t out_begin(const ImageRange& range) const {
+    return static_cast<size_t>(range.first) * static_cast<size_t>(size_.out);
+  }
+  [[nodiscard]] size_t workspace_floats() const {
+    return (kernels::dense_backward_workspace(size_) + 15) / 16 * 16;
+  }
+  [[nodiscard]] float* workspace(const ImageRange& range) const {
+    return reinterpret_cast<float*>(memory_.workspace) +
+           static_cast<size_t>(range.index) * workspace_floats();
+  }
+
+  KernelTensors tensors_;
+  Workers workers_;
+  bool input_gradient_;
+  bool training_ = false;
+  Activation activation_;
+  Activation own_mask_;
+  BlockedShape output_;
+  kernels::DenseSize size_;
   std::string title_;
 };
 
@@ -398,8 +468,11 @@ class Depthwise final : public Operation {
 std::unique_ptr<Operation> make_first_convolution(const OperationSite& site) {
   return std::make_unique<FirstConvolution>(site);
 }
-std::unique_ptr<Operation> make_matrix_layer(const OperationSite& site) {
-  return std::make_unique<MatrixLayer>(site);
+std::unique_ptr<Operation> make_convolution(const OperationSite& site) {
+  return std::make_unique<Convolution>(site);
+}
+std::unique_ptr<Operation> make_dense(const OperationSite& site) {
+  return std::make_unique<Dense>(site);
 }
 std::unique_ptr<Operation> make_depthwise(const OperationSite& site) {
   return std::make_unique<Depthwise>(site);

@@ -512,8 +512,9 @@ std::unique_ptr<Operation> make_operation(const OperationSite& site) {
     case OperationKind::FirstConvPool:
       return make_first_convolution(site);
     case OperationKind::Conv:
+      return make_convolution(site);
     case OperationKind::Dense:
-      return make_matrix_layer(site);
+      return make_dense(site);
     case OperationKind::Depthwise:
       return make_depthwise(site);
     case OperationKind::BatchNorm:

@@ -320,7 +320,8 @@ TEST(KernelsImages, BytesBecomeFloatsInEitherLayout) {
       Blocked blocked(random_int(rng, 1, 3), channels, random_int(rng, 1, 7), random_int(rng, 1, 21), block);
       std::fill(blocked.values.begin(), blocked.values.end(), 9.0F);
       const BlockedShape& shape = blocked.shape;
-      std::vector<uint8_t> bytes(static_cast<size_t>(shape.images * channels) * shape.pixels());
+      std::vector<uint8_t> bytes(static_cast<size_t>(shape.images) * static_cast<size_t>(channels) *
+                                 shape.pixels());
       for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(rng.below(256));
       bytes_to_blocked(shape, channels, bytes.data(), blocked.values.data());
       ASSERT_NO_FATAL_FAILURE(blocked.expect_clean());
@@ -332,8 +333,9 @@ TEST(KernelsImages, BytesBecomeFloatsInEitherLayout) {
       double wanted_total = 0;
       blocked.each([&](int n, int c, int h, int w) {
         const float wanted =
-            static_cast<float>(
-                bytes[static_cast<size_t>(((n * shape.height + h) * shape.width + w) * channels + c)]) /
+            static_cast<float>(bytes[static_cast<size_t>((n * shape.height + h) * shape.width + w) *
+                                         static_cast<size_t>(channels) +
+                                     static_cast<size_t>(c)]) /
             255.0F;
         ASSERT_EQ(blocked.at(n, c, h, w), wanted);
         const int row = planar.padded_width();

@@ -18,14 +18,14 @@ size_t aligned(size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-class OneDnnConvolution final : public Layer {
+class OneDnnConvolution final : public Convolution {
  public:
   OneDnnConvolution(const ConvolutionShape& shape, Passes passes);
 
   [[nodiscard]] size_t workspace_bytes() const override {
     return spread_bytes_ + turned_bytes_ + scratch_bytes_;
   }
-  void bind(const LayerBuffers& buffers) override;
+  void bind(const ConvolutionBuffers& buffers) override;
   void forward() override { forward_call_(); }
   void backward_weights() override { weights_call_(); }
   void backward_input() override;
@@ -132,7 +132,7 @@ void OneDnnConvolution::make_backward_input() {
   }
 }
 
-void OneDnnConvolution::bind(const LayerBuffers& buffers) {
+void OneDnnConvolution::bind(const ConvolutionBuffers& buffers) {
   std::byte* const turned = buffers.workspace + spread_bytes_;
   std::byte* const scratch = turned + turned_bytes_;
   forward_call_ =
@@ -208,7 +208,7 @@ std::vector<std::string> OneDnnConvolution::implementations() const {
 
 }  // namespace
 
-std::unique_ptr<Layer> make_convolution(const ConvolutionShape& shape, Passes passes) {
+std::unique_ptr<Convolution> make_convolution(const ConvolutionShape& shape, Passes passes) {
   try {
     return std::make_unique<OneDnnConvolution>(shape, passes);
   } catch (const dnnl::error& error) {

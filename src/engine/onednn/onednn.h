@@ -1,4 +1,4 @@
-// The only door to oneDNN: convolutions and dense layers over channel-blocked float32 activations.
+// The only door to oneDNN: convolutions over channel-blocked float32 activations.
 //
 // Activations are N × C/b × H × W × b with b = channel_block() (8 or 16) and C padded to a multiple of b; a
 // convolution's weights are O/b × I/b × H × W × b in × b out. Objects are built once and bound to memory
@@ -43,8 +43,8 @@ struct ConvolutionShape {
   Activation activation = Activation::None;  // applied in the forward pass; its gradient is the caller's
 };
 
-// Where a layer's numbers lie; nulls for what its passes don't touch. All 64-byte aligned.
-struct LayerBuffers {
+// Where its numbers lie; nulls for what its passes don't touch. All 64-byte aligned.
+struct ConvolutionBuffers {
   const float* input = nullptr;
   const float* weights = nullptr;  // as used: the fake-quantised copy in quantisation-aware training
   const float* bias = nullptr;
@@ -56,11 +56,11 @@ struct LayerBuffers {
   std::byte* workspace = nullptr;  // workspace_bytes(), free between passes
 };
 
-class Layer {
+class Convolution {
  public:
-  virtual ~Layer() = default;
+  virtual ~Convolution() = default;
   [[nodiscard]] virtual size_t workspace_bytes() const = 0;
-  virtual void bind(const LayerBuffers& buffers) = 0;
+  virtual void bind(const ConvolutionBuffers& buffers) = 0;
   virtual void forward() = 0;
   virtual void backward_weights() = 0;  // overwrites weight and bias gradients
   virtual void backward_input() = 0;    // overwrites the input's gradient
@@ -69,18 +69,7 @@ class Layer {
 };
 
 // Throws Error(Failure) when oneDNN refuses.
-std::unique_ptr<Layer> make_convolution(const ConvolutionShape& shape, Passes passes);
-
-// y = x · wᵀ + b: x is batch × in, w out × in, y batch × out, all row-major. in and out are multiples of the
-// block.
-struct DenseShape {
-  int batch = 0;
-  int in = 0;
-  int out = 0;
-  Bias bias = Bias::Present;
-  Activation activation = Activation::None;
-};
-std::unique_ptr<Layer> make_dense(const DenseShape& shape, Passes passes);
+std::unique_ptr<Convolution> make_convolution(const ConvolutionShape& shape, Passes passes);
 
 // Runs oneDNN's calls made by this thread on `threads` threads until destroyed.
 class ThreadScope {
