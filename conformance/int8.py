@@ -3,7 +3,7 @@
 Random networks are lowered and written by conformance_int8, then run on random, extreme and real inputs by our
 reference interpreter, by TensorFlow Lite Micro and by LiteRT's reference kernels. TFLM must agree in every byte.
 LiteRT may differ only where it differs from TFLM itself, in the operators that LITERT_DIFFERS names. Where TensorFlow
-is installed, a network made by its own converter goes the same way.
+is installed (here, or for another Python that --tensorflow names), networks made by its converter go the same way.
 
     python conformance/int8.py --driver build/release/conformance/conformance_int8 [--graphs 200] [--seed 1]
 """
@@ -30,7 +30,7 @@ def real_images():
     """A few 28×28 images of Debian's package dataset-fashion-mnist, or None where it is not installed."""
     if not FASHION_MNIST.exists():
         return None
-    data = gzip.decompress(FASHION_MNIST.read_bytes()[: 1 << 30])
+    data = gzip.decompress(FASHION_MNIST.read_bytes())
     return np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28)[:64]
 
 
@@ -135,7 +135,6 @@ def convert_with_tensorflow(folder):
     x = layers.Dense(8)(layers.Flatten()(layers.MaxPooling2D(2)(x)))
     model = tf.keras.Model(image, layers.Dense(5, activation="softmax")(layers.Add()([x, pooled])))
     rng = np.random.default_rng(0)
-    files = []
     for ends, per_channel in (("float", True), ("int8", True), ("int8", False)):
         converter = tf.lite.TFLiteConverter.from_keras_model(model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -144,19 +143,34 @@ def convert_with_tensorflow(folder):
         converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_channel
         if ends == "int8":
             converter.inference_input_type = converter.inference_output_type = tf.int8
-        files.append(folder / f"tensorflow_{ends}_{'channels' if per_channel else 'tensor'}.tflite")
-        files[-1].write_bytes(converter.convert())
-    return files
+        name = f"tensorflow_{ends}_{'channels' if per_channel else 'tensor'}.tflite"
+        (folder / name).write_bytes(converter.convert())
+
+
+def tensorflow_files(python, folder):
+    """TensorFlow and the runtimes' packages may not fit into one environment, so it runs as a program of its own."""
+    command = [python, __file__, "--convert", folder]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"TensorFlow's converter failed:\n{done.stderr[-2000:]}")
+    return sorted(folder.glob("tensorflow_*.tflite"))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--driver", type=Path, required=True, help="the program conformance_int8")
+    parser.add_argument("--driver", type=Path, help="the program conformance_int8")
     parser.add_argument("--graphs", type=int, default=200)
     parser.add_argument("--inputs", type=int, default=6, help="inputs a network")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--file", type=Path, action="append", default=[], help="also check this .tflite file")
+    parser.add_argument("--tensorflow", metavar="PYTHON", help="a Python that has TensorFlow")
+    parser.add_argument("--convert", type=Path, metavar="FOLDER", help="only write TensorFlow's networks there")
     options = parser.parse_args()
+    if options.convert:
+        convert_with_tensorflow(options.convert)
+        return 0
+    if not options.driver:
+        parser.error("--driver is needed")
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -164,8 +178,9 @@ def main():
         rng, images = np.random.default_rng(options.seed), real_images()
         subprocess.run([check.driver, "generate", folder, str(options.graphs), str(options.seed)], check=True)
         files = sorted(folder.glob("*.tflite")) + options.file
-        if importlib.util.find_spec("tensorflow"):
-            files += convert_with_tensorflow(folder)
+        python = options.tensorflow or (importlib.util.find_spec("tensorflow") and sys.executable)
+        if python:
+            files += tensorflow_files(python, folder)
         else:
             print("skipped: networks from TensorFlow's converter (TensorFlow is not installed)")
         for file in files:

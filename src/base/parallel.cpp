@@ -48,7 +48,7 @@ void parallel_for(size_t count, size_t chunk, int threads, const std::function<v
   std::vector<std::thread> helpers;
   try {
     for (size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
-  } catch (const std::system_error&) {
+  } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch)
     // The system gives no more threads: those we have, with the caller's own, do the work.
   }
   work();

@@ -29,8 +29,9 @@ std::optional<Quantity> take_quantity(std::string_view& text) {
          (std::isdigit(static_cast<uint8_t>(text[digits])) != 0 || text[digits] == '.'))
     ++digits;
   Quantity quantity;
-  const char* end = text.data() + digits;
-  const auto [stop, error] = std::from_chars(text.data(), end, quantity.value, std::chars_format::fixed);
+  const char* begin = text.data();
+  const char* end = begin + digits;
+  const auto [stop, error] = std::from_chars(begin, end, quantity.value, std::chars_format::fixed);
   if (error != std::errc{} || stop != end) return std::nullopt;
   text.remove_prefix(digits);
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
