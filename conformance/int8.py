@@ -5,7 +5,7 @@ reference interpreter, by TensorFlow Lite Micro and by LiteRT's reference kernel
 LiteRT may differ only where it differs from TFLM itself, in the operators that LITERT_DIFFERS names. Where TensorFlow
 is installed (here, or for another Python that --tensorflow names), networks made by its converter go the same way.
 
-    python conformance/int8.py --driver build/release/conformance/conformance_int8 [--graphs 200] [--seed 1]
+    python conformance/int8.py --build build/release [--graphs 200] [--seed 1]
 """
 
 import argparse
@@ -158,7 +158,8 @@ def tensorflow_files(python, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--driver", type=Path, help="the program conformance_int8")
+    parser.add_argument("--build", type=Path, default=Path("build/release"), help="the build folder")
+    parser.add_argument("--driver", type=Path, help="the program conformance_int8, where it lies elsewhere")
     parser.add_argument("--graphs", type=int, default=200)
     parser.add_argument("--inputs", type=int, default=6, help="inputs a network")
     parser.add_argument("--seed", type=int, default=1)
@@ -169,12 +170,11 @@ def main():
     if options.convert:
         convert_with_tensorflow(options.convert)
         return 0
-    if not options.driver:
-        parser.error("--driver is needed")
+    driver = options.driver or options.build / "conformance" / "conformance_int8"
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        check = Check(options.driver.resolve(), folder)
+        check = Check(driver.resolve(), folder)
         rng, images = np.random.default_rng(options.seed), real_images()
         subprocess.run([check.driver, "generate", folder, str(options.graphs), str(options.seed)], check=True)
         files = sorted(folder.glob("*.tflite")) + options.file
