@@ -164,23 +164,34 @@ std::vector<Case> all_cases() {
     made.optimizer.epsilon_form = engine::EpsilonForm::PyTorch;
     return made;
   };
+  // At Keras's rate of 0.001 the first ten steps of the larger networks are chaotic: PyTorch in double
+  // precision differs from itself by 3% in the teacher's tenth loss when its first weights move by one
+  // float32 rounding. At lower rates the same formulas show without that.
+  constexpr float calm_student = 2e-4F;
+  constexpr float calm_teacher = 2e-5F;
   const graph::Shape image{32, 32, 1, false};
   for (const char* config : {"1,1,16,0,64", "2,1,16,1,64", "3,2,32,1,128"}) {
     const graph::Graph student = graph::graph_from_config(config, image, 10);
     const bool small = std::string_view(config) == "1,1,16,0,64";
     const std::vector<std::string> backends =
         small ? std::vector<std::string>{"cpu", "reference"} : std::vector<std::string>{"cpu"};
-    steps(fmt::format("student {}, Adam", config), student).backends = backends;
+    const bool large = std::string_view(config) == "3,2,32,1,128";
+    Case& plain = steps(fmt::format("student {}, Adam", config), student);
+    plain.backends = backends;
+    if (large) plain.rate = calm_student;
     Case& distilled = steps(fmt::format("student {}, Adam, distillation", config), student);
     distilled.objective = {0.1F, 3.0F, 0.0F};
     distilled.backends = {"cpu"};
+    if (large) distilled.rate = calm_student;
   }
   Case& sgd = steps("student 2,1,16,1,64, SGD", graph::graph_from_config("2,1,16,1,64", image, 10));
   sgd.optimizer.kind = engine::OptimizerKind::Sgd;
   sgd.optimizer.weight_decay = 0.01F;
   sgd.rate = 0.02F;
   sgd.backends = {"cpu"};
-  steps("teacher, Adam", without_dropout(graph::teacher_graph(image, 10))).backends = {"cpu"};
+  Case& teacher = steps("teacher, Adam", without_dropout(graph::teacher_graph(image, 10)));
+  teacher.rate = calm_teacher;
+  teacher.backends = {"cpu"};
   return cases;
 }
 

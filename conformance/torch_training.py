@@ -3,9 +3,11 @@
 conformance_torch_training writes graphs, weights, batches and what our backends made of them; this script computes
 the same in PyTorch, with SAME padding made explicit. Compared are
 
-    gradients   loss and every gradient, one step, PyTorch in double precision
-    quantised   the same through rounded kernels and activations (fake_quantize_*), PyTorch in single precision
+    gradients   loss and every gradient of one step
+    quantised   the same through rounded kernels and activations (fake_quantize_*)
     steps       the losses of ten optimiser steps of the notebook's students and teacher, to 1e-4 relative
+
+PyTorch computes in double precision where it can, so that a difference is ours.
 
 Batch norm is in training mode, nothing is dropped, and Adam's epsilon stands where PyTorch puts it.
 
@@ -239,7 +241,7 @@ def main():
                 count, most_loss, most_gradient = worst.get(key, (0, 0.0, 0.0))
                 worst[key] = count + 1, max(most_loss, loss), max(most_gradient, gradient)
                 if case["kind"] == "steps":
-                    print(f"{case['name']} on {backend}: losses {losses[0]:.4f} … {losses[-1]:.4f}, equal to {loss:.1e}")
+                    print(f"{case['name']}, rate {case['rate']:g}, on {backend}: losses {losses[0]:.4f} … {losses[-1]:.4f}, equal to {loss:.1e}")
                 for sentence in found:
                     print(f"FAILED {case['name']} on {backend}: {sentence}")
                 passed, failed = passed + (not found), failed + bool(found)

@@ -22,7 +22,10 @@ double MultiplyAdd(size_t rounds, float* sink) {
   const hn::ScalableTag<float> d;
   const auto factor = hn::Set(d, 0.999F);
   const auto term = hn::Set(d, 0.001F);
-  auto a = hn::Set(d, 1.0F), b = a, c = a, e = a, f = a, g = a, h = a, i = a, j = a, k = a, l = a, m = a;
+  // Each starts elsewhere: a compiler may merge chains that are alike.
+  const auto start = [&](float value) { return hn::Set(d, value); };
+  auto a = start(0.1F), b = start(0.2F), c = start(0.3F), e = start(0.4F), f = start(0.5F), g = start(0.6F);
+  auto h = start(0.7F), i = start(0.8F), j = start(0.9F), k = start(1.1F), l = start(1.2F), m = start(1.3F);
   for (size_t round = 0; round < rounds; ++round) {
     a = hn::MulAdd(a, factor, term);
     b = hn::MulAdd(b, factor, term);
