@@ -67,7 +67,7 @@ def loads_within(path, arena_size):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
+    parser.add_argument("--build", default="build/release", help="the build folder")
     parser.add_argument("files", nargs="*")
     parser.add_argument("--count", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
@@ -76,7 +76,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = options.files or [folder, str(options.count), str(options.seed)]
-        run = subprocess.run([options.program, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+        run = subprocess.run([os.path.join(options.build, "conformance", "conformance_arena"), *arguments], stdout=subprocess.PIPE, text=True, check=True)
         wrong = loose = 0
         lines = run.stdout.splitlines()
         for line in lines:
