@@ -1,8 +1,8 @@
 """Compares the arena that Retort predicts with the one that TensorFlow Lite Micro uses.
 
-usage: arena.py PROGRAM [--count N] [--seed N] [FILE.tflite …]
+usage: arena.py [--build FOLDER] [--count N] [--seed N] [FILE.tflite …]
 
-PROGRAM is the built conformance_arena. N random networks (int8 and float ends in turn) and the reference networks are
+N random networks (int8 and float ends in turn) and the reference networks are
 written; TFLM's interpreter loads each and prints its head and tail. Every pair must be equal to the byte.
 The smallest arena must suffice and 16 bytes less must fail, with one exception that is counted: in a tiny network the
 arrays of a per-channel FULLY_CONNECTED may overlap the end of a temporary tensor that TFLM happens not to read again.

@@ -73,7 +73,6 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "retort " RETORT_VERSION, "print the version");
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
-  retort::cli::add_examples(app, {"retort search out --data fashion-mnist", "retort search --help"});
   retort::cli::add_search_command(app);
   retort::cli::add_teacher_command(app);
   retort::cli::add_distill_command(app);
@@ -85,10 +84,12 @@ int run(int argc, char** argv) {
   retort::cli::add_report_command(app);
   retort::cli::add_data_command(app);
   retort::cli::add_bench_command(app);
+  // Behind the others: a subcommand would take it over as its own.
+  retort::cli::add_examples(app, {"retort search out --data fashion-mnist", "retort search --help"});
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    retort::cli::write_standard_output(reached(app).help());
+    retort::cli::write_standard_output(app.help());
   } catch (const CLI::CallForVersion& version) {
     retort::cli::write_standard_output(std::string(version.what()) + "\n");
   } catch (const CLI::ParseError& error) {

@@ -39,6 +39,7 @@ bad 1 "$work/file" data export --npy "$work/file/npy" --data "idx:$work/idx"
 # Broken images: an error that names the file, or a count.
 mkdir -p "$work/images/a" "$work/images/b"
 printf 'no image at all' >"$work/images/a/broken.png"
+cp "$work/images/a/broken.png" "$work/images/b/"
 bad 2 "broken.png" data check "images:$work/images"
 bad 2 "" data check "images:$work/images" --skip-bad
 

@@ -8,9 +8,10 @@ good --help
 for command in search teacher distill prune quantize export eval inspect report data bench; do
   says "  $command"
 done
-for command in search teacher distill prune quantize export eval inspect report bench "data check" "data export"; do
+for command in search teacher distill prune quantize export eval inspect report "bench train" "data check" "data export"; do
   # shellcheck disable=SC2086
   good $command --help
+  says "Usage: retort $command "
   says "Examples:"
   says "retort $command"
   says "--json"

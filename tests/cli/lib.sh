@@ -49,9 +49,9 @@ says() {
   [[ $out == *"$1"* ]] || fail "expected «$1» on standard output"
 }
 
-# field NAME: the number, string or first value of a JSON field on standard output of the last run.
+# field NAME: the number or string of a top-level JSON field on standard output of the last run.
 field() {
-  printf '%s\n' "$out" | sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" | head -n 1
+  printf '%s\n' "$out" | sed -n "s/^  \"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" | head -n 1
 }
 
 # Bytes of a 32-bit number, big endian, as printf escapes.
@@ -60,12 +60,13 @@ big_endian() {
 }
 
 # write_idx PREFIX COUNT: PREFIX-images-idx3-ubyte and PREFIX-labels-idx1-ubyte with COUNT grey 8×8 images of four
-# classes; class k is a bright quarter in corner k, with noise.
+# classes, in noise: rows, columns, a chequerboard, nothing.
 write_idx() {
   local prefix=$1 count=$2 i y x class value
   local images labels
   images=$(big_endian 2051)$(big_endian "$count")$(big_endian 8)$(big_endian 8)
   labels=$(big_endian 2049)$(big_endian "$count")
+  local -a bright=('y % 2' 'x % 2' '(x + y) % 2' '0')
   RANDOM=7
   for ((i = 0; i < count; ++i)); do
     class=$((i % 4))
@@ -74,7 +75,7 @@ write_idx() {
     for ((y = 0; y < 8; ++y)); do
       for ((x = 0; x < 8; ++x)); do
         value=$((RANDOM % 90))
-        if ((y / 4 * 2 + x / 4 == class)); then value=$((value + 120)); fi
+        if ((${bright[class]})); then value=$((value + 120)); fi
         printf -v value '\\x%02x' $value
         images+=$value
       done

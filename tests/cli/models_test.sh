@@ -95,7 +95,7 @@ good eval "$work/int8/model.tflite" --data "$data" --json --outputs "$work/outpu
 [ "$(field images)" = 80 ] || fail "eval reads $(field images) images instead of the test set's 80"
 [ -n "$(field accuracy)" ] && [ -n "$(field images_per_second)" ] || fail "fields of eval are missing"
 [ "$(wc -c <"$work/outputs.npy")" = $((128 + 80 * 4 * 4)) ] || fail "outputs.npy is not 80 x 4 floats"
-[[ $(field accuracy) == 1* || $(field accuracy) > 0.6 ]] || fail "four corners are told apart only at $(field accuracy)"
+[[ $(field accuracy) == 1* || $(field accuracy) > 0.6 ]] || fail "four patterns are told apart only at $(field accuracy)"
 good eval "$work/a.tflite" --data "$data" --split validation --json --outputs "$work/outputs.npy"
 [ "$(field images)" = 48 ] || fail "the validation part has $(field images) images instead of 48"
 [ "$(wc -c <"$work/outputs.npy")" = $((128 + 48 * 4)) ] || fail "outputs.npy is not 48 x 4 bytes"
