@@ -30,10 +30,8 @@ TEST(Schedule, OneCycleClimbsForThreeTenthsThenFallsToAlmostZero) {
   EXPECT_GT(schedule.rate(999, 1000), 0);
   EXPECT_LT(schedule.rate(999, 1000), 1e-4F);
   for (int64_t step = 1; step < 1000; ++step) {
-    if (step <= 300)
-      EXPECT_GT(schedule.rate(step, 1000), schedule.rate(step - 1, 1000));
-    else
-      EXPECT_LT(schedule.rate(step, 1000), schedule.rate(step - 1, 1000));
+    const float change = schedule.rate(step, 1000) - schedule.rate(step - 1, 1000);
+    EXPECT_GT(step <= 300 ? change : -change, 0) << "step " << step;
   }
 }
 

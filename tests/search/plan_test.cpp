@@ -49,9 +49,12 @@ TEST(Plan, CandidatesFitTheTimeWheneverTheyCan) {
     EXPECT_LE(plan.epochs.total(), 21);
     // Too little time for the least epochs of the cheapest structure is the only reason to take more than
     // there is.
-    if (plan.epochs.total() > 4) EXPECT_LE(plan.seconds, available);
-    if (plan.chosen.size() > 1)
+    if (plan.epochs.total() > 4) {
+      EXPECT_LE(plan.seconds, available);
+    }
+    if (plan.chosen.size() > 1) {
       EXPECT_GE(plan.epochs.total(), scaled_epochs(settings.pipeline, 0.35).total());
+    }
     EXPECT_GE(plan.seconds, plan.confirmation_seconds);
   }
 }
