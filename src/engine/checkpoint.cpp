@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 
 namespace retort::engine {
 namespace {
@@ -22,6 +23,7 @@ using Json = nlohmann::json;
 static_assert(std::endian::native == std::endian::little, "tensors are stored as the processor holds them");
 
 constexpr int version = 1;
+constexpr int maximum_depth = 24;  // a graph and what stands around it
 constexpr std::string_view model_format = "retort-model";
 constexpr std::string_view checkpoint_format = "retort-checkpoint";
 
@@ -77,7 +79,8 @@ class Reader {
   Reader(std::filesystem::path path, std::string_view format)
       : path_(std::move(path)), bytes_(read_file(path_)) {
     const auto end = std::find(bytes_.begin(), bytes_.end(), uint8_t{'\n'});
-    header_ = Json::parse(bytes_.begin(), end, nullptr, false);
+    header_ = Json::parse(bytes_.begin(), end,
+                          limit_json_depth(path_.string() + ": the header", maximum_depth), false);
     if (end == bytes_.end() || !header_.is_object() || header_.value("format", Json()) != Json(format))
       throw_usage("{}: not a {} file", path_.string(), format);
     if (header_.value("version", Json()) != Json(version))

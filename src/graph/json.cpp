@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "graph/attributes.h"
 #include "graph/graph.h"
 
@@ -275,13 +276,8 @@ OrderedJson node_json(const Node& node) {
 }
 
 Json parse_limited(std::string_view text) {
-  const auto limit_depth = [](int depth, Json::parse_event_t /*event*/, Json& /*parsed*/) {
-    if (depth > kMaximumDepth)
-      throw_usage("the JSON graph is nested more than {} levels deep", kMaximumDepth);
-    return true;
-  };
   try {
-    return Json::parse(text, limit_depth);
+    return Json::parse(text, limit_json_depth("the JSON graph", kMaximumDepth));
   } catch (const Json::exception& error) {
     throw_usage("this is not a JSON graph: {}", error.what());
   }

@@ -125,6 +125,49 @@ TEST_F(CheckpointFile, TrainingGoesOnFromTheFile) {
   EXPECT_EQ(history.epochs[3].validation_loss, again.epochs[3].validation_loss);
 }
 
+// On the backend that trains, with pruned weights: the file alone brings a new network to the same bits.
+TEST_F(CheckpointFile, PrunedTrainingOnTheCpuGoesOnFromTheFile) {
+  const graph::Graph graph = small_graph();
+  const data::Dataset dataset = small_dataset();
+  const auto training = range_of_indices(0, 90);  // batches of 32, 32 and 26
+  const auto validation = range_of_indices(90, 120);
+  TrainOptions options;
+  options.epochs = 4;
+  Parameters masks(graph);
+  Rng rng(3);
+  for (float& value : masks.values()) value = rng.below(2) == 0 ? 0.0F : 1.0F;
+  const auto compile = [&] { return backend("cpu").compile(graph, {.batch_size = 32}); };
+
+  const auto whole = compile();
+  whole->set_parameters(graph::initialize(graph, Rng(4)));
+  whole->set_masks(masks);
+  train(*whole, {dataset, training, validation}, options, Rng(9), {}, {});
+
+  const auto cut = compile();
+  cut->set_parameters(graph::initialize(graph, Rng(4)));
+  cut->set_masks(masks);
+  std::stop_source stop;
+  TrainCallbacks callbacks;
+  callbacks.after_epoch = [&](const Checkpoint& checkpoint) {
+    if (checkpoint.history.epochs.size() != 2) return;
+    save_checkpoint(path, graph, checkpoint);
+    stop.request_stop();
+  };
+  EXPECT_THROW(train(*cut, {dataset, training, validation}, options, Rng(9), callbacks, stop.get_token()),
+               Error);
+
+  const auto resumed = compile();
+  const Checkpoint checkpoint = load_checkpoint(path, graph);
+  train(*resumed, {dataset, training, validation}, options, Rng(10), {}, {}, &checkpoint);
+  expect_same(resumed->parameters(), whole->parameters());
+  for (const graph::ParameterSpec& spec : masks.specs()) {
+    if (spec.role != graph::Role::Kernel) continue;
+    const Parameters trained = resumed->parameters();
+    for (size_t i = 0; i < spec.size; ++i)
+      EXPECT_EQ(trained.at(spec.node, spec.role)[i] == 0, masks.at(spec.node, spec.role)[i] == 0);
+  }
+}
+
 TEST_F(CheckpointFile, ModelsKeepGraphAndNumbers) {
   const Model saved{small_graph(), numbers(small_graph(), 6)};
   save_model(path, saved);
@@ -172,6 +215,17 @@ TEST_F(CheckpointFile, ErrorsNameTheReason) {
   write_text_atomic(path, "{\"format\":\"retort-model\",\"version\":2}\n");
   EXPECT_EQ(error_of([&] { load_model(path); }),
             "version 2 of the retort-model format; this program reads version 1");
+
+  // Printing or copying it would need more stack than there is.
+  for (const auto& [open, close] : {std::pair("[", "]"), std::pair("{\"a\":", "}")}) {
+    constexpr int levels = 300'000;
+    std::string deep = "{\"format\":\"retort-model\",\"version\":1,\"graph\":";
+    for (int i = 0; i < levels; ++i) deep += open;
+    deep += "1";
+    for (int i = 0; i < levels; ++i) deep += close;
+    write_text_atomic(path, deep + "}\n");
+    EXPECT_EQ(error_of([&] { load_model(path); }), "the header is nested more than 24 levels deep");
+  }
 
   std::filesystem::remove(path);
   EXPECT_THROW(load_model(path), Error);
