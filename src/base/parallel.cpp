@@ -4,20 +4,75 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <exception>
+#include <fstream>
+#include <limits>
 #include <mutex>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 namespace retort {
 
+namespace {
+
+namespace fs = std::filesystem;
+
+// Quota over period of one group; infinite without a limit.
+double quota_of(const fs::path& group) {
+  constexpr double unlimited = std::numeric_limits<double>::infinity();
+  double quota = 0;
+  double period = 0;
+  if (std::ifstream both(group / "cpu.max"); both) {  // "max 100000" does not read as two numbers
+    if (!(both >> quota >> period)) return unlimited;
+  } else {
+    std::ifstream(group / "cpu.cfs_quota_us") >> quota;
+    std::ifstream(group / "cpu.cfs_period_us") >> period;
+  }
+  return quota > 0 && period > 0 ? quota / period : unlimited;
+}
+
+// Of a group and all above it. Inside a container the path may be the host's, where only the mount itself is
+// there.
+double quota_up_from(const fs::path& mount, const std::string& group) {
+  double least = quota_of(mount);
+  fs::path folder = mount;
+  for (const fs::path& part : fs::path(group).relative_path())
+    least = std::min(least, quota_of(folder /= part));
+  return least;
+}
+
+}  // namespace
+
+std::optional<int> quota_cores(const fs::path& mount, const fs::path& own_groups) {
+  double least = std::numeric_limits<double>::infinity();
+  std::ifstream lines(own_groups);
+  for (std::string line; std::getline(lines, line);) {  // hierarchy:controllers:group
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const std::string group = line.substr(second + 1);
+    if (controllers.empty())
+      least = std::min(least, quota_up_from(mount, group));
+    else if (("," + controllers + ",").find(",cpu,") != std::string::npos)
+      least = std::min(least, quota_up_from(mount / controllers, group));
+  }
+  if (!(least < std::numeric_limits<int>::max())) return std::nullopt;
+  return std::max(1, static_cast<int>(std::ceil(least)));
+}
+
 int available_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
   // Fails on machines with more cores than cpu_set_t holds; the standard library's count serves there.
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int cores = sched_getaffinity(0, sizeof set, &set) == 0
+                        ? CPU_COUNT(&set)
+                        : static_cast<int>(std::thread::hardware_concurrency());
+  static const std::optional<int> quota = quota_cores();
+  return std::max(1, std::min(cores, quota.value_or(cores)));
 }
 
 void parallel_for(size_t count, size_t chunk, int threads, const std::function<void(size_t)>& body) {

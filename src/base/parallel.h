@@ -2,12 +2,21 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <functional>
+#include <optional>
 
 namespace retort {
 
-// Cores this process may run on (its affinity mask, not the machine's count).
+// Cores this process may use: those of its affinity mask (not the machine's count), or as many as its control
+// groups give it the time of, if that is fewer.
 int available_cores();
+
+// Cores' worth of time that the control groups named in the file `own_groups` allow, rounded up: cpu.max of
+// version 2, cpu.cfs_quota_us of version 1, of a group and of those around it. `mount` is where the groups'
+// folders lie. Nothing when there is no limit.
+std::optional<int> quota_cores(const std::filesystem::path& mount = "/sys/fs/cgroup",
+                               const std::filesystem::path& own_groups = "/proc/self/cgroup");
 
 // Calls body(i) once for each i in [0, count) on up to `threads` threads, taking chunks of `chunk` in order.
 // Fewer than one thread means all available cores; a chunk of 0 counts as 1. The first exception is rethrown
