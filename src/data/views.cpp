@@ -49,18 +49,29 @@ size_t view_count(const ViewOptions& options) {
 
 void write_view(std::span<const uint8_t> image, ImageShape shape, int view, std::span<uint8_t> out) {
   assert(view >= 0 && view < kViewCount && image.size() == shape.bytes() && out.size() == shape.bytes());
+  if (view == 0) {
+    std::copy(image.begin(), image.end(), out.begin());
+    return;
+  }
   const Shift shift = kShifts[static_cast<size_t>(view / 2)];
   const bool mirrored = view % 2 == 1;
   const auto channels = static_cast<size_t>(shape.channels);
-  const size_t row = static_cast<size_t>(shape.width) * channels;
+  const auto width = static_cast<size_t>(shape.width);
+  // Columns [begin, end) come from inside the image, beginning with column `first` of it or its mirror image.
+  const auto begin = static_cast<size_t>(std::clamp(shift.right, 0, shape.width));
+  const auto end = static_cast<size_t>(std::clamp(shape.width + shift.right, 0, shape.width));
+  const auto first = static_cast<size_t>(std::max(-shift.right, 0));
   for (int y = 0; y < shape.height; ++y) {
     const auto source_y = static_cast<size_t>(std::clamp(y - shift.down, 0, shape.height - 1));
-    uint8_t* to = out.data() + static_cast<size_t>(y) * row;
-    for (int x = 0; x < shape.width; ++x) {
-      const int moved = std::clamp(x - shift.right, 0, shape.width - 1);
-      const auto source_x = static_cast<size_t>(mirrored ? shape.width - 1 - moved : moved);
-      to = std::copy_n(image.data() + source_y * row + source_x * channels, channels, to);
-    }
+    const uint8_t* from = image.data() + source_y * width * channels;
+    uint8_t* to = out.data() + static_cast<size_t>(y) * width * channels;
+    const auto pixel = [&](size_t x) { return from + (mirrored ? width - 1 - x : x) * channels; };
+    for (size_t x = 0; x < begin; ++x) to = std::copy_n(pixel(0), channels, to);
+    if (mirrored)
+      for (size_t x = begin; x < end; ++x) to = std::copy_n(pixel(first + x - begin), channels, to);
+    else if (begin < end)
+      to = std::copy_n(pixel(first), (end - begin) * channels, to);
+    for (size_t x = std::max(begin, end); x < width; ++x) to = std::copy_n(pixel(width - 1), channels, to);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 #include <string>
 
@@ -73,6 +74,35 @@ TEST(Views, AreTheImageItsMirrorAndEveryShiftOnce) {
 TEST(Views, WorkOnTheSmallestImage) {
   for (int view = 0; view < kViewCount; ++view)
     EXPECT_EQ(view_of({9, 8}, {1, 1, 2}, view), (std::vector<uint8_t>{9, 8}));
+}
+
+// Images narrower than the longest shift included: every view is its unshifted one read at a clamped place.
+TEST(Views, AreTheSameAtEverySize) {
+  Rng rng(7);
+  for (const ImageShape shape : {ImageShape{1, 2, 1}, {2, 1, 3}, {3, 2, 4}, {2, 5, 1}, {4, 4, 3}}) {
+    const std::vector<uint8_t> image = random_bytes(shape.bytes(), rng);
+    const std::vector<uint8_t> mirror = view_of(image, shape, 1);
+    int view = 0;
+    for (int ring = 0; ring <= kMaxViewShift; ++ring)
+      for (int down = -ring; down <= ring; ++down)
+        for (int right = -ring; right <= ring; ++right) {
+          if (std::max(std::abs(down), std::abs(right)) != ring) continue;
+          for (const std::vector<uint8_t>* base : {&image, &mirror}) {
+            std::vector<uint8_t> expected;
+            for (int y = 0; y < shape.height; ++y)
+              for (int x = 0; x < shape.width; ++x)
+                for (int c = 0; c < shape.channels; ++c) {
+                  const int from_y = std::clamp(y - down, 0, shape.height - 1);
+                  const int from_x = std::clamp(x - right, 0, shape.width - 1);
+                  expected.push_back(
+                      (*base)[static_cast<size_t>((from_y * shape.width + from_x) * shape.channels + c)]);
+                }
+            EXPECT_EQ(view_of(image, shape, view), expected) << view;
+            ++view;
+          }
+        }
+    EXPECT_EQ(view, kViewCount);
+  }
 }
 
 }  // namespace
