@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine/cpu_backend.h"
+#include "engine/kernels/kernels.h"
 #include "engine/reference_backend.h"
 
 namespace retort::engine {
@@ -45,6 +46,14 @@ void check_graph(const graph::Graph& graph, const CompileOptions& options) {
   for (int i = 0; i < graph.size(); ++i)
     if (std::holds_alternative<graph::Softmax>(graph.node(i).op) && readers[static_cast<size_t>(i)] > 0)
       throw_usage("node {}: a softmax can only be the last node", i);
+  for (int i = 0; i < graph.size(); ++i) {
+    const auto* pool = std::get_if<graph::MaxPool>(&graph.node(i).op);
+    if (pool == nullptr) continue;
+    const graph::Window& window = pool->window;
+    if (static_cast<int64_t>(window.kernel_height) * window.kernel_width > kernels::kMaxPoolMaximumCells)
+      throw_usage("node {}: a max pool's window of {}×{} has more than {} cells", i, window.kernel_height,
+                  window.kernel_width, kernels::kMaxPoolMaximumCells);
+  }
   const graph::Shape& logits = graph.node(graph.logits()).shape;
   if (logits.height != 1 || logits.width != 1)
     throw_usage("node {}: the logits are {}×{}×{}; add a flatten or global_avg_pool before them",

@@ -128,8 +128,9 @@ class CpuNetwork final : public Network {
   void apply_gradients(float learning_rate) override {
     const Session session(options_.threads);
     ++steps_;
-    const auto kernels_end = static_cast<int>(layout_.kernel_count() / kLine);
-    const auto end = static_cast<int>(layout_.trainable_count() / kLine);
+    // Threads share the parameters by whole cache lines.
+    const auto kernels_end = static_cast<int>(layout_.kernel_count() / kLineFloats);
+    const auto end = static_cast<int>(layout_.trainable_count() / kLineFloats);
     const Workers workers(options_.threads, end);
     workers.run([&](const ImageRange& lines) {
       const int last = lines.first + lines.count;
@@ -150,12 +151,17 @@ class CpuNetwork final : public Network {
     return static_cast<int64_t>(bytes);
   }
   [[nodiscard]] std::vector<std::string> describe_plan() const override {
-    return training_.rbegin()->second->describe();
+    std::vector<std::string> lines;
+    const auto add = [&lines](const Plan& plan, std::string_view mode) {
+      for (const std::string& line : plan.describe())
+        lines.push_back(fmt::format("{} of {}: {}", mode, plan.images(), line));
+    };
+    for (const auto& [images, plan] : training_) add(*plan, "training");
+    if (inference_) add(*inference_, "inference");
+    return lines;
   }
 
  private:
-  static constexpr size_t kLine = 16;  // floats; threads share the parameters by whole cache lines
-
   [[nodiscard]] graph::Parameters canonical(std::span<const float> internal) const {
     graph::Parameters result = canonical_;
     layout_.to_canonical(internal, result.values());
@@ -176,8 +182,8 @@ class CpuNetwork final : public Network {
   void optimize(const OptimizerOptions& options, float learning_rate, int first_line, int last_line,
                 const float* mask) {
     if (first_line >= last_line) return;
-    const size_t begin = static_cast<size_t>(first_line) * kLine;
-    const size_t count = static_cast<size_t>(last_line - first_line) * kLine;
+    const size_t begin = static_cast<size_t>(first_line) * kLineFloats;
+    const size_t count = static_cast<size_t>(last_line - first_line) * kLineFloats;
     const float* own_mask = mask == nullptr ? nullptr : mask + begin;
     if (options.kind == OptimizerKind::Adam)
       kernels::adam_step(count, options, learning_rate, steps_, gradients_.data() + begin, own_mask,

@@ -14,8 +14,8 @@
 
 namespace retort::engine {
 
-// Which published form of Adam's epsilon: Keras adds it to sqrt(v) before bias correction («epsilon hat» in Kingma
-// and Ba, 2014, section 2), PyTorch after. The product trains with Keras's.
+// Which published form of Adam's epsilon: Keras adds it to sqrt(v) before bias correction («epsilon hat» in
+// Kingma and Ba, 2014, section 2), PyTorch after. The product trains with Keras's.
 enum class EpsilonForm { Keras, PyTorch };
 enum class OptimizerKind { Adam, Sgd };
 
@@ -25,8 +25,8 @@ struct OptimizerOptions {
   float beta2 = 0.999F;
   float epsilon = 1e-7F;
   EpsilonForm epsilon_form = EpsilonForm::Keras;
-  float momentum = 0.9F;       // SGD with Nesterov momentum, as Keras and Sutskever et al. 2013
-  float weight_decay = 0;      // decoupled (Loshchilov and Hutter 2019), kernels only
+  float momentum = 0.9F;   // SGD with Nesterov momentum, as Keras and Sutskever et al. 2013
+  float weight_decay = 0;  // decoupled (Loshchilov and Hutter 2019), kernels only
   bool operator==(const OptimizerOptions&) const = default;
 };
 
@@ -36,8 +36,8 @@ struct CompileOptions {
   OptimizerOptions optimizer{};
 };
 
-// loss = α · CE(labels, z) + (1 − α) · T² · KL(softmax(teacher/T) ‖ softmax(z/T)), mean over the batch; z are logits.
-// α = 1 is plain cross-entropy and needs no teacher (Hinton et al., arXiv 1503.02531).
+// loss = α · CE(labels, z) + (1 − α) · T² · KL(softmax(teacher/T) ‖ softmax(z/T)), mean over the batch; z are
+// logits. α = 1 is plain cross-entropy and needs no teacher (Hinton et al., arXiv 1503.02531).
 struct Objective {
   float alpha = 1;
   float temperature = 1;
@@ -46,25 +46,25 @@ struct Objective {
 
 // What a step sees. Views into memory of the caller.
 struct Batch {
-  std::span<const uint8_t> images;         // count × input size, NHWC bytes; a byte b enters the network as b/255
-  std::span<const uint16_t> labels;        // count
-  std::span<const float> teacher_logits;   // count × classes; empty when objective.alpha is 1
+  std::span<const uint8_t> images;   // count × input size, NHWC bytes; a byte b enters the network as b/255
+  std::span<const uint16_t> labels;  // count
+  std::span<const float> teacher_logits;  // count × classes; empty when objective.alpha is 1
 };
 
 struct StepResult {
-  double loss = 0;      // mean over the batch
-  int correct = 0;      // argmax of the logits equals the label
+  double loss = 0;  // mean over the batch
+  int correct = 0;  // argmax of the logits equals the label
 };
 
 // Moments of the optimiser in the parameters' canonical layout, for checkpoints.
 struct OptimizerState {
   int64_t steps = 0;
-  graph::Parameters first;    // Adam's m, SGD's velocity
-  graph::Parameters second;   // Adam's v; empty for SGD
+  graph::Parameters first;   // Adam's m, SGD's velocity
+  graph::Parameters second;  // Adam's v; empty for SGD
 };
 
-// Not thread-safe; one thread drives one Network. Parameters go in and out in graph::Parameters' canonical layout,
-// whatever layout the device uses inside.
+// Not thread-safe; one thread drives one Network. Parameters go in and out in graph::Parameters' canonical
+// layout, whatever layout the device uses inside.
 class Network {
  public:
   virtual ~Network() = default;
@@ -82,8 +82,8 @@ class Network {
   virtual void set_optimizer_state(const OptimizerState& state) = 0;
   [[nodiscard]] virtual OptimizerState optimizer_state() const = 0;
 
-  // Forward in training mode (batch norm by batch statistics and its running averages updated, dropout drawn from
-  // `rng`, FakeQuant ranges updated), backward; leaves gradients. No allocation, lock or system call.
+  // Forward in training mode (batch norm by batch statistics and its running averages updated, dropout drawn
+  // from `rng`, FakeQuant ranges updated), backward; leaves gradients. No allocation, lock or system call.
   virtual StepResult compute_gradients(const Batch& batch, const Objective& objective, Rng& rng) = 0;
   // The last gradients, canonical (state tensors' entries are 0). For tests.
   [[nodiscard]] virtual graph::Parameters gradients() const = 0;
@@ -96,17 +96,19 @@ class Network {
     return result;
   }
 
-  // Forward in inference mode (running statistics, no dropout, fixed ranges). images: count × input size bytes, any
-  // count; logits: count × classes.
+  // Forward in inference mode (running statistics, no dropout, fixed ranges). images: count × input size
+  // bytes, any count; logits: count × classes.
   virtual void predict(std::span<const uint8_t> images, std::span<float> logits) = 0;
 
   // Bytes of activations, gradients, parameters and workspace that the network holds.
   [[nodiscard]] virtual int64_t memory_bytes() const = 0;
-  // One line a step of the plan: what it computes and by which implementation (tests look for slow ones).
+  // One line a step of each plan made so far (a batch size's is made by its first batch, that of inference by
+  // the first prediction): what it computes and by which implementation (tests look for slow ones).
   [[nodiscard]] virtual std::vector<std::string> describe_plan() const = 0;
 };
 
-// A device that trains networks. Adding one: a file pair, a line in the table in backend.cpp, the contract tests.
+// A device that trains networks. Adding one: a file pair, a line in the table in backend.cpp, the contract
+// tests.
 class Backend {
  public:
   virtual ~Backend() = default;

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/plan_memory.h"
 #include "engine/plan_operations.h"
 
 namespace retort::engine {
@@ -55,7 +56,7 @@ inline size_t size_of(const kernels::BlockedShape& shape, const ImageRange& rang
 }
 
 inline size_t aligned_bytes(size_t bytes) {
-  return (bytes + 63) / 64 * 64;
+  return round_up(bytes, kLineBytes);
 }
 
 inline OutputUse use_of(kernels::Activation mask) {

@@ -97,7 +97,7 @@ class PartialGradients {
   }
 
  private:
-  static size_t padded(size_t floats) { return (floats + 15) / 16 * 16; }
+  static size_t padded(size_t floats) { return round_up(floats, kLineFloats); }
   [[nodiscard]] size_t stride() const { return padded(kernel_size_) + padded(bias_size_); }
 
   size_t kernel_size_;
@@ -156,19 +156,19 @@ class FirstConvolution final : public Operation {
   }
 
   void backward() override {
-    partial_.run(
-        workers_, memory_.workspace, tensors_.kernel_gradient(memory_), tensors_.bias_gradient(memory_),
-        [&](const ImageRange& range, float* kernel, float* bias) {
-          const float* input = memory_.inputs[0] + input_begin(range);
-          const size_t begin = begin_of(shape_.output, range);
-          const float* gradient = memory_.output_gradient + begin;
-          const float* output = own_mask_ == Activation::None ? nullptr : memory_.output + begin;
-          if (pooled_)
-            kernels::first_conv_pool_backward_weights(of(range), input, gradient, memory_.output + begin,
-                                                      winners(range), own_mask_, kernel, bias);
-          else
-            kernels::first_conv_backward_weights(of(range), input, gradient, output, own_mask_, kernel, bias);
-        });
+    partial_.run(workers_, memory_.workspace, tensors_.kernel_gradient(memory_),
+                 tensors_.bias_gradient(memory_), [&](const ImageRange& range, float* kernel, float* bias) {
+                   const float* input = memory_.inputs[0] + input_begin(range);
+                   const size_t begin = begin_of(shape_.output, range);
+                   const float* gradient = memory_.output_gradient + begin;
+                   const float* output = own_mask_ == Activation::None ? nullptr : memory_.output + begin;
+                   if (pooled_)
+                     kernels::first_conv_pool_backward_weights(of(range), input, gradient, output,
+                                                               winners(range), own_mask_, kernel, bias);
+                   else
+                     kernels::first_conv_backward_weights(of(range), input, gradient, output, own_mask_,
+                                                          kernel, bias);
+                 });
   }
 
   [[nodiscard]] std::string describe() const override { return title_ + ": own kernel"; }
@@ -371,7 +371,7 @@ class Dense final : public Operation {
     return static_cast<size_t>(range.first) * static_cast<size_t>(size_.out);
   }
   [[nodiscard]] size_t workspace_floats() const {
-    return (kernels::dense_backward_workspace(size_) + 15) / 16 * 16;
+    return round_up(kernels::dense_backward_workspace(size_), kLineFloats);
   }
   [[nodiscard]] float* workspace(const ImageRange& range) const {
     return reinterpret_cast<float*>(memory_.workspace) +

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/plan_memory.h"
+
 namespace retort::engine {
 namespace {
 
@@ -91,10 +93,6 @@ class Arranger {
   const LoweredGraph& lowered_;
 };
 
-size_t aligned(size_t floats) {
-  return (floats + 15) / 16 * 16;
-}
-
 }  // namespace
 
 ParameterLayout::ParameterLayout(const graph::Graph& graph, const LoweredGraph& lowered) {
@@ -106,7 +104,7 @@ ParameterLayout::ParameterLayout(const graph::Graph& graph, const LoweredGraph& 
     for (size_t i = 0; i < spec.size; ++i)
       places_[spec.offset + i] = static_cast<uint32_t>(count_ + arrangement.places[i]);
     tensors_.push_back({spec.node, spec.role, {count_, arrangement.size}});
-    count_ += aligned(arrangement.size);
+    count_ += round_up(arrangement.size, kLineFloats);
   };
   for (const graph::ParameterSpec& spec : specs)
     if (spec.role == graph::Role::Kernel) add(spec);

@@ -6,17 +6,9 @@
 #include <numeric>
 
 namespace retort::engine {
-namespace {
-
-constexpr size_t kAlignment = 64;
-size_t aligned(size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-}  // namespace
 
 int MemoryPlan::request(size_t bytes, int first, int last) {
-  buffers_.push_back({aligned(bytes), first, last, 0});
+  buffers_.push_back({round_up(bytes, kLineBytes), first, last, 0});
   return static_cast<int>(buffers_.size()) - 1;
 }
 
@@ -50,8 +42,8 @@ size_t MemoryPlan::arrange() {
 
 Arena::Arena(size_t bytes)
     : data_(static_cast<std::byte*>(
-          ::operator new(std::max(aligned(bytes), kAlignment), std::align_val_t(kAlignment)))),
-      bytes_(aligned(bytes)) {
+          ::operator new(std::max(round_up(bytes, kLineBytes), kLineBytes), std::align_val_t(kLineBytes)))),
+      bytes_(round_up(bytes, kLineBytes)) {
   std::memset(data_.get(), 0, bytes_);
 }
 
@@ -60,7 +52,7 @@ float* Arena::floats() const {
 }
 
 void Arena::Release::operator()(std::byte* memory) const {
-  ::operator delete(memory, std::align_val_t(kAlignment));
+  ::operator delete(memory, std::align_val_t(kLineBytes));
 }
 
 }  // namespace retort::engine

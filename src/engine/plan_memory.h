@@ -12,6 +12,13 @@
 
 namespace retort::engine {
 
+// The smallest multiple of `step` that is not below `size`.
+constexpr size_t round_up(size_t size, size_t step) {
+  return (size + step - 1) / step * step;
+}
+inline constexpr size_t kLineBytes = 64;  // a line of the caches, and the longest vector
+inline constexpr size_t kLineFloats = kLineBytes / sizeof(float);
+
 class MemoryPlan {
  public:
   // A buffer that is needed from step `first` to step `last`, both included. Returns its number.

@@ -414,7 +414,7 @@ class FakeQuant final : public Operation {
     if (training_) move_range(range, step.count);
     const graph::QuantGrid grid = graph::quant_grid(range[0], range[1]);
     workers_.run([&](const ImageRange& images) {
-      kernels::fake_quantize((count(images) + 7) / 8 * 8, grid.scale, grid.zero_point,
+      kernels::fake_quantize(round_up(count(images), 8), grid.scale, grid.zero_point,
                              memory_.inputs[0] + begin(images), memory_.output + begin(images), bits(images));
     });
   }

@@ -529,6 +529,17 @@ TEST_P(BackendContract, CountsWhatIsRight) {
   EXPECT_EQ(network->compute_gradients({images, std::vector<uint16_t>{1, 1, 2, 2}, {}}, {}, rng).correct, 2);
 }
 
+// Cells of a window are numbered by one byte.
+TEST_P(BackendContract, TheLargestPoolFindsItsLargestCellAnywhere) {
+  // The pool comes behind a layer that learns, so that its gradient counts.
+  graph::Graph graph({16, 16, 5, false});
+  graph.add(graph::BatchNorm{});
+  graph.add(graph::MaxPool{{16, 16, 16, 16, graph::Padding::Valid}});
+  graph.add(graph::Flatten{});
+  graph.add(dense(4));
+  expect_like_reference(graph, random_parameters(graph, Rng(4)), {}, 4, 1e-3);
+}
+
 TEST_P(BackendContract, ErrorsSayWhatDoesNotFit) {
   const auto error_of = [](const std::function<void()>& function) -> std::string {
     try {
@@ -584,6 +595,11 @@ TEST_P(BackendContract, ErrorsSayWhatDoesNotFit) {
   early.add(graph::Softmax{});
   early.add(dense(4));
   EXPECT_EQ(error_of([&] { compile(early); }), "node 3: a softmax can only be the last node");
+  graph::Graph wide({20, 20, 1, false});
+  wide.add(graph::MaxPool{{17, 17, 1, 1, graph::Padding::Same}});
+  wide.add(graph::Flatten{});
+  wide.add(dense(4));
+  EXPECT_EQ(error_of([&] { compile(wide); }), "node 1: a max pool's window of 17×17 has more than 256 cells");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What the CPU backend promises beyond the contract of all backends: no slow implementation, no allocation in
 // a step, the same bits whatever runs beside it, and an arena without collisions.
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <algorithm>
 #include <array>
@@ -8,6 +9,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <new>
+#include <set>
+#include <string>
+#include <string_view>
 #include <thread>
 
 #include "engine/network.h"
@@ -69,11 +73,38 @@ std::unique_ptr<Network> compile(const Graph& graph, int batch_size = 32, int th
 
 // oneDNN's names of its slow implementations, and those of plain matrix products, which hide a conversion of
 // layouts.
+// Of the full batch, of an epoch's last one, and of inference.
 void expect_no_slow_step(const Graph& graph, int batch_size) {
-  for (const std::string& line : compile(graph, batch_size)->describe_plan()) {
+  const auto network = compile(graph, batch_size);
+  const RandomBatch rest(graph, static_cast<size_t>(batch_size) / 2 + 1, Rng(1));
+  Rng rng(2);
+  network->compute_gradients(rest.view(), {}, rng);
+  std::vector<float> logits(rest.labels.size() * static_cast<size_t>(graph.classes()));
+  network->predict(rest.images, logits);
+  std::set<std::string> plans;
+  for (const std::string& line : network->describe_plan()) {
+    plans.insert(line.substr(0, line.find(':')));
     for (const char* slow : {"ref", "simple", "gemm", "nspc"})
       EXPECT_EQ(line.find(slow), std::string::npos) << line;
   }
+  EXPECT_EQ(plans.size(), 3U) << testing::PrintToString(plans);
+}
+
+// The whole suite runs once more as on a CPU without AVX-512 (tests/CMakeLists.txt): oneDNN reads the
+// variable itself, our own kernels follow it here.
+const bool limited_to_avx2 = [] {
+  const char* limit = std::getenv("ONEDNN_MAX_CPU_ISA");
+  if (limit == nullptr || std::string_view(limit) != "AVX2") return false;
+  hwy::DisableTargets(HWY_AVX2 - 1);
+  return true;
+}();
+
+TEST(CpuPlan, FollowsALimitOnTheInstructionSet) {
+  if (!limited_to_avx2) GTEST_SKIP() << "no limit is set";
+  EXPECT_EQ(onednn::channel_block(), 8);
+  EXPECT_EQ(hwy::SupportedTargets() & HWY_AVX3, 0);
+  for (const std::string& line : compile(graph::reference_network("resnet8"))->describe_plan())
+    EXPECT_EQ(line.find("avx512"), std::string::npos) << line;
 }
 
 TEST(CpuPlan, NoReferenceNetworkHasASlowImplementation) {

@@ -188,21 +188,6 @@ TEST(KernelsBatchNorm, BackwardIsTheSlopeOfALoopInDoubles) {
   });
 }
 
-TEST(KernelsBatchNorm, ChannelSums) {
-  for_each_target([] {
-    Rng rng(23);
-    for (const int block : {8, 16}) {
-      Blocked x(3, 21, 13, 11, block);
-      x.randomize(rng);
-      std::vector<double> wanted(x.shape.channels(), 0.0);
-      x.each([&](int n, int c, int h, int w) { wanted[static_cast<size_t>(c)] += x.get(n, c, h, w); });
-      std::vector<double> sums(wanted.size(), 99.0);
-      channel_sums(x.shape, x.values.data(), sums.data());
-      for (size_t c = 0; c < sums.size(); ++c) EXPECT_NEAR(sums[c], wanted[c], 2e-5);
-    }
-  });
-}
-
 TEST(KernelsPool, MatchLoops) {
   for_each_target([] {
     Rng rng(24);
@@ -349,7 +334,7 @@ TEST(KernelsImages, BytesBecomeFloatsInEitherLayout) {
   });
 }
 
-TEST(KernelsImages, RowsAndTransposes) {
+TEST(KernelsImages, RowsAndBack) {
   for_each_target([] {
     Rng rng(27);
     for (int round = 0; round < 10; ++round) {
@@ -369,16 +354,6 @@ TEST(KernelsImages, RowsAndTransposes) {
       std::vector<float> back(x.values.size(), 9.0F);
       rows_to_blocked(x.shape, x.channels, rows.data(), stride, back.data());
       EXPECT_EQ(back, x.values);
-
-      const auto side = static_cast<size_t>(block);
-      std::vector<float> matrices(3 * side * side);
-      for (float& v : matrices) v = rng.normal();
-      std::vector<float> transposed(matrices.size());
-      transpose_blocks(3, block, matrices.data(), transposed.data());
-      for (size_t m = 0; m < 3; ++m)
-        for (size_t i = 0; i < side; ++i)
-          for (size_t o = 0; o < side; ++o)
-            ASSERT_EQ(transposed[(m * side + o) * side + i], matrices[(m * side + i) * side + o]);
     }
   });
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include "engine/kernels/targets.h"
+
 #include <hwy/targets.h>
 
 #include <cmath>
@@ -81,13 +83,16 @@ inline double numeric_gradient(float& value, float step, const std::function<dou
   return (high - low) / (static_cast<double>(above) - static_cast<double>(below));
 }
 
-// Runs body under the CPU's best instruction set and again under lesser ones.
+// Runs body under the CPU's best instruction set that the kernels are compiled for, and again under each
+// lesser one.
 inline void for_each_target(const std::function<void()>& body) {
-  for (const int64_t disabled : {int64_t{0}, int64_t{HWY_AVX3}, int64_t{HWY_AVX3 | HWY_AVX2},
-                                 int64_t{HWY_AVX3 | HWY_AVX2 | HWY_SSE4}}) {
-    hwy::DisableTargets(disabled);
-    hwy::GetChosenTarget().DeInit();
-    SCOPED_TRACE("instruction sets without " + std::to_string(disabled));
+  hwy::DisableTargets(0);
+  for (int64_t left = hwy::SupportedTargets() & HWY_TARGETS; left != 0; left &= left - 1) {
+    const int64_t best = left & -left;  // Highway numbers them from the best
+    hwy::DisableTargets(best - 1);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    SCOPED_TRACE(hwy::TargetName(best));
+    ASSERT_EQ(hwy::SupportedTargets() & HWY_TARGETS & -(hwy::SupportedTargets() & HWY_TARGETS), best);
     body();
     if (testing::Test::HasFatalFailure()) break;
   }

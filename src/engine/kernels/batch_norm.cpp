@@ -206,41 +206,6 @@ void Backward(const BlockedShape& shape, const BatchNormView& norm, Activation i
                     : BackwardOfBlock<8>(shape, norm, input_activation, count, dgamma, dbeta, x, dy, dx);
 }
 
-template <int B>
-void ChannelSumsOfBlock(const BlockedShape& shape, const float* x, double* sums) {
-  const BlockTag<B> d;
-  const size_t lanes = hn::Lanes(d);
-  const size_t pixels = shape.pixels();
-  std::fill(sums, sums + shape.channels(), 0.0);
-  for (size_t cb = 0; cb < static_cast<size_t>(shape.channel_blocks); ++cb) {
-    for (size_t image = 0; image < static_cast<size_t>(shape.images); ++image) {
-      const float* plane = x + image * shape.image_size() + cb * pixels * B;
-      for (size_t lane = 0; lane < B; lane += lanes) {
-        for (size_t begin = 0; begin < pixels; begin += kChunkPixels) {
-          const size_t end = std::min(pixels, begin + kChunkPixels);
-          auto a0 = hn::Zero(d);
-          auto a1 = a0;
-          auto a2 = a0;
-          auto a3 = a0;
-          size_t p = begin;
-          for (; p + 4 <= end; p += 4) {
-            a0 = hn::Add(a0, hn::LoadU(d, plane + p * B + lane));
-            a1 = hn::Add(a1, hn::LoadU(d, plane + (p + 1) * B + lane));
-            a2 = hn::Add(a2, hn::LoadU(d, plane + (p + 2) * B + lane));
-            a3 = hn::Add(a3, hn::LoadU(d, plane + (p + 3) * B + lane));
-          }
-          for (; p < end; ++p) a0 = hn::Add(a0, hn::LoadU(d, plane + p * B + lane));
-          add_to_doubles(d, hn::Add(hn::Add(a0, a1), hn::Add(a2, a3)), sums + cb * B + lane);
-        }
-      }
-    }
-  }
-}
-
-void ChannelSums(const BlockedShape& shape, const float* x, double* sums) {
-  shape.block == 16 ? ChannelSumsOfBlock<16>(shape, x, sums) : ChannelSumsOfBlock<8>(shape, x, sums);
-}
-
 }  // namespace retort::engine::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -251,7 +216,6 @@ HWY_EXPORT(Sums);
 HWY_EXPORT(Forward);
 HWY_EXPORT(BackwardSums);
 HWY_EXPORT(Backward);
-HWY_EXPORT(ChannelSums);
 
 void batch_norm_shift(const BlockedShape& shape, const float* x, float* shift) {
   const auto block = static_cast<size_t>(shape.block);
@@ -314,10 +278,6 @@ void batch_norm_backward(const BlockedShape& shape, const BatchNormView& norm, A
                          int64_t count, const float* dgamma, const float* dbeta, const float* x,
                          const float* dy, float* dx) {
   HWY_DYNAMIC_DISPATCH(Backward)(shape, norm, input_activation, count, dgamma, dbeta, x, dy, dx);
-}
-
-void channel_sums(const BlockedShape& shape, const float* x, double* sums) {
-  HWY_DYNAMIC_DISPATCH(ChannelSums)(shape, x, sums);
 }
 
 }  // namespace retort::engine::kernels

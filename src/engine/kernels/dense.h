@@ -28,8 +28,8 @@ size_t dense_backward_workspace(const DenseSize& size);
 // dy is the gradient before the activation. Overwrites dx.
 void dense_backward_data(const DenseSize& size, const float* dy, const float* weights, float* workspace,
                          float* dx);
-// Overwrites the gradients of the outputs [first, last): rows of dweights, and dbias unless it is null. first
-// is a multiple of 4.
+// Overwrites the gradients of the outputs [first, last), whose bits don't depend on how the outputs are
+// split: rows of dweights, and of dbias unless it is null.
 void dense_backward_weights(const DenseSize& size, int first, int last, const float* x, const float* dy,
                             float* workspace, float* dweights, float* dbias);
 

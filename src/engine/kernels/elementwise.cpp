@@ -44,12 +44,6 @@ void Accumulate(size_t n, const float* x, float* y) {
   });
 }
 
-void Scale(size_t n, float factor, const float* x, float* y) {
-  for_each_vector(n, [&](auto d, size_t i) HWY_ATTR {
-    hn::StoreU(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, factor)), d, y + i);
-  });
-}
-
 // Elements whose counters share their upper 32 bits: the lower ones go through two rounds of multiply and
 // xor-shift with the stream's two words mixed in before and between.
 void DropoutSegment(size_t n, uint32_t threshold, float factor, uint32_t word0, uint32_t word1,
@@ -84,12 +78,7 @@ HWY_EXPORT(ActivationForward);
 HWY_EXPORT(ActivationBackward);
 HWY_EXPORT(AddForward);
 HWY_EXPORT(Accumulate);
-HWY_EXPORT(Scale);
 HWY_EXPORT(DropoutSegment);
-
-int preferred_block() {
-  return (hwy::SupportedTargets() & HWY_AVX3) != 0 ? 16 : 8;
-}
 
 void activation_forward(size_t n, Activation activation, const float* x, float* y) {
   HWY_DYNAMIC_DISPATCH(ActivationForward)(n, activation, x, y);
@@ -105,10 +94,6 @@ void add_forward(size_t n, const float* a, const float* b, Activation activation
 
 void accumulate(size_t n, const float* x, float* y) {
   HWY_DYNAMIC_DISPATCH(Accumulate)(n, x, y);
-}
-
-void scale(size_t n, float factor, const float* x, float* y) {
-  HWY_DYNAMIC_DISPATCH(Scale)(n, factor, x, y);
 }
 
 void dropout(size_t n, float rate, uint64_t key, uint64_t offset, const float* x, float* y) {

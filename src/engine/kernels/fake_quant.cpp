@@ -10,12 +10,15 @@
 #include <algorithm>
 
 #include "engine/kernels/lanes-inl.h"
+#include "graph/quantized_form.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace retort::engine::kernels::HWY_NAMESPACE {
 
-// Bits come eight at a time, so vectors of 8 lanes (or two of 4).
-using ByteTag = hn::CappedTag<float, 8>;
+// Bits are stored by whole bytes: kCount = 16 numbers at a time fill the longest vector, 8 the rest of a
+// tensor.
+template <size_t kCount>
+using BitsTag = hn::CappedTag<float, kCount>;
 
 void MinMax(size_t n, const float* x, Range* range) {
   const WideTag d;
@@ -46,59 +49,87 @@ void MinMax(size_t n, const float* x, Range* range) {
   *range = {minimum, maximum};
 }
 
-void FakeQuantize(size_t n, float scale, int zero_point, const float* x, float* y, uint8_t* pass_bits) {
-  const ByteTag d;
+template <size_t kCount>
+HWY_INLINE size_t FakeQuantizeBy(size_t i, size_t n, float scale, int zero_point, const float* x, float* y,
+                                 uint8_t* pass_bits) {
+  const BitsTag<kCount> d;
   const size_t lanes = hn::Lanes(d);
   const auto step = hn::Set(d, scale);
   // Codes relative to the zero point, so that nothing but a clamp and a product follows the rounding.
   const auto low = hn::Set(d, static_cast<float>(-128 - zero_point));
   const auto high = hn::Set(d, static_cast<float>(127 - zero_point));
-  for (size_t i = 0; i < n; i += 8) {
+  for (; i + kCount <= n; i += kCount) {
     uint32_t bits = 0;
-    for (size_t part = 0; part < 8; part += lanes) {
+    for (size_t part = 0; part < kCount; part += lanes) {
       const auto v = hn::LoadU(d, x + i + part);
       const auto code = hn::Round(hn::Div(v, step));
       hn::StoreU(hn::Mul(hn::Min(high, hn::Max(low, code)), step), d, y + i + part);
-      uint8_t mask_bytes[8];  // StoreMaskBits may write up to eight
+      uint8_t mask_bytes[8] = {};  // StoreMaskBits may write up to eight
       hn::StoreMaskBits(d, hn::And(hn::Ge(code, low), hn::Le(code, high)), mask_bytes);
-      bits |= static_cast<uint32_t>(mask_bytes[0]) << part;
+      bits |= (mask_bytes[0] | static_cast<uint32_t>(mask_bytes[1]) << 8U) << part;
     }
-    if (pass_bits != nullptr) pass_bits[i / 8] = static_cast<uint8_t>(bits);
+    if (pass_bits == nullptr) continue;
+    for (size_t byte = 0; byte < kCount / 8; ++byte)
+      pass_bits[i / 8 + byte] = static_cast<uint8_t>(bits >> (8 * byte));
   }
+  return i;
 }
 
-void FakeQuantizeBackward(size_t n, const uint8_t* pass_bits, const float* dy, float* dx) {
-  const ByteTag d;
-  const hn::Rebind<uint32_t, ByteTag> du;
+void FakeQuantize(size_t n, float scale, int zero_point, const float* x, float* y, uint8_t* pass_bits) {
+  const size_t done = FakeQuantizeBy<16>(0, n, scale, zero_point, x, y, pass_bits);
+  FakeQuantizeBy<8>(done, n, scale, zero_point, x, y, pass_bits);
+}
+
+template <size_t kCount>
+HWY_INLINE size_t FakeQuantizeBackwardBy(size_t i, size_t n, const uint8_t* pass_bits, const float* dy,
+                                         float* dx) {
+  const BitsTag<kCount> d;
+  const hn::Rebind<uint32_t, BitsTag<kCount>> du;
   const size_t lanes = hn::Lanes(d);
-  alignas(64) uint32_t bit_of_lane[8] = {1, 2, 4, 8, 16, 32, 64, 128};
-  for (size_t i = 0; i < n; i += 8) {
-    const auto bits = hn::Set(du, pass_bits[i / 8]);
-    for (size_t part = 0; part < 8; part += lanes) {
-      const auto passes = hn::RebindMask(d, hn::TestBit(bits, hn::Load(du, bit_of_lane + part)));
+  alignas(64) uint32_t bit_of_lane[kCount];
+  for (size_t lane = 0; lane < kCount; ++lane) bit_of_lane[lane] = uint32_t{1} << lane;
+  for (; i + kCount <= n; i += kCount) {
+    uint32_t bits = pass_bits[i / 8];
+    if constexpr (kCount == 16) bits |= static_cast<uint32_t>(pass_bits[i / 8 + 1]) << 8U;
+    for (size_t part = 0; part < kCount; part += lanes) {
+      const auto passes = hn::RebindMask(d, hn::TestBit(hn::Set(du, bits), hn::Load(du, bit_of_lane + part)));
       hn::StoreU(hn::IfThenElseZero(passes, hn::LoadU(d, dy + i + part)), d, dx + i + part);
     }
   }
+  return i;
 }
 
-void WeightsBlocked(int out_blocks, size_t inner, int block, const float* weights, float* quantized,
-                    float* scales) {
-  const BlockTag<8> d;  // divides both block sizes
+void FakeQuantizeBackward(size_t n, const uint8_t* pass_bits, const float* dy, float* dx) {
+  const size_t done = FakeQuantizeBackwardBy<16>(0, n, pass_bits, dy, dx);
+  FakeQuantizeBackwardBy<8>(done, n, pass_bits, dy, dx);
+}
+
+template <int B>
+void WeightsOfBlock(int out_blocks, size_t inner, const float* weights, float* quantized, float* scales) {
+  const BlockTag<B> d;
   const size_t lanes = hn::Lanes(d);
-  const auto width = static_cast<size_t>(block);
+  constexpr size_t width = B;
   for (size_t ob = 0; ob < static_cast<size_t>(out_blocks); ++ob) {
     for (size_t lane = 0; lane < width; lane += lanes) {
       const float* w = weights + ob * inner * width + lane;
       float* q = quantized + ob * inner * width + lane;
       auto largest = hn::Zero(d);
       for (size_t i = 0; i < inner; ++i) largest = hn::Max(largest, hn::Abs(hn::LoadU(d, w + i * width)));
-      auto step = hn::Div(largest, hn::Set(d, 127.0F));
-      step = hn::IfThenElse(hn::Eq(largest, hn::Zero(d)), hn::Set(d, 1.0F), step);
+      alignas(64) float steps[B];
+      hn::Store(largest, d, steps);
+      for (size_t i = 0; i < lanes; ++i) steps[i] = graph::weight_scale(steps[i]);
+      const auto step = hn::Load(d, steps);
       for (size_t i = 0; i < inner; ++i)
         hn::StoreU(hn::Mul(hn::Round(hn::Div(hn::LoadU(d, w + i * width), step)), step), d, q + i * width);
       if (scales != nullptr) hn::StoreU(step, d, scales + ob * width + lane);
     }
   }
+}
+
+void WeightsBlocked(int out_blocks, size_t inner, int block, const float* weights, float* quantized,
+                    float* scales) {
+  block == 16 ? WeightsOfBlock<16>(out_blocks, inner, weights, quantized, scales)
+              : WeightsOfBlock<8>(out_blocks, inner, weights, quantized, scales);
 }
 
 void WeightsRows(size_t rows, size_t columns, const float* weights, float* quantized, float* scales) {
@@ -111,7 +142,7 @@ void WeightsRows(size_t rows, size_t columns, const float* weights, float* quant
       MinMax(columns, w, &range);
       largest = std::max(-range.minimum, range.maximum);
     }
-    const float step = largest > 0 ? largest / 127.0F : 1.0F;
+    const float step = graph::weight_scale(largest);
     for_each_vector(columns, [&](auto d, size_t i) HWY_ATTR {
       const auto s = hn::Set(d, step);
       hn::StoreU(hn::Mul(hn::Round(hn::Div(hn::LoadU(d, w + i), s)), s), d, q + i);

@@ -56,7 +56,7 @@ HWY_INLINE void ForwardTile(const Taps& taps, const float* HWY_RESTRICT x, size_
 }
 
 // AVX-512 has twice the registers.
-constexpr int kTile = HWY_TARGET == HWY_AVX3 ? 24 : 12;
+constexpr int kTile = HWY_TARGET <= HWY_AVX3 ? 24 : 12;
 
 // kStride 0: that of `stride`, unknown to the compiler.
 template <int B, int Q, size_t kStride>

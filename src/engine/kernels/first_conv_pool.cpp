@@ -66,7 +66,7 @@ HWY_INLINE void PooledTile(const Taps& taps, const float* HWY_RESTRICT x, size_t
 }
 
 // Twelve sums on 16 registers, 24 on 32.
-constexpr int kPooledTile = HWY_TARGET == HWY_AVX3 ? 6 : 3;
+constexpr int kPooledTile = HWY_TARGET <= HWY_AVX3 ? 6 : 3;
 
 template <int B>
 void PoolForwardOfBlock(const FirstConvShape& shape, const float* input, const float* weights,
@@ -116,7 +116,7 @@ void PoolForward(const FirstConvShape& shape, const float* input, const float* w
 // One image and vector of output channels; pointers are to the vector's lane.
 struct PooledPlane {
   const float* dy;
-  const float* y;
+  const float* y;  // null: nothing to mask
   const uint8_t* argmax;
   size_t width;
   size_t height;
@@ -142,7 +142,8 @@ HWY_INLINE void PooledGradient(const PooledPlane& plane, const TapRuns<R>& runs,
   for (size_t oy = 0; oy < plane.height; ++oy) {
     size_t at = 2 * oy * plane.row;
     for (size_t ox = 0; ox < plane.width; ++ox, o += B, at += 2) {
-      const V g = hn::IfThenElseZero(clamp.passes(hn::LoadU(d, plane.y + o)), hn::LoadU(d, plane.dy + o));
+      V g = hn::LoadU(d, plane.dy + o);
+      if (plane.y != nullptr) g = hn::IfThenElseZero(clamp.passes(hn::LoadU(d, plane.y + o)), g);
       if constexpr (kBias) bias = hn::Add(bias, g);
       const auto cell = hn::PromoteTo(di, hn::LoadU(d8, plane.argmax + o));
       V cells[4];
@@ -193,7 +194,7 @@ void PoolGradientOfBlock(const FirstConvShape& shape, const float* input, const 
       for (size_t lane = 0; lane < B; lane += hn::Lanes(d)) {
         const size_t at = image * shape.output.image_size() + ob * shape.output.pixels() * B + lane;
         plane.dy = dy + at;
-        plane.y = output + at;
+        plane.y = output == nullptr ? nullptr : output + at;
         plane.argmax = argmax + at;
         float* dw = dweights + ob * taps * B + lane;
         float* db = dbias == nullptr ? nullptr : dbias + ob * B + lane;

@@ -87,14 +87,6 @@ void BytesToBlocked(const BlockedShape& shape, int channels, const uint8_t* nhwc
   }
 }
 
-// B × B values at a time stay in the first-level cache; the compiler's own vector code does for the inner
-// loops.
-void TransposeBlocks(size_t count, size_t block, const float* in, float* out) {
-  for (size_t matrix = 0; matrix < count; ++matrix, in += block * block, out += block * block)
-    for (size_t row = 0; row < block; ++row)
-      for (size_t column = 0; column < block; ++column) out[row * block + column] = in[column * block + row];
-}
-
 }  // namespace retort::engine::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -103,7 +95,6 @@ namespace retort::engine::kernels {
 
 HWY_EXPORT(BytesToPlanar);
 HWY_EXPORT(BytesToBlocked);
-HWY_EXPORT(TransposeBlocks);
 
 void bytes_to_planar(const PlanarShape& shape, const uint8_t* nhwc, float* planar) {
   HWY_DYNAMIC_DISPATCH(BytesToPlanar)(shape, nhwc, planar);
@@ -146,10 +137,6 @@ void rows_to_blocked(const BlockedShape& shape, int channels, const float* rows,
       }
     }
   }
-}
-
-void transpose_blocks(size_t count, int block, const float* in, float* out) {
-  HWY_DYNAMIC_DISPATCH(TransposeBlocks)(count, static_cast<size_t>(block), in, out);
 }
 
 }  // namespace retort::engine::kernels

@@ -29,9 +29,6 @@ namespace retort::engine::kernels {
 
 enum class Activation : uint8_t { None, Relu, Relu6 };
 
-// 16 where the CPU has AVX-512, else 8. All kernels work with either on every CPU.
-int preferred_block();
-
 struct BlockedShape {
   int images = 0;
   int channel_blocks = 0;
@@ -89,10 +86,6 @@ void blocked_to_rows(const BlockedShape& shape, int channels, const float* block
 void rows_to_blocked(const BlockedShape& shape, int channels, const float* rows, size_t row_stride,
                      float* blocked);
 
-// count matrices B × B transposed, each: OIhw{B}i{B}o to OIhw{B}o{B}i (count = out blocks · in blocks · kh ·
-// kw). Not in place.
-void transpose_blocks(size_t count, int block, const float* in, float* out);
-
 // --- first_conv.cpp: the network's first convolution, 1 to 4 input channels ---
 
 // weights: [out block][kernel height][kernel width][in channel][B]. bias: [C]. Kernel up to 512 taps
@@ -121,8 +114,8 @@ void first_conv_backward_weights(const FirstConvShape& shape, const float* input
 // null for inference.
 void first_conv_pool_forward(const FirstConvShape& shape, const float* input, const float* weights,
                              const float* bias, Activation activation, float* output, uint8_t* argmax);
-// From the gradient dy of the pooled output; the mask comes from `output`. Adds to dweights and dbias (or
-// null).
+// From the gradient dy of the pooled output; the mask comes from `output` (or null, when there is no
+// activation). Adds to dweights and dbias (or null).
 void first_conv_pool_backward_weights(const FirstConvShape& shape, const float* input, const float* dy,
                                       const float* output, const uint8_t* argmax, Activation activation,
                                       float* dweights, float* dbias);
@@ -183,13 +176,10 @@ void batch_norm_backward(const BlockedShape& shape, const BatchNormView& norm, A
                          int64_t count, const float* dgamma, const float* dbeta, const float* x,
                          const float* dy, float* dx);
 
-// Σ of each channel over images and pixels (a bias's gradient): sums [C] doubles, overwritten.
-void channel_sums(const BlockedShape& shape, const float* x, double* sums);
-
 // --- pool.cpp ---
 
-// argmax (or null): one byte a value of y, row · window.width + column of the first largest cell; windows up
-// to 256 cells.
+inline constexpr int kMaxPoolMaximumCells = 256;  // of a window
+// argmax (or null): one byte a value of y, row · window.width + column of the first largest cell.
 void max_pool_forward(const BlockedShape& in, const BlockedShape& out, const Window2d& window, const float* x,
                       float* y, uint8_t* argmax);
 // Overwrites dx. y (or null): pooled output of an activation's output; then the gradient before that
@@ -219,8 +209,6 @@ void activation_backward(size_t n, Activation activation, const float* y, const 
 void add_forward(size_t n, const float* a, const float* b, Activation activation, float* y);
 // y += x.
 void accumulate(size_t n, const float* x, float* y);
-// y = x · factor.
-void scale(size_t n, float factor, const float* x, float* y);
 
 // y_i = x_i / (1 − rate) or 0, decided by a hash of key and `offset + i` alone, so any split of a tensor
 // gives the same; nothing is stored: backward is the same call on dy. Keep probability is exact to 2⁻²⁴. 0 ≤
@@ -239,8 +227,6 @@ struct LossResult {
 LossResult softmax_loss(int images, int classes, size_t stride, const float* logits, const uint16_t* labels,
                         const float* teacher_logits, const Objective& objective, int batch_count,
                         float* dlogits);
-// Softmax of each row; probabilities may be logits.
-void softmax(int images, int classes, size_t stride, const float* logits, float* probabilities);
 
 // --- optimizer.cpp: flat arrays of n, one pass ---
 
@@ -269,7 +255,7 @@ void fake_quantize(size_t n, float scale, int zero_point, const float* x, float*
 // dx = dy where the bit is set, else 0; dx may be dy.
 void fake_quantize_backward(size_t n, const uint8_t* pass_bits, const float* dy, float* dx);
 
-// Symmetric int8 grid of each output channel: scale = max|w| / 127 (1 when all are 0), quantized = nearest
+// Symmetric int8 grid of each output channel: scale = graph::weight_scale(max|w|), quantized = nearest
 // even(w / scale) · scale. The gradient passes unchanged. scales [out blocks · B] (or null). Any layout [out
 // block][inner][B out]: OIhw{B}i{B}o, depthwise's and the first convolution's.
 void fake_quantize_weights_blocked(int out_blocks, size_t inner, int block, const float* weights,

@@ -87,21 +87,6 @@ HWY_INLINE void ClearRest(float* values, size_t size, size_t stride) {
   for (size_t i = size; i < stride; ++i) values[i] = 0.0F;
 }
 
-void SoftmaxRows(int images, int classes, size_t stride, const float* logits, float* probabilities) {
-  const LossTag d;
-  const auto size = static_cast<size_t>(classes);
-  const V one = hn::Set(d, 1.0F);
-  for (size_t image = 0; image < static_cast<size_t>(images); ++image) {
-    const Row z{logits + image * stride, size, stride};
-    const V maximum = hn::Set(d, MaxOfRow(z));
-    const V inverse = hn::Set(d, 1.0F / SumOfExp(z, maximum, one));
-    float* out = probabilities + image * stride;
-    for (size_t i = 0; i < size; i += hn::Lanes(d))
-      StoreRow(hn::Mul(ExpAt(z, i, maximum, one), inverse), out, i, size, stride);
-    ClearRest(out, size, stride);
-  }
-}
-
 void Loss(int images, int classes, size_t stride, const float* logits, const uint16_t* labels,
           const float* teacher_logits, const Objective& objective, int batch_count, float* dlogits,
           LossResult* result) {
@@ -192,7 +177,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace retort::engine::kernels {
 
-HWY_EXPORT(SoftmaxRows);
 HWY_EXPORT(Loss);
 
 LossResult softmax_loss(int images, int classes, size_t stride, const float* logits, const uint16_t* labels,
@@ -202,10 +186,6 @@ LossResult softmax_loss(int images, int classes, size_t stride, const float* log
   HWY_DYNAMIC_DISPATCH(Loss)
   (images, classes, stride, logits, labels, teacher_logits, objective, batch_count, dlogits, &result);
   return result;
-}
-
-void softmax(int images, int classes, size_t stride, const float* logits, float* probabilities) {
-  HWY_DYNAMIC_DISPATCH(SoftmaxRows)(images, classes, stride, logits, probabilities);
 }
 
 }  // namespace retort::engine::kernels
