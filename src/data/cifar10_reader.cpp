@@ -15,9 +15,11 @@ constexpr size_t kPlane = 32 * 32;
 constexpr size_t kRecord = 1 + 3 * kPlane;
 constexpr size_t kClasses = 10;
 
-void append_batch(const fs::path& path, ImageSet& set) {
+// Returns how many records were left out.
+int64_t append_batch(const fs::path& path, ImageSet& set, BadImages bad_images) {
   const std::vector<uint8_t> file = read_file(path);
-  if (file.empty() || file.size() % kRecord != 0)
+  const bool truncated = file.size() % kRecord != 0;
+  if (file.empty() || (truncated && bad_images == BadImages::Fail))
     throw_usage("{}: has {} bytes, which is not a whole number of CIFAR-10 records of {} bytes",
                 path.string(), file.size(), kRecord);
   const size_t count = file.size() / kRecord;
@@ -26,13 +28,14 @@ void append_batch(const fs::path& path, ImageSet& set) {
   set.pixels.resize(at + count * kShape.bytes());
   for (size_t i = 0; i < count; ++i) {
     const uint8_t* record = file.data() + i * kRecord;
-    if (*record >= kClasses)
+    if (*record >= kClasses && bad_images == BadImages::Fail)
       throw_usage("{}: record {} (byte {}) has label {}; CIFAR-10 labels are 0 to 9", path.string(), i,
                   i * kRecord, *record);
-    set.labels.push_back(*record);
+    set.labels.push_back(*record < kClasses ? *record : kNoLabel);
     for (size_t pixel = 0; pixel < kPlane; ++pixel)
       for (size_t c = 0; c < 3; ++c) set.pixels[at++] = record[1 + c * kPlane + pixel];
   }
+  return drop_unlabelled(set) + (truncated ? 1 : 0);
 }
 
 std::vector<std::string> class_names(const fs::path& meta) {
@@ -54,7 +57,7 @@ std::vector<std::string> class_names(const fs::path& meta) {
 
 class Cifar10Reader final : public Reader {
  public:
-  Dataset read(const Spec& spec, const LoadOptions&, ProgressSink& progress) const override {
+  Dataset read(const Spec& spec, const LoadOptions& options, ProgressSink& progress) const override {
     fs::path folder = spec.directory;
     require_folder(folder);
     if (fs::is_directory(folder / "cifar-10-batches-bin")) folder /= "cifar-10-batches-bin";
@@ -70,10 +73,11 @@ class Cifar10Reader final : public Reader {
     dataset.classes = class_names(folder / "batches.meta.txt");
     double done = 0;
     for (const fs::path& batch : batches) {
-      append_batch(batch, dataset.train);
+      dataset.skipped += append_batch(batch, dataset.train, options.bad_images);
       progress.update("loading images", ++done, static_cast<double>(batches.size()), "");
     }
-    if (fs::exists(folder / "test_batch.bin")) append_batch(folder / "test_batch.bin", dataset.test);
+    if (fs::exists(folder / "test_batch.bin"))
+      dataset.skipped += append_batch(folder / "test_batch.bin", dataset.test, options.bad_images);
     return dataset;
   }
 };

@@ -45,7 +45,7 @@ struct Dataset {
   ImageSet train;
   ImageSet test;
   ValueRange range;
-  int64_t skipped = 0;       // broken images left out under --skip-bad
+  int64_t skipped = 0;       // images and empty class folders left out under --skip-bad
   std::string content_hash;  // SHA-256 of shapes, classes, pixels and labels of both sets
 };
 

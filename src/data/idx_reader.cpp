@@ -115,10 +115,17 @@ IdxArray read_idx(const fs::path& path, uint8_t rank) {
   }
   if (size > content.most_bytes())
     throw_usage("{}: is truncated: its header announces {} bytes of data, more than it can hold", name, size);
-  array.bytes.resize(size);
-  const size_t have = content.read(array.bytes.data(), size);
-  if (have != size)
-    throw_usage("{}: is truncated: its header announces {} bytes of data, it has {}", name, size, have);
+  // Piece by piece: a gzip file's header may announce a thousand times what follows it.
+  constexpr uint64_t kPieceBytes = uint64_t{4} << 20;
+  while (array.bytes.size() < size) {
+    const size_t have = array.bytes.size();
+    const size_t piece = std::min(size - have, kPieceBytes);
+    array.bytes.resize(have + piece);
+    const size_t got = content.read(array.bytes.data() + have, piece);
+    if (got != piece)
+      throw_usage("{}: is truncated: its header announces {} bytes of data, it has {}", name, size,
+                  have + got);
+  }
   uint8_t extra = 0;
   if (content.read(&extra, 1) != 0)
     throw_usage("{}: has more data than the {} bytes that its header announces", name, size);
@@ -154,15 +161,20 @@ ImageSet read_set(const fs::path& image_path, const fs::path& label_path) {
   return set;
 }
 
-void check_labels(const ImageSet& set, const fs::path& path, size_t classes) {
-  for (size_t i = 0; i < set.count(); ++i)
-    if (set.labels[i] >= classes)
+// Returns how many images were left out for their labels.
+int64_t check_labels(ImageSet& set, const fs::path& path, size_t classes, BadImages bad_images) {
+  for (size_t i = 0; i < set.count(); ++i) {
+    if (set.labels[i] < classes) continue;
+    if (bad_images == BadImages::Fail)
       throw_usage("{}: label {} at index {} is out of range: there are {} classes", path.string(),
                   set.labels[i], i, classes);
+    set.labels[i] = kNoLabel;
+  }
+  return drop_unlabelled(set);
 }
 
 // `classes` may be empty: then they are numbered, up to the largest training label.
-Dataset read_folder(const fs::path& folder, std::vector<std::string> classes) {
+Dataset read_folder(const fs::path& folder, std::vector<std::string> classes, BadImages bad_images) {
   require_folder(folder);
   const auto images = [&](std::vector<std::string> stems) {
     for (std::string& stem : stems) stem += "-images";
@@ -186,26 +198,29 @@ Dataset read_folder(const fs::path& folder, std::vector<std::string> classes) {
   dataset.train = read_set(train_images, train_labels);
   const size_t largest = *std::max_element(dataset.train.labels.begin(), dataset.train.labels.end());
   dataset.classes = classes.empty() ? numbered_classes(largest + 1) : std::move(classes);
-  check_labels(dataset.train, train_labels, dataset.classes.size());
+  dataset.skipped = check_labels(dataset.train, train_labels, dataset.classes.size(), bad_images);
+  require_every_class(dataset, train_labels.string());
   if (!test_images.empty()) {
     dataset.test = read_set(test_images, test_labels);
-    check_labels(dataset.test, test_labels, dataset.classes.size());
+    dataset.skipped += check_labels(dataset.test, test_labels, dataset.classes.size(), bad_images);
   }
   return dataset;
 }
 
 class IdxReader final : public Reader {
  public:
-  Dataset read(const Spec& spec, const LoadOptions&, ProgressSink&) const override {
-    return read_folder(spec.directory, {});
+  Dataset read(const Spec& spec, const LoadOptions& options, ProgressSink&) const override {
+    return read_folder(spec.directory, {}, options.bad_images);
   }
 };
 
 class FashionMnistReader final : public Reader {
  public:
-  Dataset read(const Spec&, const LoadOptions&, ProgressSink&) const override {
-    return read_folder(find(), {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
-                                "Sneaker", "Bag", "Ankle boot"});
+  Dataset read(const Spec&, const LoadOptions& options, ProgressSink&) const override {
+    return read_folder(find(),
+                       {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
+                        "Bag", "Ankle boot"},
+                       options.bad_images);
   }
 
  private:

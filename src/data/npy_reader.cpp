@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 #include "base/error.h"
 #include "data/npy.h"
@@ -40,15 +41,32 @@ Images image_shape(const NpyArray& array, const fs::path& path) {
           {static_cast<int>(array.shape[1]), static_cast<int>(array.shape[2]), static_cast<int>(channels)}};
 }
 
-std::vector<float> finite_floats(const NpyArray& array, const fs::path& path) {
+// Every value of images that are not left out is finite: either it throws or it takes such images' labels.
+std::vector<float> finite_floats(const NpyArray& array, const fs::path& path, BadImages bad_images,
+                                 std::vector<uint16_t>& labels) {
   std::vector<float> values = array.as_float();
-  const auto bad = std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
-  if (bad != values.end()) {
-    const auto index = bad - values.begin();
-    throw_usage("{}: image {} holds {} (value {} of the file); values must be finite numbers", path.string(),
-                index / (array.count() / array.shape[0]), std::isnan(*bad) ? "NaN" : "an infinity", index);
+  const size_t image_values = values.size() / labels.size();
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    if (bad_images == BadImages::Fail)
+      throw_usage("{}: image {} holds {} (value {} of the file); values must be finite numbers",
+                  path.string(), i / image_values, std::isnan(values[i]) ? "NaN" : "an infinity", i);
+    labels[i / image_values] = kNoLabel;
+    values[i] = 0;
   }
   return values;
+}
+
+// Smallest and largest value of the images that have labels.
+ValueRange value_range(const std::vector<float>& values, const std::vector<uint16_t>& labels) {
+  const size_t image_values = values.size() / labels.size();
+  ValueRange range{std::numeric_limits<float>::max(), std::numeric_limits<float>::lowest()};
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (labels[i / image_values] == kNoLabel) continue;
+    range.low = std::min(range.low, values[i]);
+    range.high = std::max(range.high, values[i]);
+  }
+  return range;
 }
 
 std::vector<uint8_t> quantise(const std::vector<float>& values, ValueRange range) {
@@ -61,8 +79,10 @@ std::vector<uint8_t> quantise(const std::vector<float>& values, ValueRange range
   return bytes;
 }
 
-// One label an image. `classes` is what a one-hot array has columns, else the largest label + 1.
-std::vector<uint16_t> read_labels(const fs::path& path, int64_t images, size_t& classes) {
+// One label an image, kNoLabel for those that are left out. `classes` is what a one-hot array has columns,
+// else the largest label + 1.
+std::vector<uint16_t> read_labels(const fs::path& path, int64_t images, BadImages bad_images,
+                                  size_t& classes) {
   const NpyArray array = read_npy(path);
   const bool column = array.shape.size() == 2 && array.shape[1] == 1;
   const bool one_hot = array.shape.size() == 2 && array.shape[1] > 1;
@@ -81,9 +101,10 @@ std::vector<uint16_t> read_labels(const fs::path& path, int64_t images, size_t& 
       const auto row = values.begin() + static_cast<std::ptrdiff_t>(i * width);
       const auto end = row + static_cast<std::ptrdiff_t>(width);
       const auto hot = std::find(row, end, 1.0F);
-      if (hot == end || std::count(row, end, 0.0F) != static_cast<std::ptrdiff_t>(width - 1))
+      const bool good = hot != end && std::count(row, end, 0.0F) == static_cast<std::ptrdiff_t>(width - 1);
+      if (!good && bad_images == BadImages::Fail)
         throw_usage("{}: row {} is not one-hot: one value must be 1 and the others 0", path.string(), i);
-      labels[i] = static_cast<uint16_t>(hot - row);
+      labels[i] = good ? static_cast<uint16_t>(hot - row) : kNoLabel;
     }
     classes = width;
     return labels;
@@ -93,9 +114,13 @@ std::vector<uint16_t> read_labels(const fs::path& path, int64_t images, size_t& 
   const std::vector<int64_t> values = array.as_integer();
   classes = 0;
   for (size_t i = 0; i < labels.size(); ++i) {
-    if (values[i] < 0 || values[i] >= static_cast<int64_t>(kMaxClasses))
-      throw_usage("{}: label {} at index {} is out of range: labels are 0 to {}", path.string(), values[i], i,
-                  kMaxClasses - 1);
+    if (values[i] < 0 || values[i] >= static_cast<int64_t>(kMaxClasses)) {
+      if (bad_images == BadImages::Fail)
+        throw_usage("{}: label {} at index {} is out of range: labels are 0 to {}", path.string(), values[i],
+                    i, kMaxClasses - 1);
+      labels[i] = kNoLabel;
+      continue;
+    }
     labels[i] = static_cast<uint16_t>(values[i]);
     classes = std::max<size_t>(classes, labels[i] + size_t{1});
   }
@@ -104,28 +129,24 @@ std::vector<uint16_t> read_labels(const fs::path& path, int64_t images, size_t& 
 
 class NpyReader final : public Reader {
  public:
-  Dataset read(const Spec& spec, const LoadOptions&, ProgressSink&) const override {
+  Dataset read(const Spec& spec, const LoadOptions& options, ProgressSink&) const override {
     const fs::path folder = spec.directory;
     require_folder(folder);
     Dataset dataset;
-    size_t classes = 0;
+    const fs::path train_labels = folder / "y_train.npy";
     const std::string train_dtype =
-        read_set(folder / "x_train.npy", folder / "y_train.npy", Part::Train, dataset, classes);
-    dataset.classes = numbered_classes(classes);
+        read_set(folder / "x_train.npy", train_labels, Part::Train, options.bad_images, dataset);
+    require_every_class(dataset, train_labels.string());
     const bool has_images = fs::exists(folder / "x_test.npy");
     if (has_images != fs::exists(folder / "y_test.npy"))
       throw_usage("{}: has {} without {}", folder.string(), has_images ? "x_test.npy" : "y_test.npy",
                   has_images ? "y_test.npy" : "x_test.npy");
     if (has_images) {
-      size_t test_classes = 0;
       const std::string test_dtype =
-          read_set(folder / "x_test.npy", folder / "y_test.npy", Part::Test, dataset, test_classes);
+          read_set(folder / "x_test.npy", folder / "y_test.npy", Part::Test, options.bad_images, dataset);
       if (test_dtype != train_dtype)
         throw_usage("{}: has dtype {} where x_train.npy has {}", (folder / "x_test.npy").string(), test_dtype,
                     train_dtype);
-      if (test_classes > classes)
-        throw_usage("{}: has {} classes where y_train.npy has {}", (folder / "y_test.npy").string(),
-                    test_classes, classes);
     }
     return dataset;
   }
@@ -134,28 +155,37 @@ class NpyReader final : public Reader {
   enum class Part { Train, Test };
 
   // Returns the images' dtype.
-  static std::string read_set(const fs::path& x, const fs::path& y, Part part, Dataset& dataset,
-                              size_t& classes) {
+  static std::string read_set(const fs::path& x, const fs::path& y, Part part, BadImages bad_images,
+                              Dataset& dataset) {
     NpyArray array = read_npy(x);
     const Images images = image_shape(array, x);
     ImageSet& set = part == Part::Train ? dataset.train : dataset.test;
     set.shape = images.shape;
-    set.labels = read_labels(y, images.count, classes);
+    size_t classes = 0;
+    set.labels = read_labels(y, images.count, bad_images, classes);
+    if (part == Part::Train)
+      dataset.classes = numbered_classes(classes);
+    else if (classes > dataset.classes.size() && bad_images == BadImages::Fail)
+      throw_usage("{}: has {} classes where y_train.npy has {}", y.string(), classes, dataset.classes.size());
+    for (uint16_t& label : set.labels)
+      if (label >= dataset.classes.size()) label = kNoLabel;
+
     const bool as_bytes = array.dtype.ends_with("u1");
     if (!as_bytes && !array.dtype.ends_with("f4"))
       throw_usage("{}: has dtype {}; images are uint8 or float32", x.string(), array.dtype);
     if (as_bytes) {
       set.pixels = std::move(array.bytes);
-      return array.dtype;
+    } else {
+      const std::vector<float> values = finite_floats(array, x, bad_images, set.labels);
+      if (part == Part::Train) {
+        const ValueRange range = value_range(values, set.labels);
+        if (range.low == range.high)
+          throw_usage("{}: every value is {}; there is nothing to learn from", x.string(), range.low);
+        if (range.low < range.high) dataset.range = range;  // else no image is left, which is said later
+      }
+      set.pixels = quantise(values, dataset.range);
     }
-    const std::vector<float> values = finite_floats(array, x);
-    if (part == Part::Train) {
-      const auto [low, high] = std::minmax_element(values.begin(), values.end());
-      if (*low == *high)
-        throw_usage("{}: every value is {}; there is nothing to learn from", x.string(), *low);
-      dataset.range = {*low, *high};
-    }
-    set.pixels = quantise(values, dataset.range);
+    dataset.skipped += drop_unlabelled(set);
     return array.dtype;
   }
 };

@@ -140,10 +140,7 @@ void check(const Dataset& dataset) {
       if (set->labels[i] >= dataset.classes.size())
         throw_usage("{}: label {} of {} image {} is out of range: there are {} classes", name, set->labels[i],
                     set == &dataset.train ? "training" : "test", i, dataset.classes.size());
-  std::vector<size_t> counts(dataset.classes.size());
-  for (const uint16_t label : dataset.train.labels) ++counts[label];
-  for (size_t c = 0; c < counts.size(); ++c)
-    if (counts[c] == 0) throw_usage("{}: class \"{}\" has no training image", name, dataset.classes[c]);
+  require_every_class(dataset, name);
 }
 
 }  // namespace
@@ -154,6 +151,31 @@ void require_folder(const std::filesystem::path& path) {
   if (!std::filesystem::exists(status)) throw_usage("{}: there is no such folder", path.string());
   if (!std::filesystem::is_directory(status))
     throw_usage("{}: is a file where a folder is expected", path.string());
+}
+
+int64_t drop_unlabelled(ImageSet& set) {
+  const size_t image_bytes = set.shape.bytes();
+  size_t kept = 0;
+  for (size_t i = 0; i < set.count(); ++i) {
+    if (set.labels[i] == kNoLabel) continue;
+    if (kept != i) {
+      std::copy_n(set.pixels.begin() + static_cast<std::ptrdiff_t>(i * image_bytes), image_bytes,
+                  set.pixels.begin() + static_cast<std::ptrdiff_t>(kept * image_bytes));
+      set.labels[kept] = set.labels[i];
+    }
+    ++kept;
+  }
+  const size_t dropped = set.count() - kept;
+  set.labels.resize(kept);
+  set.pixels.resize(kept * image_bytes);
+  return static_cast<int64_t>(dropped);
+}
+
+void require_every_class(const Dataset& dataset, std::string_view where) {
+  std::vector<size_t> counts(dataset.classes.size());
+  for (const uint16_t label : dataset.train.labels) ++counts[label];
+  for (size_t c = 0; c < counts.size(); ++c)
+    if (counts[c] == 0) throw_usage("{}: class \"{}\" has no training image", where, dataset.classes[c]);
 }
 
 std::vector<std::string> numbered_classes(size_t count) {

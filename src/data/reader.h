@@ -27,6 +27,9 @@ struct Spec {
 // Throws Error(Usage) naming the unknown format or option, and listing the known ones.
 Spec parse_spec(std::string_view text);
 
+// What can't be read or has no valid label is an error, or is left out and counted in Dataset::skipped:
+// broken image files and empty class folders (images), records of a wrong label and a truncated last one
+// (cifar10), labels out of range (idx, fashion-mnist, npy), values that are not finite (npy).
 enum class BadImages { Fail, Skip };
 
 struct LoadOptions {

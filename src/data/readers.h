@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/reader.h"
@@ -25,7 +26,7 @@ std::unique_ptr<Reader> make_fashion_mnist_reader();
 // `images:DIR`: DIR/<class>/<image>, or DIR/train/<class>/<image> with or without DIR/test/<class>/<image>.
 // Images are taken in the order of their class's and their own name. Files beside the class folders, and
 // files whose names begin with a dot, are no images. Images of other sizes are resized to the first one's, or
-// to `size`.
+// to `size`, which must be given where the first one has more than 512 x 512 pixels.
 std::unique_ptr<Reader> make_folder_reader();
 
 // `npy:DIR`: x_train.npy, y_train.npy, perhaps x_test.npy and y_test.npy. Images N×H×W×C or N×H×W, uint8, or
@@ -39,7 +40,14 @@ void require_folder(const std::filesystem::path& path);
 // "0", "1", …
 std::vector<std::string> numbered_classes(size_t count);
 
-// Labels are 16 bits wide.
+// Labels are 16 bits wide, and the largest value marks an image that --skip-bad leaves out.
 inline constexpr size_t kMaxClasses = 65535;
+inline constexpr uint16_t kNoLabel = 65535;
+
+// Removes the images whose label is kNoLabel, and returns how many they were.
+int64_t drop_unlabelled(ImageSet& set);
+
+// Throws Error(Usage) naming a class that no training image has. `where`: the file or folder that says so.
+void require_every_class(const Dataset& dataset, std::string_view where);
 
 }  // namespace retort::data

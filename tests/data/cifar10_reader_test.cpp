@@ -73,5 +73,26 @@ TEST_F(Cifar10, RefusesWrongFiles) {
   EXPECT_EQ(error(), name + ": is a folder where a file is expected");
 }
 
+TEST_F(Cifar10, SkipsWrongRecordsAndCountsThem) {
+  std::vector<uint8_t> bytes = batch(20);
+  bytes[2 * 3073] = 10;
+  bytes[5 * 3073] = 255;
+  bytes.resize(bytes.size() - 7);
+  write_bytes(folder_ / "data_batch_1.bin", bytes);
+  bytes = batch(2);
+  bytes.resize(3073 + 100);
+  write_bytes(folder_ / "test_batch.bin", bytes);
+  const auto dataset = load(spec(), BadImages::Skip);
+  EXPECT_EQ(dataset->skipped, 4);
+  EXPECT_EQ(dataset->train.labels,
+            (std::vector<uint16_t>{0, 1, 3, 4, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8}));
+  EXPECT_EQ(dataset->train.pixels.size(), 17U * 3072);
+  EXPECT_EQ(dataset->test.count(), 1U);
+  write_bytes(folder_ / "test_batch.bin", {});
+  EXPECT_EQ(load_error(spec(), BadImages::Skip),
+            folder_.at("test_batch.bin") +
+                ": has 0 bytes, which is not a whole number of CIFAR-10 records of 3073 bytes");
+}
+
 }  // namespace
 }  // namespace retort::data

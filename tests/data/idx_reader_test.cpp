@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <array>
 #include <cstdlib>
@@ -119,11 +120,39 @@ TEST_F(Idx, RefusesAbsurdSizesBeforeTakingMemory) {
                          "hold");
 }
 
+// The gzip file is large enough for what its header announces, yet holds less: memory follows the content.
+TEST_F(Idx, TakesNoMoreMemoryThanAGzipFileHolds) {
+  Rng rng(14);
+  constexpr uint32_t kSide = 4096;
+  constexpr uint32_t kCount = 63;
+  write("train-images-idx3-ubyte",
+        gzip(encode_idx(std::array{kCount, kSide, kSide}, random_bytes(size_t{1} << 20, rng))));
+  const auto peak_kilobytes = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+  };
+  const auto before = peak_kilobytes();
+  EXPECT_EQ(error(),
+            images() + ": is truncated: its header announces 1056964608 bytes of data, it has 1048576");
+  EXPECT_LT(peak_kilobytes() - before, 200 * 1024);
+}
+
+TEST_F(Idx, SkipsLabelsOutOfRangeAndCountsThem) {
+  write_test();
+  write("t10k-labels-idx1-ubyte", encode_idx(std::array{2U}, std::array<uint8_t, 2>{2, 0}));
+  const auto dataset = load(spec(), BadImages::Skip);
+  EXPECT_EQ(dataset->skipped, 1);
+  EXPECT_EQ(dataset->train.count(), 4U);
+  EXPECT_EQ(dataset->test.labels, (std::vector<uint16_t>{0}));
+  EXPECT_EQ(dataset->test.pixels, (std::vector<uint8_t>{pixels_.begin() + 6, pixels_.begin() + 12}));
+}
+
 TEST_F(Idx, RefusesLabelsThatDoNotMatch) {
   write("train-labels-idx1-ubyte", encode_idx(std::array{3U}, std::array<uint8_t, 3>{0, 1, 0}));
   EXPECT_EQ(error(), labels() + ": has 3 labels for the 4 images of train-images-idx3-ubyte");
   write("train-labels-idx1-ubyte", encode_idx(std::array{4U}, std::array<uint8_t, 4>{0, 2, 0, 2}));
-  EXPECT_EQ(error(), spec() + ": class \"1\" has no training image");
+  EXPECT_EQ(error(), labels() + ": class \"1\" has no training image");
   write("train-labels-idx1-ubyte", encode_idx(std::array{4U}, std::array<uint8_t, 4>{0, 0, 0, 0}));
   EXPECT_EQ(error(), spec() + ": has the single class \"0\"; there is nothing to tell apart");
   SetUp();

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -131,7 +132,7 @@ TEST_F(NpyFolder, RefusesWrongLabels) {
   write_labels("y_train.npy", {0, 1, 0, 1000000000000});
   EXPECT_EQ(error(), y() + ": label 1000000000000 at index 3 is out of range: labels are 0 to 65534");
   write_labels("y_train.npy", {0, 2, 0, 2});
-  EXPECT_EQ(error(), spec() + ": class \"1\" has no training image");
+  EXPECT_EQ(error(), y() + ": class \"1\" has no training image");
   write_floats("y_train.npy", {4}, {0, 1, 0, 1});
   EXPECT_EQ(error(), y() + ": has dtype <f4; labels are integers, or one-hot rows");
   write_floats("y_train.npy", {4, 2}, {1, 0, 0, 1, 0.5F, 0.5F, 0, 1});
@@ -140,6 +141,32 @@ TEST_F(NpyFolder, RefusesWrongLabels) {
   EXPECT_EQ(error(), y() + ": row 2 is not one-hot: one value must be 1 and the others 0");
   write_floats("y_train.npy", {2, 2, 1}, {1, 0, 0, 1});
   EXPECT_EQ(error(), y() + ": has shape 2x2x1; labels are N integers or N x classes one-hot rows");
+}
+
+TEST_F(NpyFolder, SkipsWrongLabelsAndCountsThem) {
+  write_labels("y_train.npy", {0, 1, -1, 1});
+  write("x_test.npy", "|u1", {2, 2, 3, 2}, std::span(pixels_).first(24));
+  write_labels("y_test.npy", {2, 1});
+  auto dataset = load(spec(), BadImages::Skip);
+  EXPECT_EQ(dataset->skipped, 2);
+  EXPECT_EQ(dataset->train.labels, (std::vector<uint16_t>{0, 1, 1}));
+  EXPECT_TRUE(std::ranges::equal(dataset->train.image(2), std::span(pixels_).subspan(36)));
+  EXPECT_EQ(dataset->test.labels, (std::vector<uint16_t>{1}));
+  write_floats("y_train.npy", {4, 2}, {1, 0, 0.5F, 0.5F, 0, 1, 0, 1});
+  EXPECT_EQ(load(spec(), BadImages::Skip)->train.labels, (std::vector<uint16_t>{0, 1, 1}));
+  write_labels("y_train.npy", {70000, -1, -1, -5});
+  EXPECT_EQ(load_error(spec(), BadImages::Skip), spec() + ": has no training images");
+}
+
+TEST_F(NpyFolder, SkipsImagesThatAreNotFiniteAndLeavesThemOutOfTheRange) {
+  write_floats("x_train.npy", {4, 1, 2}, {0, 1, -50, std::nanf(""), 4, 5, INFINITY, 9});
+  write_labels("y_train.npy", {0, 0, 1, 1});
+  const auto dataset = load(spec(), BadImages::Skip);
+  EXPECT_EQ(dataset->skipped, 2);
+  EXPECT_EQ(dataset->range, (ValueRange{0, 5}));
+  EXPECT_EQ(dataset->train.pixels, (std::vector<uint8_t>{0, 51, 204, 255}));
+  write_floats("x_train.npy", {4, 1, 2}, std::vector<float>(8, NAN));
+  EXPECT_EQ(load_error(spec(), BadImages::Skip), y() + ": class \"0\" has no training image");
 }
 
 TEST_F(NpyFolder, RefusesATestSetThatDoesNotMatch) {
