@@ -1,24 +1,79 @@
 #include "data/cache.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
-#include <cstring>
-#include <fstream>
+#include <cerrno>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/parallel.h"
 
 namespace retort::data {
 namespace {
 
+namespace fs = std::filesystem;
 using nlohmann::json;
 
 static_assert(std::endian::native == std::endian::little, "numbers are stored as they lie in memory");
 
-// The file: magic, length of the header, header (CBOR: class names need not be UTF-8), labels and pixels of
-// both sets.
-constexpr std::array<char, 8> kMagic = {'R', 'E', 'T', 'D', 'A', 'T', 'A', '1'};
+// The file: this start, a header, labels and pixels of both sets. The header is JSON because its parser does
+// not recurse: no damage can overflow the stack. Class names, which need not be UTF-8, are arrays of bytes.
+struct Start {
+  std::array<char, 8> magic = {'R', 'E', 'T', 'D', 'A', 'T', 'A', '2'};
+  uint64_t header_bytes = 0;
+  uint64_t checksum = 0;  // CRC-32 of all that follows
+};
+static_assert(sizeof(Start) == 24);
+
+struct Descriptor {
+  int value;
+  explicit Descriptor(const fs::path& path) : value(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~Descriptor() {
+    if (value >= 0) ::close(value);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+};
+
+bool read_at(int file, uint64_t offset, std::span<uint8_t> out) {
+  while (!out.empty()) {
+    const ssize_t got = ::pread(file, out.data(), out.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    offset += static_cast<uint64_t>(got);
+    out = out.subspan(static_cast<size_t>(got));
+  }
+  return true;
+}
+
+uint64_t crc(uint64_t before, std::span<const uint8_t> bytes) {
+  return crc32_z(before, bytes.data(), bytes.size());
+}
+
+// Reads a part of the file on all threads, each checking what it has just read, and appends to `checksum`.
+bool read_part(int file, uint64_t offset, std::span<uint8_t> out, int threads, uint64_t& checksum) {
+  constexpr size_t kPieceBytes = size_t{4} << 20;
+  std::vector<uint64_t> sums((out.size() + kPieceBytes - 1) / kPieceBytes);
+  const auto piece = [&](size_t i) {
+    return out.subspan(i * kPieceBytes, std::min(kPieceBytes, out.size() - i * kPieceBytes));
+  };
+  std::atomic<bool> complete = true;
+  parallel_for(sums.size(), 1, threads, [&](size_t i) {
+    if (!read_at(file, offset + i * kPieceBytes, piece(i))) complete = false;
+    sums[i] = crc(0, piece(i));
+  });
+  for (size_t i = 0; i < sums.size(); ++i)
+    checksum = crc32_combine(checksum, sums[i], static_cast<z_off_t>(piece(i).size()));
+  return complete;
+}
 
 json describe(const ImageSet& set) {
   return {{"count", set.count()},
@@ -44,27 +99,46 @@ std::optional<uint64_t> set_bytes(const json& description, uint64_t file_bytes, 
   return count * image_bytes;
 }
 
+// A process that was killed leaves its part of a file. An hour is longer than writing takes: nothing that
+// another process is writing goes.
+void remove_stale_parts(const fs::path& folder) {
+  std::error_code error;
+  const auto now = fs::file_time_type::clock::now();
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(".retort-") || !name.ends_with(".tmp")) continue;
+    std::error_code ignored;
+    const auto written = fs::last_write_time(it->path(), ignored);
+    if (!ignored && now - written > std::chrono::hours(1)) fs::remove(it->path(), ignored);
+  }
+}
+
 }  // namespace
 
-std::optional<Dataset> read_cache(const std::filesystem::path& path, std::string_view key) {
+std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, int threads) {
   std::error_code error;
-  const uint64_t file_bytes = std::filesystem::file_size(path, error);
+  const uint64_t file_bytes = fs::file_size(path, error);
   if (error) return std::nullopt;
-  std::ifstream file(path, std::ios::binary);
-  std::array<char, 8> magic{};
-  uint64_t header_bytes = 0;
-  file.read(magic.data(), magic.size());
-  file.read(reinterpret_cast<char*>(&header_bytes), sizeof header_bytes);
-  if (!file || magic != kMagic || header_bytes > file_bytes) return std::nullopt;
-  std::vector<uint8_t> header_text(header_bytes);
-  file.read(reinterpret_cast<char*>(header_text.data()), static_cast<std::streamsize>(header_bytes));
-  if (!file) return std::nullopt;
+  const Descriptor file(path);
+  Start start;
+  if (file.value < 0 || !read_at(file.value, 0, {reinterpret_cast<uint8_t*>(&start), sizeof start}) ||
+      start.magic != Start{}.magic || start.header_bytes > file_bytes)
+    return std::nullopt;
+  uint64_t checksum = 0;
+  uint64_t at = sizeof start;
+  const auto read_next = [&](std::span<uint8_t> out) {
+    const bool complete = read_part(file.value, at, out, threads, checksum);
+    at += out.size();
+    return complete;
+  };
+  std::vector<uint8_t> header_text(start.header_bytes);
+  if (!read_next(header_text)) return std::nullopt;
   try {
-    const json header = json::from_cbor(header_text);
+    const json header = json::parse(header_text);
     if (header.at("key") != key) return std::nullopt;
     Dataset dataset;
     for (const json& name : header.at("classes")) {
-      const auto& bytes = name.get_binary();
+      const auto bytes = name.get<std::vector<uint8_t>>();
       dataset.classes.emplace_back(bytes.begin(), bytes.end());
     }
     dataset.range = {header.at("low"), header.at("high")};
@@ -73,48 +147,49 @@ std::optional<Dataset> read_cache(const std::filesystem::path& path, std::string
     std::array<uint64_t, 2> counts{};
     const auto train_bytes = set_bytes(header.at("train"), file_bytes, dataset.train, counts[0]);
     const auto test_bytes = set_bytes(header.at("test"), file_bytes, dataset.test, counts[1]);
-    if (!train_bytes || !test_bytes ||
-        magic.size() + sizeof header_bytes + header_bytes + *train_bytes + *test_bytes != file_bytes)
-      return std::nullopt;
+    if (!train_bytes || !test_bytes || at + *train_bytes + *test_bytes != file_bytes) return std::nullopt;
     size_t part = 0;
     for (ImageSet* set : {&dataset.train, &dataset.test}) {
       set->labels.resize(counts[part]);
       set->pixels.resize(counts[part] * set->shape.bytes());
       ++part;
-      file.read(reinterpret_cast<char*>(set->labels.data()),
-                static_cast<std::streamsize>(set->labels.size() * sizeof(uint16_t)));
-      file.read(reinterpret_cast<char*>(set->pixels.data()),
-                static_cast<std::streamsize>(set->pixels.size()));
+      if (!read_next(
+              {reinterpret_cast<uint8_t*>(set->labels.data()), set->labels.size() * sizeof(uint16_t)}) ||
+          !read_next(set->pixels))
+        return std::nullopt;
     }
-    if (!file || content_hash(dataset) != dataset.content_hash) return std::nullopt;
+    if (checksum != start.checksum) return std::nullopt;
     return dataset;
   } catch (const json::exception&) {
     return std::nullopt;  // damaged
   }
 }
 
-void write_cache(const std::filesystem::path& path, std::string_view key, const Dataset& dataset) {
+void write_cache(const fs::path& path, std::string_view key, const Dataset& dataset) {
+  remove_stale_parts(path.parent_path());
   json classes = json::array();
   for (const std::string& name : dataset.classes)
-    classes.push_back(json::binary(std::vector<uint8_t>(name.begin(), name.end())));
-  const std::vector<uint8_t> header = json::to_cbor({{"key", key},
-                                                     {"classes", classes},
-                                                     {"low", dataset.range.low},
-                                                     {"high", dataset.range.high},
-                                                     {"skipped", dataset.skipped},
-                                                     {"content_hash", dataset.content_hash},
-                                                     {"train", describe(dataset.train)},
-                                                     {"test", describe(dataset.test)}});
-  std::array<uint8_t, 16> start{};
-  const uint64_t header_bytes = header.size();
-  std::memcpy(start.data(), kMagic.data(), kMagic.size());
-  std::memcpy(start.data() + kMagic.size(), &header_bytes, sizeof header_bytes);
-  const std::array<std::span<const uint8_t>, 6> pieces = {start,
-                                                          header,
-                                                          label_bytes(dataset.train),
-                                                          dataset.train.pixels,
-                                                          label_bytes(dataset.test),
-                                                          dataset.test.pixels};
+    classes.push_back(std::vector<uint8_t>(name.begin(), name.end()));
+  const std::string header = json({{"key", key},
+                                   {"classes", classes},
+                                   {"low", dataset.range.low},
+                                   {"high", dataset.range.high},
+                                   {"skipped", dataset.skipped},
+                                   {"content_hash", dataset.content_hash},
+                                   {"train", describe(dataset.train)},
+                                   {"test", describe(dataset.test)}})
+                                 .dump();
+  Start start;
+  start.header_bytes = header.size();
+  const std::array<std::span<const uint8_t>, 6> pieces = {
+      {{reinterpret_cast<const uint8_t*>(&start), sizeof start},
+       {reinterpret_cast<const uint8_t*>(header.data()), header.size()},
+       label_bytes(dataset.train),
+       dataset.train.pixels,
+       label_bytes(dataset.test),
+       dataset.test.pixels}};
+  for (const std::span<const uint8_t> piece : std::span(pieces).subspan(1))
+    start.checksum = crc(start.checksum, piece);
   write_pieces_atomic(path, pieces);
 }
 

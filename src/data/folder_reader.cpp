@@ -1,6 +1,8 @@
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
@@ -30,6 +32,7 @@ struct Source {
 struct Listing {
   std::vector<std::string> classes;
   std::vector<Source> sources;
+  int64_t skipped = 0;  // empty class folders
 };
 
 // Names in a folder, sorted; those that begin with a dot and Windows' own droppings are left out.
@@ -53,26 +56,33 @@ Names list(const fs::path& folder) {
   return names;
 }
 
-Listing list_classes(const fs::path& folder) {
+Listing list_classes(const fs::path& folder, BadImages bad_images) {
   Listing listing;
-  listing.classes = list(folder).folders;
-  if (listing.classes.empty())
+  const std::vector<std::string> folders = list(folder).folders;
+  if (folders.empty())
     throw_usage("{}: has no class folders; expected are images as {}/<class>/<image>", folder.string(),
                 folder.filename().string());
-  if (listing.classes.size() > kMaxClasses)
-    throw_usage("{}: has {} class folders; {} at most", folder.string(), listing.classes.size(), kMaxClasses);
-  for (size_t c = 0; c < listing.classes.size(); ++c) {
-    const fs::path class_folder = folder / listing.classes[c];
+  if (folders.size() > kMaxClasses)
+    throw_usage("{}: has {} class folders; {} at most", folder.string(), folders.size(), kMaxClasses);
+  for (const std::string& class_name : folders) {
+    const fs::path class_folder = folder / class_name;
     const Names names = list(class_folder);
     if (!names.folders.empty())
       throw_usage(
           "{}: is a folder where an image is expected; the layout is DIR/<class>/<image> or "
           "DIR/train/<class>/<image> with DIR/test/<class>/<image>",
           (class_folder / names.folders.front()).string());
-    if (names.files.empty()) throw_usage("{}: the class folder has no image", class_folder.string());
-    for (const std::string& name : names.files)
-      listing.sources.push_back({class_folder / name, static_cast<uint16_t>(c)});
+    if (names.files.empty()) {
+      if (bad_images == BadImages::Fail)
+        throw_usage("{}: the class folder has no image", class_folder.string());
+      ++listing.skipped;
+      continue;
+    }
+    const auto label = static_cast<uint16_t>(listing.classes.size());
+    listing.classes.push_back(class_name);
+    for (const std::string& name : names.files) listing.sources.push_back({class_folder / name, label});
   }
+  if (listing.classes.empty()) throw_usage("{}: its class folders have no images", folder.string());
   return listing;
 }
 
@@ -93,17 +103,31 @@ Layout find_layout(const fs::path& root) {
   return Layout::TrainAndTest;
 }
 
-// Whatever changes when an image is added, removed, renamed or written anew.
-std::string cache_key(const std::string& options, const fs::path& root, const std::vector<Source>& sources) {
+// Raise it when decode_image, to_gray or resize give other bytes for the same file: caches of older programs
+// then no longer count.
+constexpr int kDecoderVersion = 1;
+
+// Whatever changes when an image is added, removed, renamed or written anew. Copying with the times kept
+// (cp -p, rsync -t) still changes the inode or its change time.
+std::string cache_key(const std::string& options, const fs::path& root,
+                      std::span<const Listing* const> listings) {
   Sha256 hash;
-  hash.update(options);
-  for (const Source& source : sources) {
-    struct stat status{};
-    if (::stat(source.path.c_str(), &status) != 0) status = {};  // reading it will say what is wrong
-    hash.update(fmt::format("\n{}\n{} {} {}.{}", source.path.string().substr(root.string().size()),
-                            source.label, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec));
+  hash.update(fmt::format("{}\ndecoder {}", options, kDecoderVersion));
+  for (const Listing* listing : listings) {
+    hash.update(fmt::format("\n{} images, {} skipped", listing->sources.size(), listing->skipped));
+    for (const Source& source : listing->sources) {
+      struct stat status{};
+      if (::stat(source.path.c_str(), &status) != 0) status = {};  // reading it will say what is wrong
+      hash.update(fmt::format("\n{}\n{} {} {} {}.{} {}.{}", source.path.string().substr(root.string().size()),
+                              source.label, status.st_size, status.st_ino, status.st_mtim.tv_sec,
+                              status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec));
+    }
   }
   return hash.hex();
+}
+
+uint64_t memory_bytes() {
+  return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 // Decodes the images of a listing into one ImageSet.
@@ -113,46 +137,32 @@ class Loader {
       : spec_(spec), options_(options), progress_(progress), total_(total) {}
 
   // The images' shape: the spec's size or the first whole image's, three channels unless grey is asked for.
+  // Throws Error(Usage) when all of them would not fit in memory.
   void choose_shape(const std::vector<Source>& sources) {
     shape_ = {spec_.height, spec_.width, spec_.gray == true ? 1 : 3};
-    if (spec_.height != 0) return;
-    for (const Source& source : sources) {
-      const std::optional<DecodedImage> image = decode(source);
-      if (!image) continue;
-      shape_.height = image->shape.height;
-      shape_.width = image->shape.width;
-      return;
-    }
-    throw_usage("{}: has no whole image", spec_.directory);
+    if (spec_.height == 0) take_shape_of_first(sources);
+    const uint64_t bytes = total_ * shape_.bytes();
+    if (bytes > memory_bytes())
+      throw_usage(
+          "{}: {} images of {}x{} are {:.1f} GB, more than this machine's {:.1f} GB of memory: "
+          "choose a smaller size with ?size=HxW",
+          spec_.directory, total_, shape_.height, shape_.width, static_cast<double>(bytes) / 1e9,
+          static_cast<double>(memory_bytes()) / 1e9);
   }
 
   ImageSet load(const std::vector<Source>& sources) {
     ImageSet set;
     set.shape = shape_;
-    if (shape_.bytes() != 0 && sources.size() > set.pixels.max_size() / shape_.bytes())
-      throw_usage("{}: {} images of {}x{} do not fit in memory", spec_.directory, sources.size(),
-                  shape_.height, shape_.width);
     set.pixels.resize(sources.size() * shape_.bytes());
-    std::vector<uint8_t> whole(sources.size(), 0);
+    set.labels.assign(sources.size(), kNoLabel);
     parallel_for(sources.size(), 16, options_.threads, [&](size_t i) {
       if (const std::optional<DecodedImage> image = decode(sources[i])) {
         place(*image, {set.pixels.data() + i * shape_.bytes(), shape_.bytes()});
-        whole[i] = 1;
+        set.labels[i] = sources[i].label;
       }
       report();
     });
-    // Closes the gaps that broken images left.
-    size_t kept = 0;
-    for (size_t i = 0; i < sources.size(); ++i) {
-      if (whole[i] == 0) continue;
-      if (kept != i)
-        std::copy_n(set.pixels.begin() + static_cast<std::ptrdiff_t>(i * shape_.bytes()), shape_.bytes(),
-                    set.pixels.begin() + static_cast<std::ptrdiff_t>(kept * shape_.bytes()));
-      set.labels.push_back(sources[i].label);
-      ++kept;
-    }
-    skipped_ += static_cast<int64_t>(sources.size() - kept);
-    set.pixels.resize(kept * shape_.bytes());
+    skipped_ += drop_unlabelled(set);
     return set;
   }
 
@@ -161,6 +171,24 @@ class Loader {
   [[nodiscard]] int64_t skipped() const { return skipped_; }
 
  private:
+  void take_shape_of_first(const std::vector<Source>& sources) {
+    for (const Source& source : sources) {
+      const std::optional<DecodedImage> image = decode(source);
+      if (!image) continue;
+      shape_.height = image->shape.height;
+      shape_.width = image->shape.width;
+      // What microcontrollers take is far below; photographs as they are would fill the memory.
+      constexpr int64_t kMaxPixels = 512 * 512;
+      if (int64_t{shape_.height} * shape_.width > kMaxPixels)
+        throw_usage(
+            "{}: is {}x{}, and all images would be resized to that: choose a size with ?size=HxW, "
+            "like images:{}?size=96x96",
+            source.path.string(), shape_.height, shape_.width, spec_.directory);
+      return;
+    }
+    throw_usage("{}: has no whole image", spec_.directory);
+  }
+
   // Nothing for a broken image that may be skipped.
   std::optional<DecodedImage> decode(const Source& source) const {
     try {
@@ -220,13 +248,13 @@ class FolderReader final : public Reader {
     Listing train;
     Listing test;
     if (find_layout(root) == Layout::TrainAndTest) {
-      train = list_classes(root / "train");
+      train = list_classes(root / "train", options.bad_images);
       if (fs::exists(root / "test")) {
-        test = list_classes(root / "test");
+        test = list_classes(root / "test", options.bad_images);
         require_same_classes(root, train, test);
       }
     } else {
-      train = list_classes(root);
+      train = list_classes(root, options.bad_images);
     }
     if (!options.use_cache) return decode(spec, options, progress, train, test);
 
@@ -234,14 +262,12 @@ class FolderReader final : public Reader {
         fmt::format("images {}x{} gray {} skip {} of {}", spec.height, spec.width,
                     spec.gray ? static_cast<int>(*spec.gray) : -1, static_cast<int>(options.bad_images),
                     fs::canonical(root).string());
-    std::vector<Source> sources = train.sources;
-    sources.insert(sources.end(), test.sources.begin(), test.sources.end());
-    const std::string key = cache_key(choices, root, sources);
+    const std::string key = cache_key(choices, root, std::array<const Listing*, 2>{&train, &test});
     // The name holds only what was asked for, so that a changed folder replaces its old cache.
     const std::span<const uint8_t> choice_bytes(reinterpret_cast<const uint8_t*>(choices.data()),
                                                 choices.size());
     const fs::path cache = cache_directory() / (sha256_hex(choice_bytes).substr(0, 32) + ".images");
-    if (std::optional<Dataset> dataset = read_cache(cache, key)) return *std::move(dataset);
+    if (std::optional<Dataset> dataset = read_cache(cache, key, options.threads)) return *std::move(dataset);
     Dataset dataset = decode(spec, options, progress, train, test);
     dataset.content_hash = content_hash(dataset);
     try {
@@ -270,7 +296,7 @@ class FolderReader final : public Reader {
     dataset.classes = train.classes;
     dataset.train = loader.load(train.sources);
     if (!test.sources.empty()) dataset.test = loader.load(test.sources);
-    dataset.skipped = loader.skipped();
+    dataset.skipped = train.skipped + test.skipped + loader.skipped();
     if (!spec.gray && loader.all_gray()) {
       drop_channels(dataset.train);
       if (!test.sources.empty()) drop_channels(dataset.test);
