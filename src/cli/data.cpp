@@ -18,6 +18,7 @@ namespace {
 
 struct DataCommand {
   DataOptions data;
+  data::SplitOptions split;
   OutputOptions output;
   std::filesystem::path npy;
 };
@@ -62,7 +63,8 @@ void check(const DataCommand& command) {
   if (dataset->range != data::ValueRange{})
     text += fmt::format("values      {} to {}\n", dataset->range.low, dataset->range.high);
   if (dataset->skipped > 0)
-    text += fmt::format("skipped     {} broken images\n", format_integer(dataset->skipped));
+    text += fmt::format("skipped     {} broken images or empty class folders\n",
+                        format_integer(dataset->skipped));
   text += fmt::format("hash        {}\n\n{:<{}}  {:>9}  {:>9}\n", dataset->content_hash, "class", widest,
                       "training", "test");
   for (const nlohmann::json& one : json["classes"]) {
@@ -78,13 +80,21 @@ void check(const DataCommand& command) {
 void export_data(const DataCommand& command) {
   Terminal terminal(command.output);
   const auto dataset = load(command.data, terminal);
-  data::export_npy(*dataset, command.npy);
+  const data::Split split = data::stratified_split(*dataset, command.split);
+  data::export_npy(*dataset, split, command.npy);
   nlohmann::json json = describe(*dataset);
   json["folder"] = command.npy.string();
+  json["split"] = {
+      {"train", split.train.size()}, {"validation", split.validation.size()}, {"test", split.test.size()}};
   terminal.result_json(json);
-  terminal.result(fmt::format("{} training and {} test images in {}",
-                              format_integer(json["train"].get<int64_t>()),
-                              format_integer(json["test"].get<int64_t>()), command.npy.string()));
+  const auto number = [](size_t count) { return format_integer(static_cast<int64_t>(count)); };
+  terminal.result(fmt::format(
+      "{0} training and {1} test images in {2}\n"
+      "Train on x_train[train_indices] ({3} images), tune on validation_indices ({4}){5}.\n"
+      "Compute logits of all of x_train, and leave dataset.json beside them: it says which images they are.",
+      number(dataset->train.count()), number(dataset->test.count()), command.npy.string(),
+      number(split.train.size()), number(split.validation.size()),
+      split.test.empty() ? "" : fmt::format(", leave test_indices ({}) alone", number(split.test.size()))));
 }
 
 }  // namespace
@@ -108,11 +118,18 @@ void add_data_command(CLI::App& app) {
   CLI::App* export_sub =
       sub->add_subcommand("export", "Write images and labels as .npy files, in Retort's order");
   add_data_options(*export_sub, command->data, Presence::Required);
-  export_sub->add_option("--npy", command->npy, "folder for x_train.npy, y_train.npy, …")
+  export_sub
+      ->add_option(
+          "--npy", command->npy,
+          "folder for x_train.npy, y_train.npy, the split as train_indices.npy, …, and dataset.json, "
+          "which must lie beside logits for --teacher logits:FILE.npy")
       ->type_name("DIR")
       ->required();
+  add_split_options(*export_sub, command->split);
   add_output_options(*export_sub, command->output);
-  add_examples(*export_sub, {"retort data export --npy images --data fashion-mnist"});
+  add_examples(*export_sub,
+               {"retort data export --npy images --data fashion-mnist",
+                "retort data export --npy images --data images:photos --split-seed 7 --validation 0.1"});
   export_sub->callback([command] { export_data(*command); });
 }
 

@@ -27,13 +27,31 @@ std::filesystem::path note_beside(std::filesystem::path npy) {
   return npy.replace_extension(".json");
 }
 
-// The hash of the data that the logits were made for.
-std::string noted_hash(const std::filesystem::path& note) {
+// Rows in another order would teach nonsense, so logits that do not say whose they are teach nobody.
+void check_note(const std::filesystem::path& npy, const data::Dataset& dataset) {
+  std::filesystem::path note = note_beside(npy);
+  if (!std::filesystem::exists(note)) note = npy.parent_path() / "dataset.json";
+  if (!std::filesystem::exists(note))
+    throw_usage(
+        "{}: nothing says which images these logits belong to: put the dataset.json that `retort data export "
+        "--npy` wrote with the images into the same folder",
+        npy.string());
   const Json json = Json::parse(read_text(note), nullptr, false);
-  if (!json.is_object() || !json.contains("data_sha256") || !json["data_sha256"].is_string())
-    throw_usage("{}: a JSON object with the text \"data_sha256\" is needed beside a teacher's logits",
-                note.string());
-  return json["data_sha256"].get<std::string>();
+  const auto text = [&](const char* name) {
+    const auto found = json.is_object() ? json.find(name) : json.end();
+    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  std::string hash = text("content_hash");
+  if (hash.empty()) hash = text("data_sha256");  // as first written
+  if (hash.empty())
+    throw_usage(
+        "{}: has no text \"content_hash\"; beside a teacher's logits belongs the dataset.json that `retort "
+        "data "
+        "export --npy` wrote",
+        note.string());
+  if (hash != dataset.content_hash)
+    throw_usage("{}: the logits were made for other data ({}, hash {}; this is {}, hash {})", npy.string(),
+                text("spec"), hash, dataset.spec, dataset.content_hash);
 }
 
 }  // namespace
@@ -79,8 +97,9 @@ void save_teacher_logits(const std::filesystem::path& npy, const engine::Teacher
   if (logits.views > 1) shape.insert(shape.begin(), logits.views);
   data::write_npy(npy, shape, logits.values);
   const Json note{
-      {"data_sha256", dataset.content_hash}, {"data", dataset.spec}, {"classes", dataset.classes}};
-  write_text_atomic(note_beside(npy), note.dump(2) + "\n");
+      {"spec", dataset.spec}, {"classes", dataset.classes}, {"content_hash", dataset.content_hash}};
+  // Folder names need not be UTF-8; JSON must be.
+  write_text_atomic(note_beside(npy), note.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 engine::TeacherLogits load_teacher_logits(const std::filesystem::path& npy, const data::Dataset& dataset) {
@@ -103,10 +122,7 @@ engine::TeacherLogits load_teacher_logits(const std::filesystem::path& npy, cons
   const auto views = dimensions == 3 ? array.shape[0] : 1;
   if (views < 1 || views > data::kViewCount)
     throw_usage("{}: logits for {} views; 1 to {} are possible", npy.string(), views, data::kViewCount);
-  const std::filesystem::path note = note_beside(npy);
-  if (std::filesystem::exists(note) && noted_hash(note) != dataset.content_hash)
-    throw_usage("{}: the logits were made for other data (SHA-256 {}, not {})", npy.string(),
-                noted_hash(note), dataset.content_hash);
+  check_note(npy, dataset);
 
   engine::TeacherLogits logits{static_cast<int>(classes), dataset.train.count(), static_cast<int>(views),
                                array.as_float()};

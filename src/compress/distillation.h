@@ -13,11 +13,13 @@ namespace retort::compress {
 
 // Runs the teacher once over every training image (and view). `threads` as the network was compiled.
 engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Dataset& dataset,
-                                     const data::ViewOptions& views, ProgressSink& progress, std::stop_token stop);
+                                     const data::ViewOptions& views, ProgressSink& progress,
+                                     std::stop_token stop);
 
-// Logits kept as FILE.npy (images × classes float32, or views × images × classes) with FILE.json beside it that holds
-// the data's content hash. Loading a foreign file without FILE.json accepts any float npy of the right shape.
-// Error(Usage) names what differs: rows, classes, or the data's hash.
+// Logits kept as FILE.npy (images × classes float32, or views × images × classes) with FILE.json beside it:
+// {"spec", "classes", "content_hash"} of the data. Foreign logits, any float npy of the right shape, need the
+// dataset.json of data::export_npy in their folder (or as FILE.json): its content_hash is checked likewise.
+// Error(Usage) names what differs (rows, classes, the data's hash), or that there is no such hash.
 void save_teacher_logits(const std::filesystem::path& npy, const engine::TeacherLogits& logits,
                          const data::Dataset& dataset);
 engine::TeacherLogits load_teacher_logits(const std::filesystem::path& npy, const data::Dataset& dataset);

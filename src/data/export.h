@@ -9,12 +9,14 @@ namespace retort::data {
 
 // Writes into `folder` (created when missing), in the data set's own order:
 // - x_train.npy: images × height × width × channels, uint8; y_train.npy: images, int64;
-// - x_test.npy and y_test.npy when there are test images;
+// - x_test.npy and y_test.npy when there are test images, else these two are removed;
+// - train_indices.npy, validation_indices.npy and test_indices.npy: the split's rows of x_train, int64. A
+//   teacher is to learn from x_train[train_indices] alone; test_indices is empty where there is an x_test;
 // - dataset.json: {"spec", "classes", "content_hash", "range": {"low", "high"}}; the real value of a byte b
-// is
-//   low + b · (high − low) / 255.
-// Logits computed from these, one row an image, are logits in the data set's order. Throws Error(Failure)
-// naming the file that can't be written.
-void export_npy(const Dataset& dataset, const std::filesystem::path& folder);
+//   is low + b · (high − low) / 255.
+// Logits of all of x_train, one row an image, are logits in the data set's order. Beside dataset.json, or
+// with a copy of it beside them, they are checked against its content_hash (compress/distillation.h). Throws
+// Error(Failure) naming the file that can't be written.
+void export_npy(const Dataset& dataset, const Split& split, const std::filesystem::path& folder);
 
 }  // namespace retort::data

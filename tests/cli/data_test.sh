@@ -17,12 +17,20 @@ good data check "idx:$work/idx?size=12x10&gray=0" --quiet
 says "images      12x10x3"
 [ -z "$err" ] || fail "--quiet is not quiet"
 
-good data export --npy "$work/npy" --data "idx:$work/idx"
-for file in x_train y_train x_test y_test; do
+good data export --npy "$work/npy" --data "idx:$work/idx" --validation 0.25
+says "Train on x_train[train_indices] (180 images), tune on validation_indices (60)."
+for file in x_train y_train x_test y_test train_indices validation_indices test_indices; do
   [ -s "$work/npy/$file.npy" ] || fail "$file.npy is missing"
 done
+cp "$work/npy/train_indices.npy" "$work/first.npy"
 good data check "npy:$work/npy" --json
 [ "$(field train)" = 240 ] && [ "$(field test)" = 80 ] || fail "the exported images do not come back"
+good data export --npy "$work/npy" --data "idx:$work/idx" --validation 0.25 --split-seed 7
+cmp -s "$work/npy/train_indices.npy" "$work/first.npy" && fail "--split-seed changes nothing"
+mkdir "$work/train-only" && cp "$work"/idx/train-* "$work/train-only/"
+good data export --npy "$work/npy" --data "idx:$work/train-only" --test-fraction 0.25 --json
+[ ! -e "$work/npy/x_test.npy" ] || fail "test images of the last export lie beside those of this one"
+[[ $out == *'"test": 60'*'"train": 144'*'"validation": 36'* ]] || fail "the split is not counted"
 
 bad 2 "spec is required" data check
 bad 2 "--npy is required" data export --data "idx:$work/idx"
@@ -30,17 +38,153 @@ bad 2 "$work/nowhere" data check "idx:$work/nowhere"
 bad 2 "nonsense" data check nonsense:x
 bad 2 "size=big" data check "idx:$work/idx?size=big"
 bad 2 "colour=1" data check "idx:$work/idx?colour=1"
-head -c 1000 "$work/idx/train-images-idx3-ubyte" >"$work/short"
-mkdir "$work/cut" && cp "$work/idx/train-labels-idx1-ubyte" "$work/cut/" && mv "$work/short" "$work/cut/train-images-idx3-ubyte"
-bad 2 "$work/cut/train-images-idx3-ubyte" data check "idx:$work/cut"
 : >"$work/file"
 bad 1 "$work/file" data export --npy "$work/file/npy" --data "idx:$work/idx"
+bad 2 "--validation" data export --npy "$work/npy" --data "idx:$work/idx" --validation 2
 
-# Broken images: an error that names the file, or a count.
-mkdir -p "$work/images/a" "$work/images/b"
-printf 'no image at all' >"$work/images/a/broken.png"
-cp "$work/images/a/broken.png" "$work/images/b/"
-bad 2 "broken.png" data check "images:$work/images"
-bad 2 "" data check "images:$work/images" --skip-bad
+# What every format says of a folder that is not there, is a file or is empty.
+mkdir "$work/empty"
+for format in idx cifar10 images npy; do
+  bad 2 "$work/nowhere: there is no such folder" data check "$format:$work/nowhere"
+  bad 2 "$work/file: is a file where a folder is expected" data check "$format:$work/file"
+done
+bad 2 "$work/empty: has no train-images-idx3-ubyte (or .gz)" data check "idx:$work/empty"
+bad 2 "$work/empty: has no data_batch_*.bin; expected is" data check "cifar10:$work/empty"
+bad 2 "$work/empty: has no class folders; expected are images as empty/<class>/<image>" data check "images:$work/empty"
+bad 2 "$work/empty/x_train.npy: cannot be read: No such file or directory" data check "npy:$work/empty"
+
+# IDX: truncated, gzip truncated, labels that do not match, a class without images.
+broken=$work/broken-idx
+images=$broken/train-images-idx3-ubyte
+labels=$broken/train-labels-idx1-ubyte
+fresh() {
+  rm -rf "$broken" && mkdir "$broken" && cp "$work"/idx/* "$broken/"
+}
+fresh && head -c 1000 "$work/idx/train-images-idx3-ubyte" >"$images"
+bad 2 "$images: is truncated: its header announces 15360 bytes of data, " data check "idx:$broken"
+fresh && head -c 10 "$work/idx/train-labels-idx1-ubyte" >"$labels"
+bad 2 "$labels: is truncated: its header announces 240 bytes of data, " data check "idx:$broken"
+fresh && head -c 6 "$work/idx/train-labels-idx1-ubyte" >"$labels"
+bad 2 "$labels: is truncated in its header" data check "idx:$broken"
+fresh && gzip "$images" && head -c 5000 "$images.gz" >"$work/short" && mv "$work/short" "$images.gz"
+bad 2 "$images.gz: broken gzip file: it is truncated" data check "idx:$broken"
+fresh && cp "$work/idx/t10k-labels-idx1-ubyte" "$labels"
+bad 2 "$labels: has 80 labels for the 240 images of train-images-idx3-ubyte" data check "idx:$broken"
+fresh && cp "$labels" "$images"
+bad 2 "$images: begins with 00000801 where IDX images begin with 00000803" data check "idx:$broken"
+fresh && { printf "$(big_endian 2049)$(big_endian 240)" && head -c 239 /dev/zero && printf '\7'; } >"$labels"
+bad 2 "$labels: class \"1\" has no training image" data check "idx:$broken"
+fresh && rm "$broken/t10k-labels-idx1-ubyte"
+bad 2 "$broken: has test images without test labels" data check "idx:$broken"
+fresh && { printf "$(big_endian 2049)$(big_endian 80)" && head -c 79 /dev/zero && printf '\11'; } >"$broken/t10k-labels-idx1-ubyte"
+bad 2 "$broken/t10k-labels-idx1-ubyte: label 9 at index 79 is out of range: there are 4 classes" data check "idx:$broken"
+good data check "idx:$broken" --skip-bad
+says "skipped     1 broken images or empty class folders"
+
+# CIFAR-10: two records of each class, then damage.
+cifar=$work/cifar
+mkdir "$cifar"
+for label in 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9; do
+  printf "\\x0$label"
+  head -c 3072 /dev/zero
+done >"$cifar/data_batch_1.bin"
+cp "$cifar/data_batch_1.bin" "$work/whole"
+good data check "cifar10:$cifar"
+says "images      32x32x3, 20 for training, 0 for testing"
+head -c 61000 "$work/whole" >"$cifar/data_batch_1.bin"
+bad 2 "$cifar/data_batch_1.bin: has 61000 bytes, which is not a whole number of CIFAR-10 records of 3073 bytes" \
+  data check "cifar10:$cifar"
+good data check "cifar10:$cifar" --skip-bad --json
+[ "$(field skipped)" = 1 ] && [ "$(field train)" = 19 ] || fail "the truncated record is not skipped"
+{ printf '\12' && tail -c +2 "$work/whole"; } >"$cifar/data_batch_1.bin"
+bad 2 "$cifar/data_batch_1.bin: record 0 (byte 0) has label 10; CIFAR-10 labels are 0 to 9" data check "cifar10:$cifar"
+good data check "cifar10:$cifar" --skip-bad
+says "skipped     1 broken images or empty class folders"
+head -c $((3073 * 9)) "$work/whole" >"$cifar/data_batch_1.bin"
+bad 2 "class \"truck\" has no training image" data check "cifar10:$cifar"
+printf 'a\nb\n' >"$cifar/batches.meta.txt"
+bad 2 "$cifar/batches.meta.txt: names 2 classes; CIFAR-10 has 10" data check "cifar10:$cifar"
+
+# write_npy FILE DTYPE SHAPE: its header; the data come from standard input.
+write_npy() {
+  local header="{'descr': '$2', 'fortran_order': False, 'shape': $3, }"
+  { printf '\x93NUMPY\1\0' && printf "\\x$(printf %02x ${#header})\\0" && printf '%s' "$header" && cat; } >"$1"
+}
+npy=$work/broken-npy
+mkdir "$npy"
+fresh_npy() {
+  rm -f "$npy"/*
+  head -c 24 /dev/zero | write_npy "$npy/x_train.npy" '|u1' '(4, 2, 3)'
+  printf '\0\1\0\1' | write_npy "$npy/y_train.npy" '|u1' '(4,)'
+}
+fresh_npy
+good data check "npy:$npy"
+says "images      2x3x1, 4 for training, 0 for testing"
+head -c 20 /dev/zero | write_npy "$npy/x_train.npy" '|u1' '(4, 2, 3)'
+bad 2 "$npy/x_train.npy: is truncated: shape (4, 2, 3) of |u1 needs 24 bytes of data, it has 20" data check "npy:$npy"
+head -c 7 "$npy/y_train.npy" >"$npy/x_train.npy"
+bad 2 "$npy/x_train.npy: is not a .npy file" data check "npy:$npy"
+head -c 48 /dev/zero | write_npy "$npy/x_train.npy" '<i2' '(4, 2, 3)'
+bad 2 "$npy/x_train.npy: has dtype <i2; images are uint8 or float32" data check "npy:$npy"
+head -c 24 /dev/zero | write_npy "$npy/x_train.npy" '|u1' '(4, 6)'
+bad 2 "$npy/x_train.npy: has shape 4x6; images are " data check "npy:$npy"
+fresh_npy && printf '\0\1\0' | write_npy "$npy/y_train.npy" '|u1' '(3,)'
+bad 2 "$npy/y_train.npy: has 3 labels for 4 images" data check "npy:$npy"
+printf '\0\2\0\2' | write_npy "$npy/y_train.npy" '|u1' '(4,)'
+bad 2 "$npy/y_train.npy: class \"1\" has no training image" data check "npy:$npy"
+printf '\0\1\377\1' | write_npy "$npy/y_train.npy" '|i1' '(4,)'
+bad 2 "$npy/y_train.npy: label -1 at index 2 is out of range: labels are 0 to 65534" data check "npy:$npy"
+good data check "npy:$npy" --skip-bad
+says "skipped     1 broken images or empty class folders"
+fresh_npy && head -c 6 /dev/zero | write_npy "$npy/x_test.npy" '|u1' '(1, 3, 2)'
+bad 2 "$npy: has x_test.npy without y_test.npy" data check "npy:$npy"
+printf '\1' | write_npy "$npy/y_test.npy" '|u1' '(1,)'
+bad 2 "test images are 3x2x1, training images 2x3x1" data check "npy:$npy"
+
+# Images: a whole PNG of one pixel (any size does, when it is asked for), and what can be wrong.
+folder=$work/images
+spec="images:$folder?size=4x4"
+mkdir -p "$folder/a" "$folder/b"
+printf 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==' |
+  base64 -d >"$work/pixel.png"
+for name in a/1 a/2 b/1 b/2; do cp "$work/pixel.png" "$folder/$name.png"; done
+good data check "$spec"
+says "images      4x4x1, 4 for training, 0 for testing"
+broken_image() {
+  bad 2 "$folder/a/1.png: $1" data check "$spec"
+  good data check "$spec" --skip-bad
+  says "skipped     1 broken images or empty class folders"
+  says "4x4x1, 3 for training"
+}
+head -c 50 "$work/pixel.png" >"$folder/a/1.png"
+broken_image "broken PNG: "
+printf '\377\330\377\340\0\20JFIF' >"$folder/a/1.png"
+broken_image "broken JPEG: "
+printf 'no image at all' >"$folder/a/1.png"
+broken_image "is neither a JPEG nor a PNG image"
+: >"$folder/a/1.png"
+broken_image "is empty where a JPEG or PNG image is expected"
+rm "$folder/a/2.png"
+bad 2 "class \"a\" has no training image" data check "$spec" --skip-bad
+rm "$folder/a/1.png"
+cp -r "$folder/b" "$folder/c"
+bad 2 "$folder/a: the class folder has no image" data check "$spec"
+good data check "$spec" --skip-bad
+says "skipped     1 broken images or empty class folders"
+mkdir -p "$work/sets/train" && cp -r "$folder/b" "$folder/c" "$work/sets/train/"
+mkdir -p "$work/sets/test" && cp -r "$folder/b" "$work/sets/test/"
+bad 2 "$work/sets: class \"c\" is in train/ but not in test/" data check "images:$work/sets"
+
+# Logits of a teacher from elsewhere are believed only beside the hash of the images they were made for.
+good data export --npy "$work/npy" --data "idx:$work/idx"
+mkdir "$work/teacher"
+head -c $((240 * 4 * 4)) /dev/zero | write_npy "$work/teacher/logits.npy" '<f4' '(240, 4)'
+distill=(distill --data "idx:$work/idx" --config '1 block, 1 layer, 4 filters' --epochs 1 --teacher
+  "logits:$work/teacher/logits.npy" --out "$work/student")
+bad 2 "$work/teacher/logits.npy: nothing says which images these logits belong to" "${distill[@]}"
+cp "$work/npy/dataset.json" "$work/teacher/"
+good "${distill[@]}"
+good data export --npy "$work/teacher" --data "idx:$work/train-only"
+bad 2 "$work/teacher/logits.npy: the logits were made for other data (idx:$work/train-only, hash " "${distill[@]}"
 
 finish

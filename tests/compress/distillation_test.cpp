@@ -102,6 +102,10 @@ class TeacherFile : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder); }
 
+  // What `retort data export --npy` writes with the images.
+  void note(const char* name = "dataset.json") const {
+    write_text_atomic(folder / name, R"({"spec": "s", "content_hash": ")" + dataset.content_hash + "\"}");
+  }
   void write(std::vector<int64_t> shape, float value = 0.5F) const {
     size_t count = 1;
     for (const int64_t dim : shape) count *= static_cast<size_t>(dim);
@@ -140,6 +144,7 @@ TEST_F(TeacherFile, GivesBackWhatWasSaved) {
 }
 
 TEST_F(TeacherFile, AnyFloatArrayOfTheRightShapeMayTeach) {
+  note();
   write({50, 4}, 1.5F);
   const TeacherLogits loaded = load_teacher_logits(file, dataset);
   EXPECT_EQ(loaded.views, 1);
@@ -150,6 +155,41 @@ TEST_F(TeacherFile, AnyFloatArrayOfTheRightShapeMayTeach) {
   data::write_npy(file, "<f8", shape,
                   {reinterpret_cast<const uint8_t*>(doubles.data()), doubles.size() * sizeof(double)});
   EXPECT_EQ(load_teacher_logits(file, dataset).row(0)[0], 2.5F);
+}
+
+TEST_F(TeacherFile, ForeignLogitsAreCheckedAgainstTheExportedHash) {
+  write({50, 4});
+  EXPECT_EQ(load_error(),
+            "nothing says which images these logits belong to: put the dataset.json that `retort data export "
+            "--npy` wrote with the images into the same folder");
+  note();
+  EXPECT_EQ(load_error(), "none");
+  const std::string own = dataset.content_hash;
+  dataset.spec = "idx:here";
+  dataset.content_hash = "another";
+  EXPECT_EQ(load_error(),
+            "the logits were made for other data (s, hash " + own + "; this is idx:here, hash another)");
+  note("teacher.json");  // its own note counts before the folder's
+  EXPECT_EQ(load_error(), "none");
+  write_text_atomic(folder / "teacher.json", R"({"content_hash": 7})");
+  EXPECT_EQ(
+      load_error(),
+      "has no text \"content_hash\"; beside a teacher's logits belongs the dataset.json that `retort data "
+      "export --npy` wrote");
+  write_text_atomic(folder / "teacher.json", R"({"data_sha256": "another"})");
+  EXPECT_EQ(load_error(), "none") << "logits that were saved under the hash's first name";
+  std::filesystem::remove(folder / "teacher.json");
+  EXPECT_NE(load_error(), "none");
+}
+
+// A relative name without a folder has no parent path.
+TEST_F(TeacherFile, TheNoteOfABareNameIsInTheCurrentFolder) {
+  write({50, 4});
+  note();
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder);
+  EXPECT_EQ(load_teacher_logits("teacher.npy", dataset).images, 50U);
+  std::filesystem::current_path(before);
 }
 
 TEST_F(TeacherFile, ErrorsNameWhatDiffers) {
@@ -163,6 +203,7 @@ TEST_F(TeacherFile, ErrorsNameWhatDiffers) {
   write({51, 50, 4});
   EXPECT_EQ(load_error(), "logits for 51 views; 1 to 50 are possible");
   write({50, 4}, NAN);
+  note();
   EXPECT_EQ(load_error(), "the logits of row 0 hold nan; finite numbers are needed");
 
   const std::vector<int64_t> shape{50, 4};
@@ -172,9 +213,12 @@ TEST_F(TeacherFile, ErrorsNameWhatDiffers) {
   save_teacher_logits(file, {4, 50, 1, std::vector<float>(200)}, dataset);
   EXPECT_EQ(load_error(), "none");
   dataset.content_hash = "another";
-  EXPECT_EQ(load_error(), "the logits were made for other data (SHA-256 hash of seed 5, not another)");
+  EXPECT_NE(load_error().find("the logits were made for other data"), std::string::npos);
   write_text_atomic(folder / "teacher.json", "[1, 2");
-  EXPECT_EQ(load_error(), "a JSON object with the text \"data_sha256\" is needed beside a teacher's logits");
+  EXPECT_EQ(
+      load_error(),
+      "has no text \"content_hash\"; beside a teacher's logits belongs the dataset.json that `retort data "
+      "export --npy` wrote");
   write_text_atomic(file, "not numpy");
   EXPECT_NE(load_error(), "none");
   std::filesystem::remove(file);
