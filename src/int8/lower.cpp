@@ -46,7 +46,7 @@ class Lowering {
       : graph_(graph), parameters_(parameters), options_(options), tensor_of_(graph.nodes().size(), -1) {}
 
   QuantGraph run() {
-    find_used();
+    used_ = graph::used_nodes(graph_);
     result_.description = "retort";
     result_.classes = options_.classes;
     for (int i = 0; i < graph_.size(); ++i)
@@ -70,15 +70,6 @@ class Lowering {
   }
 
   Tensor& tensor(int index) { return result_.tensors[static_cast<size_t>(index)]; }
-
-  void find_used() {
-    used_.assign(tensor_of_.size(), false);
-    used_.back() = true;
-    for (int i = graph_.size() - 1; i >= 0; --i)
-      if (used_[static_cast<size_t>(i)])
-        for (const int input : graph_.node(i).inputs) used_[static_cast<size_t>(input)] = true;
-    used_.front() = true;
-  }
 
   [[nodiscard]] static std::vector<int> dims_of(const graph::Shape& shape) {
     return shape.flat ? std::vector<int>{1, shape.channels}
