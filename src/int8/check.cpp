@@ -14,6 +14,10 @@ namespace {
 constexpr int kMaximumRank = 6;
 constexpr int kMaximumDimension = 1 << 20;
 constexpr int64_t kMaximumElements = int64_t{1} << 28;
+// Far beyond any microcontroller; so that no file makes us ask for more memory than a machine has.
+constexpr int64_t kMaximumActivationBytes = int64_t{1} << 28;
+constexpr size_t kMaximumTensors = 4 * size_t{graph::kMaximumNodes};
+constexpr size_t kMaximumOperators = 2 * size_t{graph::kMaximumNodes};
 constexpr int kMaximumStep = 1 << 12;  // strides, dilations
 // A left shift above 30 is outside what the format's arithmetic defines.
 constexpr double kMaximumFactor = 1 << 30;
@@ -33,7 +37,9 @@ class Checker {
   Checker(const QuantGraph& graph, std::string_view name) : graph_(graph), name_(name) {}
 
   void run() {
+    check_limits();
     for (size_t i = 0; i < graph_.tensors.size(); ++i) check_tensor(i);
+    check_activation_bytes();
     if (graph_.operators.empty()) throw_usage("{}: the network has no operators", name_);
     if (graph_.inputs.empty() || graph_.outputs.empty())
       throw_usage("{}: the network needs an input and an output", name_);
@@ -53,6 +59,8 @@ class Checker {
     for (size_t i = 0; i < graph_.operators.size(); ++i) check_operator(i);
     for (const int output : graph_.outputs) {
       check_index(output, "an output of the network");
+      if (graph_.tensors[static_cast<size_t>(output)].constant())
+        tensor_error(output, "is an output of the network but holds data; an operator must compute it");
       if (!available_[static_cast<size_t>(output)])
         tensor_error(output, "is an output that no operator computes");
       if (graph_.tensors[static_cast<size_t>(output)].type == Type::Int32)
@@ -79,6 +87,21 @@ class Checker {
   void check_index(int index, std::string_view what) const {
     if (index < 0 || static_cast<size_t>(index) >= graph_.tensors.size())
       throw_usage("{}: {} is tensor {}, but there are {} tensors", name_, what, index, graph_.tensors.size());
+  }
+
+  void check_limits() const {
+    if (graph_.tensors.size() > kMaximumTensors || graph_.operators.size() > kMaximumOperators)
+      throw_usage("{}: the network has {} tensors and {} operators; at most {} and {} are supported", name_,
+                  graph_.tensors.size(), graph_.operators.size(), kMaximumTensors, kMaximumOperators);
+  }
+
+  void check_activation_bytes() const {
+    int64_t bytes = 0;
+    for (const Tensor& tensor : graph_.tensors)
+      if (!tensor.constant()) bytes += tensor.bytes();
+    if (bytes > kMaximumActivationBytes)
+      throw_usage("{}: the network's activations take {} bytes in all; at most {} are supported", name_,
+                  bytes, kMaximumActivationBytes);
   }
 
   void check_tensor(size_t i) const {
@@ -171,7 +194,7 @@ class Checker {
     const int width = in(0).dims[2];
     const int64_t extent_height = int64_t{filter_height - 1} * window.dilation_height + 1;
     const int64_t extent_width = int64_t{filter_width - 1} * window.dilation_width + 1;
-    if (std::max(extent_height, extent_width) > kMaximumDimension)
+    if (std::max(extent_height, extent_width) > graph::kMaximumDimension)
       operator_error("its window spans {} × {} cells, which is too large", extent_height, extent_width);
     if (window.padding == graph::Padding::Valid && (extent_height > height || extent_width > width))
       operator_error("its window of {} × {} cells does not fit its input of {} × {}", extent_height,
@@ -263,8 +286,8 @@ class Checker {
     check_factors();
   }
   void check_window_shape(const WindowOp& window, int filter_height, int filter_width, int channels) const {
-    const WindowPlacement placement =
-        window_placement(window, filter_height, filter_width, in(0).dims[1], in(0).dims[2]);
+    const graph::WindowGeometry placement =
+        window_geometry(window, filter_height, filter_width, in(0).dims[1], in(0).dims[2]);
     check_shape({1, placement.out_height, placement.out_width, channels});
   }
   template <typename Pool>
@@ -372,6 +395,7 @@ class Checker {
   void check_kind(const Dequantize&) const {
     check_counts(1, 1);
     check_activation_input(0);
+    if (in(0).constant()) operator_error("its input holds data; an operator must compute it");
     check_shape(in(0).dims);
     if (out().type != Type::Float32) operator_error("its output must be float32");
   }

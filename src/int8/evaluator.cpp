@@ -16,7 +16,9 @@ constexpr size_t kMostImages = 32;  // in one batch
 constexpr size_t kBatchBytes = size_t{1}
                                << 18;  // of a layer's tensors in one batch, so that caches hold them
 constexpr size_t kSlack = 64;          // elements that kernels may touch beyond a tensor
-constexpr size_t kMostExpanded = size_t{1} << 30;  // elements of an expanded batch
+constexpr size_t kMostExpanded = size_t{1} << 26;  // elements of an expanded batch
+// Of packed weights and windows, and of one evaluator's tensors: a few numbers in a file can ask for a lot.
+constexpr size_t kMostBytes = size_t{1} << 28;
 
 // Where an expanded input's windows begin, for a whole batch; the first n · rows are those of n images.
 struct Windows {
@@ -40,7 +42,7 @@ struct PoolStep {
   int height = 0;
   int width = 0;
   size_t channels = 0;
-  WindowPlacement placement;
+  graph::WindowGeometry placement;
   ValueRange range;
   bool is_average = false;
 };
@@ -83,7 +85,7 @@ struct Evaluator::Plan {
   std::vector<std::vector<uint8_t>> constants;  // of each tensor that is constant and read as an activation
   int input = -1;
   int output = -1;
-  bool float_input = false;
+  ByteTable input_table{};  // what each byte of an image enters as
   size_t batch = 1;
   size_t most_shorts = 0;  // of the expanded input of one batch
   size_t most_floats = 0;
@@ -147,7 +149,16 @@ class Planner {
     return std::clamp<size_t>(kBatchBytes / largest, 1, kMostImages);
   }
 
-  [[nodiscard]] Step step(const Operator& op, size_t batch) const {
+  // A float input lies in memory as the image's bytes, and its QUANTIZE looks them up.
+  [[nodiscard]] ByteTable input_table() const {
+    const Tensor& input = tensor(graph_.inputs[0]);
+    if (input.type == Type::Int8) return image_table(input);
+    ByteTable table{};
+    for (size_t byte = 0; byte < table.size(); ++byte) table[byte] = static_cast<int8_t>(byte);
+    return table;
+  }
+
+  [[nodiscard]] Step step(const Operator& op, size_t batch) {
     Step made{std::visit([&](const auto& kind) { return work(op, kind, batch); }, op.kind),
               {op.inputs[0], -1},
               op.outputs[0]};
@@ -159,13 +170,35 @@ class Planner {
   [[nodiscard]] const Tensor& tensor(int index) const { return graph_.tensors[static_cast<size_t>(index)]; }
   [[nodiscard]] const Tensor& in(const Operator& op, size_t i) const { return input_tensor(graph_, op, i); }
 
+  void charge(size_t bytes) {
+    planned_bytes_ += bytes;
+    if (planned_bytes_ > kMostBytes)
+      throw_usage("the int8 network is too large to evaluate: its layers, packed, take more than {} MiB",
+                  kMostBytes >> 20U);
+  }
+  // Weights of the `outputs` channels in whole groups, and `offsets` places where they are read.
+  void charge_layer(size_t outputs, size_t inputs, size_t weight_bytes, size_t offsets) {
+    const size_t group = 2 * kernels::vector_lanes();
+    const size_t padded = (outputs + group - 1) / group * group;
+    constexpr size_t kFactorsAChannel = 5;
+    charge(padded * (inputs * weight_bytes + kFactorsAChannel * sizeof(int32_t)) +
+           offsets * (sizeof(kernels::Run) + 2 * sizeof(uint32_t)));
+  }
+  void charge_windows(const Windows& windows, size_t batch) {
+    if (windows.border.size() * batch > kMostExpanded)
+      throw_usage("an input of {} × {} cells with its border is too large to evaluate", windows.border.rows,
+                  windows.border.row_cells);
+    charge(windows.rows * batch * sizeof(uint32_t));
+  }
+
   // The border that lets every window of every output cell read without a test, and where each window begins.
-  [[nodiscard]] static Windows windows(const WindowOp& window, int filter_height, int filter_width,
-                                       const Tensor& input, int32_t zero_point, int multiplier,
-                                       size_t cell_stride, size_t batch) {
+  [[nodiscard]] Windows windows(const WindowOp& window, int filter_height, int filter_width,
+                                const Tensor& input, int32_t zero_point, int multiplier, size_t cell_stride,
+                                size_t batch) {
     const int height = input.dims[1];
     const int width = input.dims[2];
-    const WindowPlacement placement = window_placement(window, filter_height, filter_width, height, width);
+    const graph::WindowGeometry placement =
+        window_geometry(window, filter_height, filter_width, height, width);
     Windows made;
     made.border = {
         height,
@@ -178,10 +211,8 @@ class Planner {
         multiplier,
         zero_point,
         cell_stride};
-    if (made.border.size() * batch > kMostExpanded)
-      throw_usage("a window of {} × {} cells over {} × {} is too large to evaluate", filter_height,
-                  filter_width, height, width);
     made.rows = static_cast<size_t>(placement.out_height) * static_cast<size_t>(placement.out_width);
+    charge_windows(made, batch);
     for (size_t image = 0; image < batch; ++image)
       for (int y = 0; y < placement.out_height; ++y)
         for (int x = 0; x < placement.out_width; ++x) {
@@ -195,7 +226,7 @@ class Planner {
 
   // Cells that are neighbours in memory form one run: a window's row, or a single cell where there is
   // dilation.
-  [[nodiscard]] Work work(const Operator& op, const Conv2D& conv, size_t batch) const {
+  [[nodiscard]] Work work(const Operator& op, const Conv2D& conv, size_t batch) {
     const Tensor& kernel = in(op, 1);
     const LayerParameters parameters = layer_parameters(graph_, op);
     const auto channels = static_cast<size_t>(kernel.dims[3]);
@@ -204,6 +235,8 @@ class Planner {
     LayerStep made;
     made.windows = windows(conv, kernel.dims[1], kernel.dims[2], in(op, 0), parameters.input_zero_point, 1,
                            channels, batch);
+    charge_layer(static_cast<size_t>(kernel.dims[0]), filter_height * filter_width * (channels + 1),
+                 sizeof(int16_t), filter_height * filter_width);
     const size_t cells_in_run = conv.dilation_width == 1 ? filter_width : 1;
     const auto length = static_cast<uint32_t>(cells_in_run * channels);
     std::vector<uint32_t> offsets;
@@ -222,7 +255,7 @@ class Planner {
     return made;
   }
 
-  [[nodiscard]] Work work(const Operator& op, const FullyConnected&, size_t batch) const {
+  [[nodiscard]] Work work(const Operator& op, const FullyConnected&, size_t batch) {
     const Tensor& kernel = in(op, 1);
     const LayerParameters parameters = layer_parameters(graph_, op);
     const auto inputs = static_cast<size_t>(kernel.dims[1]);
@@ -231,6 +264,8 @@ class Planner {
     made.windows.border = {1, static_cast<int>(rows),      kernel.dims[1], 0, 0, 1, static_cast<int>(rows),
                            1, parameters.input_zero_point, inputs};
     made.windows.rows = rows;
+    charge_windows(made.windows, batch);
+    charge_layer(static_cast<size_t>(kernel.dims[0]), inputs + 1, sizeof(int16_t), 1);
     for (size_t row = 0; row < batch * rows; ++row)
       made.windows.origins.push_back(static_cast<uint32_t>(row * inputs));
     const std::array<uint32_t, 1> offsets = {0};
@@ -241,10 +276,12 @@ class Planner {
     return made;
   }
 
-  [[nodiscard]] Work work(const Operator& op, const DepthwiseConv2D& conv, size_t batch) const {
+  [[nodiscard]] Work work(const Operator& op, const DepthwiseConv2D& conv, size_t batch) {
     const Tensor& kernel = in(op, 1);
     const LayerParameters parameters = layer_parameters(graph_, op);
     const auto channels = static_cast<size_t>(kernel.dims[3]);
+    const auto taps = static_cast<size_t>(kernel.dims[1]) * static_cast<size_t>(kernel.dims[2]);
+    charge_layer(channels, taps, sizeof(float), taps);
     DepthwiseStep made;
     made.layer.requantizer = kernels::make_requantizer(parameters);
     made.layer.cell_stride = made.layer.requantizer.bias.size();
@@ -275,7 +312,7 @@ class Planner {
     made.height = input.dims[1];
     made.width = input.dims[2];
     made.channels = static_cast<size_t>(input.dims[3]);
-    made.placement = window_placement(pool, pool.filter_height, pool.filter_width, made.height, made.width);
+    made.placement = window_geometry(pool, pool.filter_height, pool.filter_width, made.height, made.width);
     made.range = activation_range(pool.activation, output_tensor(graph_, op));
     made.is_average = std::is_same_v<Pool, AveragePool2D>;
     return made;
@@ -301,13 +338,7 @@ class Planner {
   [[nodiscard]] Work work(const Operator& op, const Relu6Op&, size_t) const { return byte_table(op); }
   [[nodiscard]] Work work(const Operator& op, const Quantize&, size_t) const {
     if (in(op, 0).type == Type::Int8) return byte_table(op);
-    // The float input lies in memory as the image's bytes.
-    const Tensor& output = output_tensor(graph_, op);
-    TableStep made;
-    for (size_t byte = 0; byte < made.table.size(); ++byte)
-      made.table[byte] =
-          quantize(static_cast<float>(byte) / 255.0F, tensor_scale(output), tensor_zero_point(output));
-    return made;
+    return TableStep{image_table(output_tensor(graph_, op))};
   }
   // `skips` leaves the one DEQUANTIZE that may be there out.
   [[nodiscard]] Work work(const Operator&, const Dequantize&, size_t) const { return CopyStep{}; }
@@ -320,6 +351,7 @@ class Planner {
   }
 
   const QuantGraph& graph_;
+  size_t planned_bytes_ = 0;
 };
 
 // Runs one step over `count` images.
@@ -449,11 +481,11 @@ void place_tensors(const std::vector<Step>& steps, const std::vector<size_t>& el
 }  // namespace
 
 Evaluator::Evaluator(const QuantGraph& graph) {
-  const Planner planner(graph);
+  Planner planner(graph);
   planner.require_supported();
   auto plan = std::make_shared<Plan>();
   plan->input = graph.inputs[0];
-  plan->float_input = graph.tensors[static_cast<size_t>(plan->input)].type == Type::Float32;
+  plan->input_table = planner.input_table();
   plan->output = planner.int8_output();
   if (plan->output == plan->input) throw_usage("the int8 network computes nothing");
   plan->batch = planner.batch();
@@ -477,6 +509,11 @@ Evaluator::Evaluator(const QuantGraph& graph) {
   }
   place_tensors(plan->steps, plan->elements, plan->input, plan->output, plan->constants, plan->slot,
                 plan->slot_elements);
+  size_t tensor_bytes = 0;
+  for (const size_t slot_elements : plan->slot_elements) tensor_bytes += slot_elements * plan->batch;
+  if (tensor_bytes > kMostBytes)
+    throw_usage("the int8 network is too large to evaluate: its tensors take more than {} MiB",
+                kMostBytes >> 20U);
   memory_ = std::make_unique<Memory>(*plan);
   plan_ = std::move(plan);
 }
@@ -508,10 +545,8 @@ void Evaluator::run(std::span<const uint8_t> images, size_t count, std::span<int
   for (size_t first = 0; first < count; first += plan.batch) {
     const size_t now = std::min(plan.batch, count - first);
     const auto bytes = images.subspan(first * image_bytes(), now * image_bytes());
-    // b − 128 flips the highest bit; a float input's QUANTIZE looks the byte itself up.
-    const uint8_t flip = plan.float_input ? 0 : 0x80;
     std::transform(bytes.begin(), bytes.end(), data(plan.input),
-                   [flip](uint8_t byte) { return static_cast<int8_t>(byte ^ flip); });
+                   [&plan](uint8_t byte) { return plan.input_table[byte]; });
     for (const Step& step : plan.steps) {
       const Execution execution{data(step.inputs[0]),   step.inputs[1] < 0 ? nullptr : data(step.inputs[1]),
                                 data(step.output),      elements(step.inputs[0]),

@@ -16,7 +16,8 @@ namespace retort::int8 {
 class Evaluator {
  public:
   // The graph must have one input and one output; a float32 input is read by QUANTIZE alone, and a float32
-  // output is made by DEQUANTIZE. Throws Error(Usage) otherwise, and when the graph does not pass `check`.
+  // output is made by DEQUANTIZE. Throws Error(Usage) otherwise, when the graph does not pass `check`, and
+  // when its layers or tensors would take more than 256 MiB.
   explicit Evaluator(const QuantGraph& graph);
   ~Evaluator();
   // A copy shares the packed weights and has its own working memory: one evaluator a thread.
@@ -26,9 +27,10 @@ class Evaluator {
   [[nodiscard]] size_t image_bytes() const;  // elements of the input
   [[nodiscard]] size_t outputs() const;      // elements of the output
 
-  // A byte b of an image stands for b / 255. An int8 input gets b − 128, whatever its scale says; a float32
-  // input gets b / 255, which its QUANTIZE then rounds. `outputs` receives count × outputs() int8 values:
-  // those before DEQUANTIZE when the ends are float. Throws Error(Usage) when a size does not fit.
+  // A byte b of an image stands for b / 255. An int8 input gets the nearest value of its own grid, which is
+  // b − 128 in our files (scale 1/255, zero point −128); a float32 input gets b / 255, which its QUANTIZE
+  // then rounds. `outputs` receives count × outputs() int8 values: those before DEQUANTIZE when the ends are
+  // float. Throws Error(Usage) when a size does not fit.
   void run(std::span<const uint8_t> images, size_t count, std::span<int8_t> outputs);
 
  private:

@@ -28,14 +28,6 @@ double ratio(const Tensor& numerator, const Tensor& denominator) {
   return static_cast<double>(tensor_scale(numerator)) / static_cast<double>(tensor_scale(denominator));
 }
 
-int out_size(graph::Padding padding, int in, int extent, int stride) {
-  return padding == graph::Padding::Same ? (in + stride - 1) / stride : (in - extent + stride) / stride;
-}
-
-int pad_before(int in, int out, int extent, int stride) {
-  return std::max((out - 1) * stride + extent - in, 0) / 2;
-}
-
 }  // namespace
 
 ValueRange activation_range(Activation activation, const Tensor& output) {
@@ -49,18 +41,13 @@ ValueRange activation_range(Activation activation, const Tensor& output) {
   return range;
 }
 
-WindowPlacement window_placement(const WindowOp& window, int filter_height, int filter_width, int height,
-                                 int width) {
+graph::WindowGeometry window_geometry(const WindowOp& window, int filter_height, int filter_width, int height,
+                                      int width) {
   const int extent_height = (filter_height - 1) * window.dilation_height + 1;
   const int extent_width = (filter_width - 1) * window.dilation_width + 1;
-  WindowPlacement placement;
-  placement.out_height = out_size(window.padding, height, extent_height, window.stride_height);
-  placement.out_width = out_size(window.padding, width, extent_width, window.stride_width);
-  if (window.padding == graph::Padding::Same) {
-    placement.pad_top = pad_before(height, placement.out_height, extent_height, window.stride_height);
-    placement.pad_left = pad_before(width, placement.out_width, extent_width, window.stride_width);
-  }
-  return placement;
+  return graph::window_geometry(
+      {extent_height, extent_width, window.stride_height, window.stride_width, window.padding}, height,
+      width);
 }
 
 LayerParameters layer_parameters(const QuantGraph& graph, const Operator& op) {
@@ -188,6 +175,14 @@ int8_t quantize(float value, float scale, int32_t zero_point) {
   constexpr float kFar = 1 << 20;
   if (std::isnan(steps)) return saturate(zero_point);
   return saturate(static_cast<int32_t>(std::clamp(steps, -kFar, kFar)) + zero_point);
+}
+
+ByteTable image_table(const Tensor& tensor) {
+  ByteTable table{};
+  for (size_t byte = 0; byte < table.size(); ++byte)
+    table[byte] =
+        quantize(static_cast<float>(byte) / 255.0F, tensor_scale(tensor), tensor_zero_point(tensor));
+  return table;
 }
 
 float dequantize(int8_t value, float scale, int32_t zero_point) {

@@ -19,15 +19,9 @@ struct ValueRange {
 };
 ValueRange activation_range(Activation activation, const Tensor& output);
 
-// Where a window lies: padding before the first row and column; out sizes as TensorFlow defines them.
-struct WindowPlacement {
-  int out_height = 0;
-  int out_width = 0;
-  int pad_top = 0;
-  int pad_left = 0;
-};
-WindowPlacement window_placement(const WindowOp& window, int filter_height, int filter_width, int height,
-                                 int width);
+// Where a window lies in an input of height × width.
+graph::WindowGeometry window_geometry(const WindowOp& window, int filter_height, int filter_width, int height,
+                                      int width);
 
 // Conv, depthwise conv and fully connected: one factor an output channel.
 struct LayerParameters {
@@ -68,6 +62,9 @@ using ByteTable = std::array<int8_t, 256>;
 ByteTable unary_table(const QuantGraph& graph, const Operator& op);
 
 int8_t quantize(float value, float scale, int32_t zero_point);
+// A byte b of an image stands for b / 255: entry b is the nearest value of an int8 tensor's grid. On the grid
+// that our files' inputs have (1/255, −128) that is b − 128.
+ByteTable image_table(const Tensor& tensor);
 float dequantize(int8_t value, float scale, int32_t zero_point);
 
 SoftmaxParameters softmax_parameters(const QuantGraph& graph, const Operator& op);

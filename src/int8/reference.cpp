@@ -171,7 +171,8 @@ class Kernel {
   void for_each_window(const WindowOp& window, int filter_height, int filter_width, const Body& body) const {
     const int height = in(0).dims[1];
     const int width = in(0).dims[2];
-    const WindowPlacement placement = window_placement(window, filter_height, filter_width, height, width);
+    const graph::WindowGeometry placement =
+        window_geometry(window, filter_height, filter_width, height, width);
     for (int oy = 0; oy < placement.out_height; ++oy)
       for (int ox = 0; ox < placement.out_width; ++ox)
         body(static_cast<size_t>(oy) * static_cast<size_t>(placement.out_width) + static_cast<size_t>(ox),

@@ -15,14 +15,13 @@ namespace {
 
 constexpr size_t kAlignment = 16;
 
-template <typename T>
-std::vector<T> to_vector(const flatbuffers::Vector<T>* values) {
-  return values == nullptr ? std::vector<T>{} : std::vector<T>(values->begin(), values->end());
-}
+// How often a file's bytes may be copied: sound files name a buffer of constants twice at most now and then.
+constexpr size_t kMostCopies = 4;
 
 class Reader {
  public:
-  Reader(const tflite::Model& model, std::string_view name) : model_(model), name_(name) {}
+  Reader(const tflite::Model& model, size_t file_bytes, std::string_view name)
+      : model_(model), file_bytes_(file_bytes), name_(name) {}
 
   QuantGraph read() {
     if (model_.version() != 3)
@@ -36,9 +35,9 @@ class Reader {
       throw_usage("{}: the file holds no network", name_);
     for (const tflite::Tensor* tensor : *subgraph.tensors()) read_tensor(*tensor);
     for (const tflite::Operator* op : *subgraph.operators()) read_operator(*op);
-    graph_.inputs = to_vector(subgraph.inputs());
-    graph_.outputs = to_vector(subgraph.outputs());
-    if (model_.description() != nullptr) graph_.description = model_.description()->str();
+    graph_.inputs = copy(subgraph.inputs());
+    graph_.outputs = copy(subgraph.outputs());
+    graph_.description = copy(model_.description());
     read_classes();
     check(graph_, name_);
     return std::move(graph_);
@@ -58,15 +57,36 @@ class Reader {
                 fmt::format(format, std::forward<Args>(args)...));
   }
 
-  [[nodiscard]] std::vector<uint8_t> buffer(uint32_t index) const {
+  // The format lets any number of tensors name the same buffer, list or text, so that a small file could ask
+  // for any amount of memory.
+  void charge(size_t bytes) {
+    copied_bytes_ += bytes;
+    if (copied_bytes_ > kMostCopies * file_bytes_)
+      throw_usage(
+          "{}: its tensors name the same data again and again, more than {} times the file's {} bytes", name_,
+          kMostCopies, file_bytes_);
+  }
+  template <typename T>
+  [[nodiscard]] std::vector<T> copy(const flatbuffers::Vector<T>* values) {
+    if (values == nullptr) return {};
+    charge(values->size() * sizeof(T));
+    return {values->begin(), values->end()};
+  }
+  [[nodiscard]] std::string copy(const flatbuffers::String* text) {
+    if (text == nullptr) return {};
+    charge(text->size());
+    return text->str();
+  }
+
+  [[nodiscard]] std::vector<uint8_t> buffer(uint32_t index) {
     if (model_.buffers() == nullptr || index >= model_.buffers()->size())
       throw_usage("{}: buffer {} is missing", name_, index);
-    return to_vector(model_.buffers()->Get(index)->data());
+    return copy(model_.buffers()->Get(index)->data());
   }
 
   void read_tensor(const tflite::Tensor& source) {
     Tensor tensor;
-    if (source.name() != nullptr) tensor.name = source.name()->str();
+    tensor.name = copy(source.name());
     switch (source.type()) {
       case tflite::TensorType::INT8:
         tensor.type = Type::Int8;
@@ -83,15 +103,16 @@ class Reader {
     }
     if (source.is_variable()) tensor_error(source, "is a variable; networks with state are not supported");
     if (source.sparsity() != nullptr) tensor_error(source, "is stored sparse, which is not supported");
-    tensor.dims = to_vector(source.shape());
+    tensor.dims = copy(source.shape());
     // A batch that may vary (−1 in front) is common and harmless: the shape says 1.
-    const std::vector<int> signature = to_vector(source.shape_signature());
-    for (size_t i = 1; i < signature.size(); ++i)
-      if (signature[i] < 0) tensor_error(source, "has a dynamic dimension {}, which is not supported", i);
+    if (const auto* signature = source.shape_signature(); signature != nullptr)
+      for (uint32_t i = 1; i < signature->size(); ++i)
+        if (signature->Get(i) < 0)
+          tensor_error(source, "has a dynamic dimension {}, which is not supported", i);
     if (const tflite::QuantizationParameters* q = source.quantization(); q != nullptr) {
       if (q->details_type() != 0) tensor_error(source, "has quantisation details that are not supported");
-      tensor.quantization.scales = to_vector(q->scale());
-      tensor.quantization.zero_points = to_vector(q->zero_point());
+      tensor.quantization.scales = copy(q->scale());
+      tensor.quantization.zero_points = copy(q->zero_point());
       tensor.quantization.axis = q->quantized_dimension();
       if (tensor.quantization.zero_points.empty())
         tensor.quantization.zero_points.assign(tensor.quantization.scales.size(), 0);
@@ -208,11 +229,12 @@ class Reader {
         need(op.builtin_options_as_DepthwiseConv2DOptions(), "DEPTHWISE_CONV_2D"), "DEPTHWISE_CONV_2D");
     if (made.depth_multiplier != 0) return made;
     // Some writers leave it 0: the shapes say what it is.
-    const std::vector<int> inputs = to_vector(op.inputs());
-    const auto channels = [&](size_t i) -> int {
-      if (i >= inputs.size() || inputs[i] < 0 || static_cast<size_t>(inputs[i]) >= graph_.tensors.size())
-        return 0;
-      const std::vector<int>& dims = graph_.tensors[static_cast<size_t>(inputs[i])].dims;
+    const auto* inputs = op.inputs();
+    const auto channels = [&](uint32_t i) -> int {
+      if (inputs == nullptr || i >= inputs->size()) return 0;
+      const auto index = static_cast<size_t>(inputs->Get(i));  // −1 becomes too large
+      if (index >= graph_.tensors.size()) return 0;
+      const std::vector<int>& dims = graph_.tensors[index].dims;
       return dims.empty() ? 0 : dims.back();
     };
     if (channels(0) > 0) made.depth_multiplier = channels(1) / channels(0);
@@ -220,7 +242,7 @@ class Reader {
   }
 
   void read_operator(const tflite::Operator& op) {
-    Operator made{kind_of(op), to_vector(op.inputs()), to_vector(op.outputs())};
+    Operator made{kind_of(op), copy(op.inputs()), copy(op.outputs())};
     graph_.operators.push_back(std::move(made));
   }
 
@@ -238,7 +260,9 @@ class Reader {
   }
 
   const tflite::Model& model_;
+  size_t file_bytes_;
   std::string_view name_;
+  size_t copied_bytes_ = 0;
   QuantGraph graph_;
 };
 
@@ -258,7 +282,7 @@ QuantGraph read_tflite(std::span<const uint8_t> bytes, std::string_view name) {
   if (!tflite::VerifyModelBuffer(verifier))
     throw_usage("{}: a damaged TensorFlow Lite file: its offsets point outside the file or are inconsistent",
                 name);
-  return Reader(*tflite::GetModel(bytes.data()), name).read();
+  return Reader(*tflite::GetModel(bytes.data()), bytes.size(), name).read();
 }
 
 }  // namespace retort::int8

@@ -1,11 +1,14 @@
 #include "int8/evaluator.h"
 
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <cstring>
+#include <functional>
 
 #include "base/error.h"
 #include "int8/evaluate.h"
+#include "int8/kernel_parameters.h"
 #include "int8/random_networks.h"
 #include "int8/reference.h"
 #include "int8/tflite.h"
@@ -16,30 +19,33 @@ namespace {
 // What the evaluator must give for one image, from the interpreter.
 std::vector<int8_t> expected_outputs(Interpreter& interpreter, std::span<const uint8_t> image) {
   const QuantGraph& graph = interpreter.graph();
-  const bool is_float = graph.tensors[static_cast<size_t>(graph.inputs[0])].type == Type::Float32;
+  const Tensor& tensor_in = graph.tensors[static_cast<size_t>(graph.inputs[0])];
+  const bool is_float = tensor_in.type == Type::Float32;
   std::vector<uint8_t> input;
   for (const uint8_t byte : image) {
+    const float value = static_cast<float>(byte) / 255.0F;
     if (!is_float) {
-      input.push_back(static_cast<uint8_t>(byte ^ 0x80));
+      input.push_back(
+          static_cast<uint8_t>(quantize(value, tensor_scale(tensor_in), tensor_zero_point(tensor_in))));
       continue;
     }
-    const float value = static_cast<float>(byte) / 255.0F;
     uint8_t raw[sizeof(float)];
     std::memcpy(raw, &value, sizeof(value));
     input.insert(input.end(), raw, raw + sizeof(raw));
   }
   std::vector<uint8_t> output(static_cast<size_t>(interpreter.output_bytes()));
   interpreter.invoke(input, output);
-  const int tensor = is_float ? graph.operators.back().inputs[0] : graph.outputs[0];
+  const bool gives_float = graph.tensors[static_cast<size_t>(graph.outputs[0])].type == Type::Float32;
+  const int tensor = gives_float ? graph.operators.back().inputs[0] : graph.outputs[0];
   const auto values = interpreter.tensor(tensor);
   return {reinterpret_cast<const int8_t*>(values.data()),
           reinterpret_cast<const int8_t*>(values.data()) + values.size()};
 }
 
-void expect_equal(const QuantGraph& network, Rng& rng, size_t images, int number) {
+void expect_equal(const QuantGraph& network, std::span<const uint8_t> input, int number) {
   Interpreter interpreter(network);
   Evaluator evaluator(network);
-  const std::vector<uint8_t> input = random_bytes(rng, images * evaluator.image_bytes());
+  const size_t images = input.size() / evaluator.image_bytes();
   std::vector<int8_t> outputs(images * evaluator.outputs());
   evaluator.run(input, images, outputs);
   for (size_t i = 0; i < images; ++i) {
@@ -51,84 +57,226 @@ void expect_equal(const QuantGraph& network, Rng& rng, size_t images, int number
   }
 }
 
-TEST(Evaluator, EqualsTheInterpreterOnRandomNetworks) {
-  for (int i = 0; i < 300; ++i) {
-    Rng rng = Rng(7).fork("network", static_cast<uint64_t>(i));
-    const QuantGraph network = random_network(rng, i % 2 == 0 ? Ends::Int8 : Ends::Float);
-    expect_equal(network, rng, 1 + rng.below(40), i);
+size_t input_size(const QuantGraph& network) {
+  return static_cast<size_t>(network.tensors[static_cast<size_t>(network.inputs[0])].elements());
+}
+
+// On random images, and on black, white and striped ones, whose sums are the largest.
+void expect_equal(const QuantGraph& network, Rng& rng, size_t images, int number) {
+  const size_t size = input_size(network);
+  std::vector<uint8_t> input = random_bytes(rng, images * size);
+  input.insert(input.end(), size, 0);
+  input.insert(input.end(), size, 255);
+  for (size_t i = 0; i < size; ++i) input.push_back(i % 7 < 3 ? 255 : 0);
+  expect_equal(network, input, number);
+}
+
+// Runs body under each instruction set that this CPU has, one alone at a time; those that the kernels are not
+// compiled for fall back to the portable baseline.
+void for_each_target(const std::function<void()>& body) {
+  for (int64_t rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1) {
+    const int64_t target = rest & -rest;
+    SCOPED_TRACE(hwy::TargetName(target));
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().DeInit();
+    body();
+    hwy::SetSupportedTargetsForTest(0);
+    hwy::GetChosenTarget().DeInit();
+    if (testing::Test::HasFatalFailure()) return;
   }
+}
+
+TEST(Evaluator, EqualsTheInterpreterOnRandomNetworks) {
+  for_each_target([] {
+    for (int i = 0; i < 120; ++i) {
+      Rng rng = Rng(7).fork("network", static_cast<uint64_t>(i));
+      const QuantGraph network = random_network(rng, i % 2 == 0 ? Ends::Int8 : Ends::Float);
+      expect_equal(network, rng, 1 + rng.below(40), i);
+    }
+  });
+}
+
+// The largest products and sums: inputs of −128 and 127 with a zero point at either end, kernels of −128 and
+// 127, and more taps than a float sums exactly.
+TEST(Evaluator, EqualsTheInterpreterOnExtremes) {
+  constexpr int kSide = 25;
+  constexpr int kChannels = 19;
+  constexpr size_t kWide = 4001;
+  const auto extremes = [](size_t count, int pattern) {
+    std::vector<uint8_t> bytes(count);
+    for (size_t i = 0; i < count; ++i) {
+      const bool low = pattern == 0 || (pattern == 2 && i % 37 < 18);
+      bytes[i] = static_cast<uint8_t>(low ? -128 : 127);
+    }
+    return bytes;
+  };
+  const auto single = [](Operator op, Tensor input, Tensor kernel, std::vector<int> out, float scale) {
+    QuantGraph g;
+    g.tensors = {
+        std::move(input), std::move(kernel), {"y", Type::Int8, std::move(out), {{scale}, {3}, 0}, {}}};
+    g.operators = {std::move(op)};
+    g.inputs = {0};
+    g.outputs = {2};
+    return g;
+  };
+  for_each_target([&] {
+    Rng rng(15);
+    int number = 0;
+    for (const int64_t zero_point : {-128, 0, 127})
+      for (int pattern = 0; pattern < 3; ++pattern) {
+        // The input's grid is such that bytes 0 and 255 become its ends.
+        const float scale = zero_point == -128 ? 1.0F / 255 : 1e-4F;
+        const Quantization in{{scale}, {zero_point}, 0};
+        const Quantization by{{0.5F}, {0}, 0};
+        const Tensor image{"x", Type::Int8, {1, kSide, kSide, kChannels}, in, {}};
+        DepthwiseConv2D depthwise;
+        depthwise.padding = graph::Padding::Valid;
+        expect_equal(single({depthwise, {0, 1}, {2}}, image,
+                            {"kernel",
+                             Type::Int8,
+                             {1, 23, 23, kChannels},
+                             by,
+                             extremes(size_t{23} * 23 * kChannels, pattern)},
+                            {1, 3, 3, kChannels}, scale * 1e5F),
+                     rng, 1, number++);
+        expect_equal(
+            single(
+                {Conv2D{}, {0, 1}, {2}}, image,
+                {"kernel", Type::Int8, {3, 3, 5, kChannels}, by, extremes(size_t{45} * kChannels, pattern)},
+                {1, kSide, kSide, 3}, scale * 1e5F),
+            rng, 1, number++);
+        expect_equal(single({FullyConnected{}, {0, 1}, {2}}, {"x", Type::Int8, {1, kWide}, in, {}},
+                            {"kernel", Type::Int8, {2, kWide}, by, extremes(2 * kWide, pattern)}, {1, 2},
+                            scale * 1e5F),
+                     rng, 1, number++);
+      }
+  });
+}
+
+// Other people's int8 inputs have grids of their own; a byte still stands for b / 255.
+TEST(Evaluator, BytesEnterOnTheInputsGrid) {
+  const auto image_of = [](float scale, int64_t zero_point) {
+    return image_table({"x", Type::Int8, {1, 4}, {{scale}, {zero_point}, 0}, {}});
+  };
+  const ByteTable ours = image_of(1.0F / 255, -128);
+  for (size_t byte = 0; byte < ours.size(); ++byte)
+    ASSERT_EQ(ours[byte], static_cast<int>(byte) - 128) << byte;
+  const ByteTable symmetric = image_of(1.0F / 127, 0);
+  EXPECT_EQ(symmetric[0], 0);
+  EXPECT_EQ(symmetric[128], 64);
+  EXPECT_EQ(symmetric[255], 127);
+  const ByteTable narrow = image_of(0.5F / 255, -128);  // holds 0 to 0.5
+  EXPECT_EQ(narrow[100], 72);
+  EXPECT_EQ(narrow[255], 127);
+
+  QuantGraph g;
+  g.tensors = {{"x", Type::Int8, {1, 4}, {{1.0F / 127}, {0}, 0}, {}},
+               {"y", Type::Int8, {1, 4}, {{1.0F / 127}, {0}, 0}, {}}};
+  g.operators = {{ReluOp{}, {0}, {1}}};
+  g.inputs = {0};
+  g.outputs = {1};
+  const std::vector<uint8_t> image = {0, 51, 128, 255};
+  std::vector<int8_t> outputs(4);
+  Evaluator(g).run(image, 1, outputs);
+  EXPECT_EQ(outputs, (std::vector<int8_t>{0, 25, 64, 127}));
+}
+
+// A dilated window over a small input, in many layers: a small file, but a border and its windows each.
+TEST(Evaluator, RefusesToTakeAllMemory) {
+  const auto network = [](int side, int dilation, int layers) {
+    const Quantization grid{{0.1F}, {0}, 0};
+    QuantGraph g;
+    g.tensors = {{"x", Type::Int8, {1, side, side, 1}, grid, {}},
+                 {"kernel", Type::Int8, {1, 2, 2, 1}, grid, std::vector<uint8_t>(4)}};
+    Conv2D conv;
+    conv.dilation_height = conv.dilation_width = dilation;
+    for (int i = 0; i < layers; ++i) {
+      g.tensors.push_back({"y", Type::Int8, {1, side, side, 1}, grid, {}});
+      g.operators.push_back({conv, {i == 0 ? 0 : i + 1, 1}, {i + 2}});
+    }
+    g.inputs = {0};
+    g.outputs = {layers + 1};
+    return g;
+  };
+  EXPECT_NO_THROW(Evaluator{network(256, 100, 2)});
+  EXPECT_THROW(Evaluator{network(32, 1 << 12, 1)}, Error) << "one border of 4128 × 4128, in a batch";
+  EXPECT_THROW(Evaluator{network(64, 1, 1200)}, Error) << "1200 lists of windows";
 }
 
 // Channel counts around the vector sizes, and long sums.
 TEST(Evaluator, EqualsTheInterpreterOnWideLayers) {
-  Rng rng(8);
-  int number = 0;
-  for (const int channels : {1, 7, 8, 15, 16, 17, 31, 33, 64}) {
-    graph::Graph network({9, 7, 3, false});
-    network.add(graph::Conv{channels, {3, 3, 2, 1, graph::Padding::Same}});
-    network.add(graph::Relu{});
-    network.add(graph::DepthwiseConv{{5, 3, 1, 2, graph::Padding::Same}});
-    network.add(graph::Relu6{});
-    network.add(graph::Conv{channels, {1, 1, 1, 1, graph::Padding::Valid}});
-    network.add(graph::Flatten{});
-    network.add(graph::Dense{channels});
-    const graph::QuantizedForm form = random_form(network, rng);
-    expect_equal(lower(form.graph, form.parameters, {}), rng, 3, number++);
-  }
+  for_each_target([] {
+    Rng rng(8);
+    int number = 0;
+    for (const int channels : {1, 7, 8, 15, 16, 17, 31, 33, 64}) {
+      graph::Graph network({9, 7, 3, false});
+      network.add(graph::Conv{channels, {3, 3, 2, 1, graph::Padding::Same}});
+      network.add(graph::Relu{});
+      network.add(graph::DepthwiseConv{{5, 3, 1, 2, graph::Padding::Same}});
+      network.add(graph::Relu6{});
+      network.add(graph::Conv{channels, {1, 1, 1, 1, graph::Padding::Valid}});
+      network.add(graph::Flatten{});
+      network.add(graph::Dense{channels});
+      const graph::QuantizedForm form = random_form(network, rng);
+      expect_equal(lower(form.graph, form.parameters, {}), rng, 3, number++);
+    }
+  });
 }
 
 // Dilation, a depth multiplier, per-tensor kernels, a missing bias, kept dimensions and RESHAPE without a
 // shape do not come from lowering, but from other people's files.
 TEST(Evaluator, EqualsTheInterpreterOnForeignForms) {
-  Rng rng(9);
-  const auto bytes = [&](size_t count) { return random_bytes(rng, count); };
-  for (int i = 0; i < 20; ++i) {
-    const int channels = 1 + static_cast<int>(rng.below(5));
-    const int multiplier = 1 + static_cast<int>(rng.below(4));
-    const int wide = channels * multiplier;
-    const auto count = [](int n) { return static_cast<size_t>(n); };
-    QuantGraph g;
-    g.tensors = {
-        {"x", Type::Int8, {1, 9, 8, channels}, {{0.02F}, {-5}, 0}, {}},
-        {"kernel", Type::Int8, {1, 3, 2, wide}, {{0.01F}, {0}, 0}, bytes(count(6 * wide))},
-        {"y", Type::Int8, {1, 9, 8, wide}, {{0.1F}, {3}, 0}, {}},
-        {"conv/kernel", Type::Int8, {6, 2, 3, wide}, {{0.01F}, {0}, 0}, bytes(count(36 * wide))},
-        {"z", Type::Int8, {1, 5, 4, 6}, {{0.1F}, {10}, 0}, {}},
-        {"axes", Type::Int32, {2}, {}, {0xFE, 0xFF, 0xFF, 0xFF, 1, 0, 0, 0}},
-        {"m", Type::Int8, {1, 1, 1, 6}, {{0.03F}, {0}, 0}, {}},
-        {"flat", Type::Int8, {6}, {{0.03F}, {0}, 0}, {}},
-        {"dense", Type::Int8, {4, 6}, {{0.02F}, {0}, 0}, bytes(24)},
-        {"dense/bias",
-         Type::Int32,
-         {4},
-         {{0.0006F}, {0}, 0},
-         {1, 2, 0, 0, 0, 0, 0, 0, 9, 1, 0, 0, 7, 0, 0, 0}},
-        {"out", Type::Int8, {1, 4}, {{0.05F}, {-20}, 0}, {}},
-        {"constant", Type::Int8, {1, 4}, {{0.04F}, {1}, 0}, bytes(4)},
-        {"sum", Type::Int8, {1, 4}, {{0.06F}, {2}, 0}, {}},
-    };
-    DepthwiseConv2D depthwise;
-    depthwise.dilation_height = depthwise.dilation_width = 2;
-    depthwise.depth_multiplier = multiplier;
-    depthwise.activation = Activation::Relu6;
-    Conv2D conv;
-    conv.padding = graph::Padding::Valid;
-    conv.dilation_height = 3;
-    conv.dilation_width = 1;
-    conv.stride_height = 1;
-    g.tensors[4].dims = {1, 6, 6, 6};
-    g.operators = {{depthwise, {0, 1}, {2}},
-                   {conv, {2, 3, -1}, {4}},
-                   {Mean{true}, {4, 5}, {6}},
-                   {Reshape{}, {6}, {7}},
-                   {FullyConnected{}, {7, 8, 9}, {10}},
-                   {AddOp{}, {10, 11}, {12}}};
-    g.inputs = {0};
-    g.outputs = {12};
-    expect_equal(g, rng, 5, i);
-    const std::vector<uint8_t> file = write_tflite(g);
-    EXPECT_EQ(write_tflite(read_tflite(file, "foreign")), file);
-  }
+  for_each_target([] {
+    Rng rng(9);
+    const auto bytes = [&](size_t count) { return random_bytes(rng, count); };
+    for (int i = 0; i < 20; ++i) {
+      const int channels = 1 + static_cast<int>(rng.below(5));
+      const int multiplier = 1 + static_cast<int>(rng.below(4));
+      const int wide = channels * multiplier;
+      const auto count = [](int n) { return static_cast<size_t>(n); };
+      QuantGraph g;
+      g.tensors = {
+          {"x", Type::Int8, {1, 9, 8, channels}, {{0.02F}, {-5}, 0}, {}},
+          {"kernel", Type::Int8, {1, 3, 2, wide}, {{0.01F}, {0}, 0}, bytes(count(6 * wide))},
+          {"y", Type::Int8, {1, 9, 8, wide}, {{0.1F}, {3}, 0}, {}},
+          {"conv/kernel", Type::Int8, {6, 2, 3, wide}, {{0.01F}, {0}, 0}, bytes(count(36 * wide))},
+          {"z", Type::Int8, {1, 5, 4, 6}, {{0.1F}, {10}, 0}, {}},
+          {"axes", Type::Int32, {2}, {}, {0xFE, 0xFF, 0xFF, 0xFF, 1, 0, 0, 0}},
+          {"m", Type::Int8, {1, 1, 1, 6}, {{0.03F}, {0}, 0}, {}},
+          {"flat", Type::Int8, {6}, {{0.03F}, {0}, 0}, {}},
+          {"dense", Type::Int8, {4, 6}, {{0.02F}, {0}, 0}, bytes(24)},
+          {"dense/bias",
+           Type::Int32,
+           {4},
+           {{0.0006F}, {0}, 0},
+           {1, 2, 0, 0, 0, 0, 0, 0, 9, 1, 0, 0, 7, 0, 0, 0}},
+          {"out", Type::Int8, {1, 4}, {{0.05F}, {-20}, 0}, {}},
+          {"constant", Type::Int8, {1, 4}, {{0.04F}, {1}, 0}, bytes(4)},
+          {"sum", Type::Int8, {1, 4}, {{0.06F}, {2}, 0}, {}},
+      };
+      DepthwiseConv2D depthwise;
+      depthwise.dilation_height = depthwise.dilation_width = 2;
+      depthwise.depth_multiplier = multiplier;
+      depthwise.activation = Activation::Relu6;
+      Conv2D conv;
+      conv.padding = graph::Padding::Valid;
+      conv.dilation_height = 3;
+      conv.dilation_width = 1;
+      conv.stride_height = 1;
+      g.tensors[4].dims = {1, 6, 6, 6};
+      g.operators = {{depthwise, {0, 1}, {2}},
+                     {conv, {2, 3, -1}, {4}},
+                     {Mean{true}, {4, 5}, {6}},
+                     {Reshape{}, {6}, {7}},
+                     {FullyConnected{}, {7, 8, 9}, {10}},
+                     {AddOp{}, {10, 11}, {12}}};
+      g.inputs = {0};
+      g.outputs = {12};
+      expect_equal(g, rng, 5, i);
+      const std::vector<uint8_t> file = write_tflite(g);
+      EXPECT_EQ(write_tflite(read_tflite(file, "foreign")), file);
+    }
+  });
 }
 
 TEST(Evaluator, CopiesShareNothingThatChanges) {

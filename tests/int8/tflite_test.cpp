@@ -1,8 +1,10 @@
 #include "int8/tflite.h"
 
+#include <flatbuffers/flatbuffers.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "int8/evaluator.h"
 #include "int8/random_networks.h"
 #include "int8/reference.h"
 
@@ -89,7 +91,7 @@ std::vector<uint8_t> small_file() {
   return write_tflite(lower(form.graph, form.parameters, {Ends::Float, {"a", "b", "c"}}));
 }
 
-// Reads, and runs what is accepted: neither may do anything but work or throw Error.
+// Reads, and runs what is accepted with both runners: neither may do anything but work or throw Error.
 void read_and_run(const std::vector<uint8_t>& bytes) {
   try {
     Interpreter interpreter(read_tflite(bytes, "damaged"));
@@ -99,6 +101,10 @@ void read_and_run(const std::vector<uint8_t>& bytes) {
     const std::vector<uint8_t> input(static_cast<size_t>(interpreter.input_bytes()));
     std::vector<uint8_t> output(static_cast<size_t>(interpreter.output_bytes()));
     interpreter.invoke(input, output);
+    Evaluator evaluator(interpreter.graph());
+    const std::vector<uint8_t> images(3 * evaluator.image_bytes());
+    std::vector<int8_t> outputs(3 * evaluator.outputs());
+    evaluator.run(images, 3, outputs);
   } catch (const Error&) {
   }
 }
@@ -145,6 +151,41 @@ Tensor& input_of(QuantGraph& network, size_t op, size_t input) {
   return network.tensors[static_cast<size_t>(network.operators[op].inputs[input])];
 }
 
+// The list of tables or of anything else that a table's field, by its number in the schema, points to.
+template <typename T>
+flatbuffers::Vector<T>* list_of(flatbuffers::Table* table, int field) {
+  return table->GetPointer<flatbuffers::Vector<T>*>(static_cast<flatbuffers::voffset_t>(4 + 2 * field));
+}
+
+// Any number of tensors may name one buffer: the reader must not copy it for each.
+TEST(TfliteFile, TensorsThatShareABufferAreLimited) {
+  using Tables = flatbuffers::Offset<flatbuffers::Table>;
+  constexpr size_t kShared = size_t{1} << 20;
+  const auto with_sharing = [](size_t sharers) {
+    QuantGraph network = read_tflite(small_file(), "small");
+    const size_t first = network.tensors.size();
+    for (size_t i = 0; i < sharers; ++i)
+      network.tensors.push_back(
+          {"shared", Type::Int8, {1 << 20}, {}, std::vector<uint8_t>(i == 0 ? kShared : 1, 1)});
+    std::vector<uint8_t> bytes = write_tflite(network);
+    constexpr int kSubgraphs = 2;
+    constexpr int kTensors = 0;
+    constexpr flatbuffers::voffset_t kBufferOffset = 4 + 2 * 2;
+    auto* model = flatbuffers::GetMutableRoot<flatbuffers::Table>(bytes.data());
+    const auto* subgraph = list_of<Tables>(model, kSubgraphs)->Get(0);
+    auto* tensors = list_of<Tables>(const_cast<flatbuffers::Table*>(subgraph), kTensors);
+    const auto table = [&](size_t i) {
+      return const_cast<flatbuffers::Table*>(tensors->Get(static_cast<flatbuffers::uoffset_t>(i)));
+    };
+    const auto buffer = table(first)->GetField<uint32_t>(kBufferOffset, 0);
+    for (size_t i = first + 1; i < first + sharers; ++i)
+      EXPECT_TRUE(table(i)->SetField<uint32_t>(kBufferOffset, buffer, 0));
+    return bytes;
+  };
+  EXPECT_EQ(error_of(with_sharing(3)), "");
+  EXPECT_NE(error_of(with_sharing(1000)).find("name the same data again and again"), std::string::npos);
+}
+
 TEST(TfliteFile, ErrorsNameTheOperatorAndTheTensor) {
   // QUANTIZE, CONV_2D, … in order.
   expect_refusal([](auto& g) { g.operators[1].inputs[0] = 99; },
@@ -163,6 +204,12 @@ TEST(TfliteFile, ErrorsNameTheOperatorAndTheTensor) {
   expect_refusal([](auto& g) { output_of(g, 1).dims = {1, -1, 4, 2}; }, "dynamic shapes");
   expect_refusal([](auto& g) { output_of(g, 1).dims = {1, 1 << 20, 1 << 20, 1 << 20}; },
                  "elements are supported");
+  expect_refusal(
+      [](auto& g) {
+        for (int i = 0; i < 300; ++i) g.tensors.push_back({"unused", Type::Int8, {1 << 10, 1 << 10}, {}, {}});
+      },
+      "the network's activations take");
+  expect_refusal([](auto& g) { g.tensors.resize(50'000, {"unused", Type::Int8, {1}, {}, {}}); }, "has 5");
   expect_refusal([](auto& g) { output_of(g, 1).type = Type::Int32; }, "must be int8");
   expect_refusal([](auto& g) { input_of(g, 1, 1).data.pop_back(); }, "bytes, but its shape");
   expect_refusal([](auto& g) { input_of(g, 1, 1).quantization.zero_points[1] = 1; },
@@ -176,6 +223,17 @@ TEST(TfliteFile, ErrorsNameTheOperatorAndTheTensor) {
                  "its scales ask for a factor");
   expect_refusal([](auto& g) { g.tensors[static_cast<size_t>(g.inputs[0])].dims[0] = 2; }, "the batch");
   expect_refusal([](auto& g) { g.operators.clear(); }, "no operators");
+  // A constant where the evaluator would look for memory that an operator filled.
+  const auto add_constant = [](QuantGraph& g) {
+    Tensor constant = input_of(g, g.operators.size() - 1, 0);
+    constant.data.assign(static_cast<size_t>(constant.elements()), 1);
+    g.tensors.push_back(constant);
+    return static_cast<int>(g.tensors.size()) - 1;
+  };
+  expect_refusal([&](auto& g) { g.outputs = {add_constant(g)}; },
+                 "is an output of the network but holds data");
+  expect_refusal([&](auto& g) { g.operators.back().inputs = {add_constant(g)}; },
+                 "(DEQUANTIZE): its input holds data");
   expect_refusal([](auto& g) { g.outputs.clear(); }, "needs an input and an output");
   EXPECT_NE(error_of({1, 2, 3}).find("not a TensorFlow Lite file"), std::string::npos);
 }
