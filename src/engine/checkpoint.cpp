@@ -174,6 +174,7 @@ History history_from_json(const Json& json) {
 void save_model(const std::filesystem::path& path, const Model& model) {
   Writer writer(model_format);
   writer["graph"] = Json::parse(graph::graph_to_json(model.graph));
+  if (!model.classes.empty()) writer["classes"] = model.classes;
   writer.add("parameters", model.parameters);
   writer.write(path);
 }
@@ -189,6 +190,7 @@ Model load_model(const std::filesystem::path& path) {
     }
     model.parameters = Parameters(model.graph);
     reader.take("parameters", model.parameters);
+    if (reader.header().contains("classes")) reader.header().at("classes").get_to(model.classes);
     return model;
   });
 }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "engine/trainer.h"
 #include "graph/graph.h"
@@ -13,6 +15,7 @@ namespace retort::engine {
 struct Model {
   graph::Graph graph;
   graph::Parameters parameters;
+  std::vector<std::string> classes = {};  // their names, where they are known
 };
 void save_model(const std::filesystem::path& path, const Model& model);
 Model load_model(const std::filesystem::path& path);
