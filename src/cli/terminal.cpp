@@ -22,11 +22,12 @@ using std::chrono::seconds;
 
 constexpr milliseconds kShortestFrame{100};
 constexpr seconds kLongestFrame{1};  // so that the time left counts down while nothing else changes
-// A task that was left before its end (early stopping) says nothing more; one that does comes back.
-constexpr double kForgottenSeconds = 60;
-constexpr double kPlainSeconds = 10;
-constexpr double kPlainStep = 0.1;
-constexpr double kPlainStepSeconds = 2;  // a short task's tenths are not worth a line each
+// Plain lines: none for a task that is soon done but its end, then one for each fifth of the work, neither in
+// a rush nor an hour apart.
+constexpr double kPlainFirstSeconds = 3;
+constexpr double kPlainStep = 0.2;
+constexpr double kPlainStepSeconds = 10;
+constexpr double kPlainSeconds = 60;
 
 constexpr std::string_view kReset = "\033[0m";
 constexpr std::string_view kDim = "\033[2m";
@@ -236,6 +237,19 @@ std::optional<double> seconds_left(const TaskState& task) {
   return std::max(0.0, task.elapsed_seconds * (task.total - task.done) / gained - task.silent_seconds);
 }
 
+bool is_forgotten(const TaskState& task) {
+  constexpr double kSilentSeconds = 60;
+  constexpr double kSilentIntervals = 20;
+  if (task.updates < 2) return false;
+  const double interval = task.elapsed_seconds / (task.updates - 1);
+  return task.silent_seconds > kSilentSeconds + kSilentIntervals * interval;
+}
+
+bool plain_line_due(const PlainPace& pace) {
+  if (pace.lines == 0) return pace.seconds_since_begin >= kPlainFirstSeconds;
+  return pace.seconds_since_line >= (pace.share_since_line >= kPlainStep ? kPlainStepSeconds : kPlainSeconds);
+}
+
 std::string progress_line(const TaskState& task, const LineStyle& style) {
   Line line(style);
   const std::string name = fit_columns(without_controls(task.name), style.name_columns, style.charset);
@@ -315,14 +329,16 @@ void Terminal::update(std::string_view task, double done, double total, std::str
   entry.state.total = total;
   if (!ends || !note.empty()) entry.state.note = note;  // the last words stay when the end has none
   entry.updated = now;
+  ++entry.state.updates;
   entry.state.elapsed_seconds = std::chrono::duration<double>(now - entry.begun).count();
   dirty_ = true;
   if (ends) {
     end_task(task, now);
   } else if (mode_ == Mode::Plain) {
-    const double since = std::chrono::duration<double>(now - entry.last_line).count();
-    const bool step = total > 0 && done - entry.last_line_done >= kPlainStep * total;
-    if (entry.lines == 0 || since >= kPlainSeconds || (step && since >= kPlainStepSeconds))
+    if (plain_line_due({.seconds_since_begin = entry.state.elapsed_seconds,
+                        .seconds_since_line = std::chrono::duration<double>(now - entry.last_line).count(),
+                        .share_since_line = total > 0 ? (done - entry.last_line_done) / total : 0,
+                        .lines = entry.lines}))
       plain_line(entry, now, "");
   }
   changed_.notify_one();
@@ -438,7 +454,7 @@ void Terminal::draw(Clock::time_point now) {
   for (const auto& task : tasks_) {
     TaskState state = task->state;
     state.silent_seconds = std::chrono::duration<double>(now - task->updated).count();
-    if (state.silent_seconds < kForgottenSeconds) shown.push_back(state);
+    if (!is_forgotten(state)) shown.push_back(state);
   }
   const size_t room = static_cast<size_t>(std::max(1, size.rows - 2));
   if (shown.size() > room) shown.erase(shown.begin(), shown.end() - static_cast<std::ptrdiff_t>(room));

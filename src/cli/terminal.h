@@ -1,7 +1,7 @@
 // Where words, progress and results go.
 //
 // Results (tables, JSON) go to standard output; progress goes to standard error. On a terminal progress is a
-// few live lines, redrawn at most ten times a second; in a pipe it is plain lines at a sensible rate.
+// few live lines, redrawn at most ten times a second; in a pipe it is plain lines, a few a task.
 #pragma once
 
 #include <chrono>
@@ -37,6 +37,7 @@ struct TaskState {
   double first_done = 0;       // when it was first seen (a resumed task does not begin at 0)
   double elapsed_seconds = 0;  // from then to the last update
   double silent_seconds = 0;   // since the last update
+  int updates = 0;
 };
 
 enum class Charset { Ascii, Utf8 };
@@ -52,6 +53,19 @@ struct LineStyle {
 
 // Seconds that the task still needs at its speed so far; nothing when that can't be said yet.
 std::optional<double> seconds_left(const TaskState& task);
+
+// Whether a task was left before its end (a candidate that failed): it has been silent for long, and for many
+// times what it is used to. One that speaks again comes back.
+bool is_forgotten(const TaskState& task);
+
+// When a plain line of a task was written last, and whether it is time for another.
+struct PlainPace {
+  double seconds_since_begin = 0;
+  double seconds_since_line = 0;
+  double share_since_line = 0;  // of the task's total
+  int lines = 0;                // so far
+};
+bool plain_line_due(const PlainPace& pace);
 
 // One line, never wider than style.columns: name, bar, percentage, amounts, time left, note; what does not
 // fit is left out from the end. Control characters become spaces.
