@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "data/views.h"
@@ -134,7 +135,7 @@ Measurement measure(const graph::Graph& graph, int batch, int networks, int thre
         candidates[which]->step();
         trained += batch;
         passed = seconds_since(start);
-      } while (passed < seconds / parts);
+      } while (passed < seconds / parts && !interrupt_token().stop_requested());
       speed = trained / passed;
     }
   };
@@ -142,6 +143,8 @@ Measurement measure(const graph::Graph& graph, int batch, int networks, int thre
   for (size_t i = 1; i < candidates.size(); ++i) workers.emplace_back(work, i);
   work(0);
   workers.clear();
+  if (interrupt_token().stop_requested())
+    throw Error(ErrorCode::Interrupted, "the measurement was interrupted");
   for (int part = 0; part < parts; ++part) {
     double sum = 0;
     for (const auto& speed : speeds) sum += speed[static_cast<size_t>(part)];

@@ -5,6 +5,9 @@
 
 #include <string_view>
 #include <thread>
+#include <utility>
+
+#include "base/error.h"
 
 namespace retort::cli {
 namespace {
@@ -20,15 +23,21 @@ void say(std::string_view text) {
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
 }
 
+// The cursor rests at the start of the live display's first line.
+void clear_live_lines() {
+  if (isatty(STDERR_FILENO) != 0) say("\r\033[J");
+}
+
 void wait_for_signals(sigset_t signals) {
   int received = 0;
   while (sigwait(&signals, &received) != 0) {
   }
+  clear_live_lines();
+  say("stopping; what is finished is kept (again to end at once)\n");
   source().request_stop();
   while (sigwait(&signals, &received) != 0) {
   }
-  // Clears the live display, below whose first line the cursor never is.
-  if (isatty(STDERR_FILENO) != 0) say("\r\033[J");
+  clear_live_lines();
   _exit(128 + received);
 }
 
@@ -49,6 +58,18 @@ void install_interrupts() {
 
 std::stop_token interrupt_token() {
   return source().get_token();
+}
+
+StoppingProgress::StoppingProgress(ProgressSink& sink, std::stop_token stop)
+    : sink_(sink), stop_(std::move(stop)) {}
+
+void StoppingProgress::update(std::string_view task, double done, double total, std::string_view note) {
+  if (stop_.stop_requested()) throw Error(ErrorCode::Interrupted, fmt::format("{} was interrupted", task));
+  sink_.update(task, done, total, note);
+}
+
+void StoppingProgress::message(std::string_view text) {
+  sink_.message(text);
 }
 
 }  // namespace retort::cli

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <stop_token>
+#include <string_view>
+
+#include "base/progress.h"
 
 namespace retort::cli {
 
@@ -12,5 +15,18 @@ void install_interrupts();
 
 // What long work is given. Stops at the first signal.
 std::stop_token interrupt_token();
+
+// For work that takes no stop token (reading images): once stopped, its next word of progress throws
+// Error(Interrupted).
+class StoppingProgress final : public ProgressSink {
+ public:
+  StoppingProgress(ProgressSink& sink, std::stop_token stop);
+  void update(std::string_view task, double done, double total, std::string_view note) override;
+  void message(std::string_view text) override;
+
+ private:
+  ProgressSink& sink_;
+  std::stop_token stop_;
+};
 
 }  // namespace retort::cli

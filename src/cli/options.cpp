@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/units.h"
+#include "cli/interrupt.h"
 
 namespace retort::cli {
 namespace {
@@ -172,7 +173,8 @@ void add_load_options(CLI::App& app, data::LoadOptions& options) {
 }
 
 std::shared_ptr<const data::Dataset> load(const DataOptions& options, ProgressSink& progress) {
-  return data::load_dataset(options.spec, options.load, progress);
+  StoppingProgress stopping(progress, interrupt_token());
+  return data::load_dataset(options.spec, options.load, stopping);
 }
 
 void add_output_options(CLI::App& app, OutputOptions& options) {
