@@ -21,6 +21,8 @@ void add_distill_command(CLI::App& app) {
     if (command->teacher == "none" && sub->get_option("--alpha")->count() > 0 && command->settings.alpha < 1)
       throw_usage("--alpha {} leaves a part of the loss to a teacher, and --teacher is none",
                   command->settings.alpha);
+    if (command->teacher == "none" && sub->get_option("--temperature")->count() > 0)
+      throw_usage("--temperature softens a teacher's answers, and --teacher is none");
     run_stage(*command, "distill");
   });
 }

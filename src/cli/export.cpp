@@ -27,7 +27,6 @@ struct ExportCommand {
   DataOptions data;
   data::SplitOptions split;
   OutputOptions output;
-  uint64_t seed = 42;
 };
 
 struct Exported {
@@ -42,8 +41,8 @@ Exported export_with_data(const ExportCommand& command, engine::Model model, Ter
   const data::Split split = data::stratified_split(*dataset, command.split);
   search::PipelineSettings settings;
   settings.ends = command.ends;
-  search::Candidate candidate = search::adopt_candidate("model", std::move(model.graph),
-                                                        std::move(model.parameters), Rng(command.seed));
+  search::Candidate candidate = search::adopt_candidate(
+      "model", std::move(model.graph), std::move(model.parameters), Rng(0));  // draws nothing
   search::export_model(candidate, {.dataset = *dataset,
                                    .split = split,
                                    .settings = settings,
@@ -66,8 +65,8 @@ void run(const ExportCommand& command) {
         command.model.string());
   Exported exported;
   if (command.data.spec.empty()) {
-    exported.tflite =
-        int8::write_tflite(int8::lower(model.graph, model.parameters, {.ends = command.ends, .classes = {}}));
+    exported.tflite = int8::write_tflite(
+        int8::lower(model.graph, model.parameters, {.ends = command.ends, .classes = model.classes}));
   } else {
     exported = export_with_data(command, std::move(model), terminal);
   }
@@ -102,10 +101,11 @@ void add_export_command(CLI::App& app) {
   add_ends_option(*sub, command->ends);
   add_data_options(*sub, command->data, Presence::Optional);
   add_split_options(*sub, command->split);
-  add_seed_option(*sub, command->seed);
   add_output_options(*sub, command->output);
   add_examples(*sub, {"retort export int8/weights.retort --ends int8 --out model.tflite",
                       "retort export student/weights.retort --data fashion-mnist --out model.tflite"});
+  for (const char* name : {"--skip-bad", "--no-cache", "--validation", "--test-fraction", "--split-seed"})
+    sub->get_option(name)->needs(sub->get_option("--data"));
   sub->callback([command] { run(*command); });
 }
 

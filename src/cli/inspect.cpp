@@ -25,6 +25,7 @@ struct InspectCommand {
   std::optional<data::ImageShape> input;
   int classes = 10;
   int8::Ends ends = int8::Ends::Float;
+  bool ends_given = false;
   OutputOptions output;
 };
 
@@ -84,7 +85,11 @@ Inspected inspect(const InspectCommand& command) {
   }
   const std::vector<uint8_t> bytes = read_file(command.model.file);
   const bool tflite = bytes.size() >= 8 && std::string(bytes.begin() + 4, bytes.begin() + 8) == "TFL3";
-  if (tflite || command.model.file.extension() == ".tflite") return inspect_tflite(bytes, command.model.file);
+  if (tflite || command.model.file.extension() == ".tflite") {
+    if (command.ends_given)
+      throw_usage("--ends is for weights and --config: {} has its ends already", command.model.file.string());
+    return inspect_tflite(bytes, command.model.file);
+  }
   const engine::Model model = engine::load_model(command.model.file);
   Inspected inspected = inspect_graph(model.graph, command.ends);
   inspected.about["file"] = command.model.file.string();
@@ -148,7 +153,11 @@ void add_inspect_command(CLI::App& app) {
   add_examples(*sub,
                {"retort inspect best/model.tflite", "retort inspect model.tflite --json",
                 "retort inspect --config '3 blocks, 2 layers, 32 filters' --input 32x32x1 --classes 10"});
-  sub->callback([command] { run(*command); });
+  for (const char* name : {"--input", "--classes"}) sub->get_option(name)->needs(sub->get_option("--config"));
+  sub->callback([command, sub] {
+    command->ends_given = sub->get_option("--ends")->count() > 0;
+    run(*command);
+  });
 }
 
 }  // namespace retort::cli

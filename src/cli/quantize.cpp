@@ -19,13 +19,16 @@ void add_quantize_command(CLI::App& app) {
              "retort quantize pruned/weights.retort --data fashion-mnist --ends int8 --epochs 10 --out int8",
              "retort quantize student/weights.retort --data fashion-mnist --teacher teacher.retort \\",
              "    --alpha 0.1 --out int8"});
-  sub->callback([command] {
+  sub->callback([command, sub] {
     const bool teaches = command->settings.qat_alpha < 1;
     if (teaches && command->teacher == "none")
       throw_usage("--alpha {} leaves a part of the loss to a teacher: give --teacher",
                   command->settings.qat_alpha);
     if (!teaches && command->teacher != "none")
       throw_usage("--teacher has no part in the loss while --alpha is 1");
+    if (!teaches && sub->get_option("--temperature")->count() > 0)
+      throw_usage(
+          "--temperature softens a teacher's answers, which have no part in the loss while --alpha is 1");
     run_stage(*command, "quantize");
   });
 }

@@ -8,11 +8,49 @@
 #include "base/units.h"
 #include "cli/interrupt.h"
 #include "cli/terminal.h"
+#include "cli/unfinished.h"
+#include "compress/pruning.h"
 #include "cost/cost.h"
 #include "int8/tflite.h"
 #include "search/pipeline.h"
 
 namespace retort::cli {
+namespace {
+
+// A trained network has hardly a weight that is exactly zero.
+constexpr double kPruned = 0.01;
+
+nlohmann::json layers_json(const std::vector<compress::LayerSparsity>& layers) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const compress::LayerSparsity& layer : layers)
+    list.push_back({{"node", layer.node},
+                    {"name", layer.name},
+                    {"weights", layer.weights},
+                    {"sparsity", layer.sparsity}});
+  return list;
+}
+
+std::string layers_table(const std::vector<compress::LayerSparsity>& layers) {
+  std::string text = fmt::format("\n{:<24} {:>11} {:>8}\n", "layer", "weights", "zeros");
+  for (const compress::LayerSparsity& layer : layers)
+    text += fmt::format("{:<24} {:>11} {:>8}\n", layer.name, format_integer(layer.weights),
+                        percent(layer.sparsity));
+  return text;
+}
+
+nlohmann::json identity(const StageCommand& command, std::string_view stage, const data::Dataset& dataset,
+                        const engine::Model& model, const engine::TeacherLogits* teacher) {
+  return {{"command", stage},
+          {"data", dataset.content_hash},
+          {"split", identity_of(command.split)},
+          {"settings", command.settings},
+          {"seed", command.seed},
+          {"network", identity_of(model.graph)},
+          {"weights", identity_of(model.parameters.values())},
+          {"teacher", teacher == nullptr ? "none" : identity_of(teacher->values)}};
+}
+
+}  // namespace
 
 void add_stage_command_options(CLI::App& app, StageCommand& command) {
   add_model_options(app, command.model);
@@ -45,20 +83,33 @@ void run_stage(const StageCommand& command, std::string_view stage) {
   const engine::TeacherLogits* logits = teacher ? &*teacher : nullptr;
   const auto order = search::curriculum_order(command.settings.curriculum, split, logits, rng);
 
-  search::Candidate candidate =
-      search::adopt_candidate("model", std::move(model.graph), std::move(model.parameters), rng);
+  const double zeros = graph::kernel_sparsity(model.parameters);
+  if (stage == "distill" && zeros >= kPruned)
+    terminal.message(
+        fmt::format("{} of the model's weights are zeros, which this trains again: prune after distilling.",
+                    percent(zeros)));
+
+  search::PipelineSettings settings = command.settings;
+  settings.stages = {std::string(stage)};
+  Unfinished unfinished(command.out, identity(command, stage, *dataset, model, logits), terminal);
+  search::Candidate candidate = search::adopt_candidate(
+      "model", std::move(model.graph), std::move(model.parameters), rng, unfinished.folder());
   const search::Context context{.dataset = *dataset,
                                 .split = split,
-                                .settings = command.settings,
+                                .settings = settings,
                                 .teacher = logits,
                                 .curriculum = order,
                                 .threads = threads,
                                 .progress = terminal,
                                 .stop = interrupt_token()};
-  search::stage(stage).run(candidate, context);
+  try {
+    search::run_stages(candidate, context);
+  } catch (const Error& error) {
+    unfinished.rethrow(error);
+  }
   const search::StageResult& result = candidate.stages.back();
   const std::filesystem::path weights = command.out / "weights.retort";
-  engine::save_model(weights, {candidate.graph, candidate.parameters});
+  engine::save_model(weights, {candidate.graph, candidate.parameters, dataset->classes});
 
   nlohmann::json json = {{"stage", stage},
                          {"validation_accuracy", result.validation_accuracy},
@@ -71,6 +122,11 @@ void run_stage(const StageCommand& command, std::string_view stage) {
       fmt::format("{:<11} validation {}, {} zeros, {} epochs in {}\nweights     {}\n", stage,
                   percent(result.validation_accuracy), percent(result.sparsity), result.history.epochs.size(),
                   format_duration(result.seconds), weights.string());
+  if (stage == "prune") {
+    const auto layers = compress::sparsity_by_layer(candidate.graph, candidate.parameters);
+    json["layers"] = layers_json(layers);
+    text += layers_table(layers);
+  }
   if (stage == "quantize") {
     search::export_model(candidate, context);
     const std::filesystem::path file = command.out / "model.tflite";
@@ -88,6 +144,7 @@ void run_stage(const StageCommand& command, std::string_view stage) {
         percent(candidate.exported->validation_accuracy), percent(candidate.exported->sparsity),
         format_bytes(static_cast<int64_t>(bytes.size())), format_bytes(cost.cortex_m4.used_bytes()));
   }
+  unfinished.finish();
   terminal.result_json(json);
   terminal.result(text);
 }

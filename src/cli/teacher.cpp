@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -10,6 +11,7 @@
 #include "cli/models.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "cli/unfinished.h"
 #include "compress/distillation.h"
 #include "graph/notebook.h"
 
@@ -32,6 +34,29 @@ struct TeacherCommand {
   TestSet test = TestSet::Unread;
 };
 
+nlohmann::json identity(const TeacherCommand& command, const data::Dataset& dataset,
+                        const graph::Graph& graph) {
+  const engine::TrainOptions& training = command.training;
+  const engine::OptimizerOptions& optimizer = command.optimizer;
+  return {
+      {"command", "teacher"},
+      {"data", dataset.content_hash},
+      {"split", identity_of(command.split)},
+      {"epochs", training.epochs},
+      {"batch", training.batch_size},
+      {"schedule", engine::to_string(training.schedule.kind)},
+      {"learning-rate", training.schedule.peak},
+      {"early-stopping", training.early_stopping == engine::MonitorKind::ValidationLoss ? "loss" : "none"},
+      {"patience", training.patience},
+      {"mirror", training.views.mirror == data::Mirror::Horizontal},
+      {"shift", training.views.max_shift},
+      {"optimizer", optimizer.kind == engine::OptimizerKind::Adam ? "adam" : "sgd"},
+      {"momentum", optimizer.momentum},
+      {"weight-decay", optimizer.weight_decay},
+      {"seed", command.seed},
+      {"network", identity_of(graph)}};
+}
+
 void run(const TeacherCommand& command) {
   Terminal terminal(command.output);
   if (!command.logits.empty() && command.logits.extension() != ".npy")
@@ -53,16 +78,27 @@ void run(const TeacherCommand& command) {
   const auto network = engine::backend().compile(graph, compile);
   network->set_parameters(graph::initialize(graph, rng.fork("weights")));
 
+  Unfinished unfinished(command.out, identity(command, *dataset, graph), terminal);
+  const std::filesystem::path checkpoint_path = unfinished.folder() / "teacher.checkpoint";
+  std::optional<engine::Checkpoint> resumed;
+  if (std::filesystem::exists(checkpoint_path)) resumed = engine::load_checkpoint(checkpoint_path, graph);
   engine::TrainCallbacks callbacks;
   callbacks.progress = &terminal;
   callbacks.task = "teacher";
-  const engine::History history =
-      engine::train(*network, {*dataset, split.train, split.validation}, command.training, rng.fork("train"),
-                    callbacks, interrupt_token());
+  callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
+    engine::save_checkpoint(checkpoint_path, graph, checkpoint);
+  };
+  engine::History history;
+  try {
+    history = engine::train(*network, {*dataset, split.train, split.validation}, command.training,
+                            rng.fork("train"), callbacks, interrupt_token(), resumed ? &*resumed : nullptr);
+  } catch (const Error& error) {
+    unfinished.rethrow(error);
+  }
   terminal.finish(callbacks.task);
   const std::filesystem::path weights = weights_path(command.out);
   const graph::Parameters parameters = network->parameters();
-  engine::save_model(weights, {graph, parameters});
+  engine::save_model(weights, {graph, parameters, dataset->classes});
 
   const double validation = history.epochs.back().validation_accuracy;
   nlohmann::json json = {{"validation_accuracy", validation},
@@ -88,6 +124,7 @@ void run(const TeacherCommand& command) {
     json["logits"] = command.logits.string();
     text += fmt::format("logits      {}\n", command.logits.string());
   }
+  unfinished.finish();
   terminal.result_json(json);
   terminal.result(text);
 }
@@ -120,7 +157,14 @@ void add_teacher_command(CLI::App& app) {
       {"retort teacher --data fashion-mnist --out teacher.retort",
        "retort teacher --data 'cifar10:cifar?gray=1' --out teacher --logits teacher/logits.npy --test",
        "retort teacher --data images:photos --config '3 blocks, 2 layers, 64 filters' --out big.retort"});
-  sub->callback([command] { run(*command); });
+  sub->callback([command, sub] {
+    const auto given = [sub](const char* name) { return sub->get_option(name)->count() > 0; };
+    if (given("--momentum") && command->optimizer.kind == engine::OptimizerKind::Adam)
+      throw_usage("--momentum is for sgd, and --optimizer is adam");
+    if (given("--patience") && command->training.early_stopping == engine::MonitorKind::None)
+      throw_usage("--patience is for early stopping: give --early-stopping loss");
+    run(*command);
+  });
 }
 
 }  // namespace retort::cli

@@ -37,21 +37,82 @@ if [ -w /dev/full ]; then
   [[ $err == *"retort: cannot write to standard output: "* ]] || fail "a full disk is not named: $err"
 fi
 
-# The first signal asks to stop: exit code 130, and nothing half-written is left behind.
-for signal in INT TERM; do
-  "$retort" teacher --data "idx:$work/idx" --config '1 block, 16 filters' --epochs 100000 --out "$work/stopped" \
-    >"$work/out" 2>"$work/err" &
-  pid=$!
-  for ((i = 0; i < 100; ++i)); do
-    grep -q 'teacher' "$work/err" && break
+# await COMMAND…: until it succeeds, at most twenty seconds.
+await() {
+  for ((i = 0; i < 200; ++i)); do
+    "$@" && return
     sleep 0.1
   done
-  kill -s "$signal" "$pid"
+  fail "waited in vain for: $*"
+}
+
+# begin ARGUMENTS…: runs in the background; the process in $pid.
+begin() {
+  "$retort" "$@" >"$work/out" 2>"$work/err" </dev/null &
+  pid=$!
+}
+
+# ended EXPECTED WORDS: waits for the process and compares its exit code.
+ended() {
   code=0
   wait "$pid" || code=$?
-  [ "$code" = 130 ] || fail "SIG$signal gives exit code $code instead of 130"
-  grep -q '^retort: .*interrupted' "$work/err" || fail "SIG$signal: no sentence"
-  [ ! -e "$work/stopped" ] || fail "SIG$signal leaves a file behind"
+  [ "$code" = "$1" ] || fail "$2: exit code $code instead of $1"
+}
+
+# The first signal asks to stop: it is answered at once, the exit code is 130, and what was finished is kept for the same
+# command to go on from.
+train=(teacher --data "idx:$work/idx" --config '1 block, 16 filters' --threads 1 --out "$work/stopped")
+for signal in INT TERM; do
+  begin "${train[@]}" --epochs 100000
+  if [ "$signal" = INT ]; then await test -e "$work/stopped.unfinished/teacher.checkpoint"; fi
+  if [ "$signal" = TERM ]; then await grep -q '^Going on with the stopped run in ' "$work/out"; fi
+  kill -s "$signal" "$pid"
+  ended 130 "SIG$signal"
+  grep -q '^stopping; what is finished is kept (again to end at once)$' "$work/err" || fail "SIG$signal is not answered"
+  grep -q '^retort: .*interrupted; the same command goes on' "$work/err" || fail "SIG$signal: no sentence"
+  [ ! -e "$work/stopped" ] || fail "SIG$signal leaves half a result behind"
 done
+bad 2 "holds a stopped run of another command (epochs 100000, now 5)" "${train[@]}" --epochs 5
+bad 2 "holds a stopped run of another command (another data)" "${train[@]/%idx/idx?size=16x16}" --epochs 100000
+[ -e "$work/stopped.unfinished/teacher.checkpoint" ] || fail "a slip in the command throws work away"
+
+# Stopped before anything was finished, there is nothing to keep.
+begin teacher --data "idx:$work/idx" --config '2 blocks, 3 layers, 256 filters' --threads 1 --out "$work/early"
+await test -e "$work/early.unfinished"
+kill "$pid"
+ended 130 "an early stop"
+[ ! -e "$work/early" ] && [ ! -e "$work/early.unfinished" ] || fail "an early stop leaves something behind"
+
+# Cut and taken up again, training gives the bytes of the uncut run.
+cut() {  # cut CHECKPOINT ARGUMENTS…: with --out in two runs, and uncut
+  local checkpoint=$1
+  shift
+  begin "$@" --out "$work/cut"
+  await test -e "$work/cut.unfinished/$checkpoint"
+  kill "$pid"
+  ended 130 "$1, cut"
+  good "$@" --out "$work/cut"
+  says "Going on with the stopped run in "
+  [ ! -e "$work/cut.unfinished" ] || fail "$1 does not tidy up"
+  good "$@" --out "$work/uncut"
+  cmp -s "$work/cut/weights.retort" "$work/uncut/weights.retort" || fail "$1: a cut run ends in other weights"
+}
+small=(--data "idx:$work/idx" --threads 1 --batch 4)
+config='1 block, 2 layers, 64 filters'  # slow enough to be met in the middle
+cut teacher.checkpoint teacher "${small[@]}" --config "$config" --epochs 30
+cut prune.checkpoint prune "$work/uncut/weights.retort" "${small[@]}" --epochs 30 --update-every 3
+
+# The second signal ends the program at once, whatever it does: here it writes into a pipe that nobody reads.
+mkfifo "$work/pipe"
+exec 3<>"$work/pipe"
+timeout 0.5 cat /dev/zero >&3
+"$retort" --help >&3 2>"$work/err" &
+pid=$!
+sleep 0.3
+kill -s INT "$pid"
+await grep -q '^stopping; ' "$work/err"
+kill -0 "$pid" || fail "the first signal ends the program at once"
+kill -s INT "$pid"
+ended 130 "the second signal"
 
 finish

@@ -2,7 +2,8 @@
 set -u
 retort=$1
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# A signal that meets a child of this shell before it has become a program runs the trap there too.
+trap 'if [ "$BASHPID" = "$$" ]; then rm -rf "$work"; fi' EXIT
 export RETORT_CACHE=$work/cache NO_COLOR=1 LC_ALL=C.UTF-8
 failures=0
 

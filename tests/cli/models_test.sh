@@ -6,7 +6,7 @@ config='2 blocks, 1 layer, 8 filters, 1 dense, 16 units'
 
 # ---- teacher
 good teacher --data "$data" --config '1 block, 2 layers, 16 filters, 1 dense, 32 units' --epochs 8 --batch 16 \
-  --out "$work/teacher" --logits "$work/logits.npy" --test
+  --threads 1 --out "$work/teacher" --logits "$work/logits.npy" --test
 says "teacher     validation "
 says "test        "
 [ -s "$work/teacher/weights.retort" ] && [ -s "$work/logits.npy" ] && [ -s "$work/logits.json" ] ||
@@ -21,15 +21,17 @@ bad 2 "--schedule: " teacher --data "$data" --out "$work/x" --schedule linear
 bad 2 "--learning-rate: \"fast\" is not a number" teacher --data "$data" --out "$work/x" --learning-rate fast
 bad 2 "--seed: \"-1\" is not a seed" teacher --data "$data" --out "$work/x" --seed -1
 bad 2 "--threads: \"many\" is not a whole number" teacher --data "$data" --out "$work/x" --threads many
+bad 2 "--momentum is for sgd, and --optimizer is adam" teacher --data "$data" --out "$work/x" --momentum 0.5
+bad 2 "--patience is for early stopping: give --early-stopping loss" teacher --data "$data" --out "$work/x" --patience 3
 bad 2 "--validation: \"2\" is not a number from 0.01 to 0.9" teacher --data "$data" --out "$work/x" --validation 2
 bad 2 "--shift: \"3\" is not a whole number from 0 to 2" teacher --data "$data" --out "$work/x" --shift 3
 
 # ---- distill
-good distill --data "$data" --config "$config" --teacher "$work/teacher/weights.retort" --epochs 6 --batch 16 \
-  --out "$work/student" --curriculum entropy
+good distill --data "$data" --config "$config" --teacher "$work/teacher/weights.retort" --epochs 20 --batch 8 \
+  --threads 1 --out "$work/student" --curriculum entropy
 says "distill     validation "
 good distill "$work/student/weights.retort" --data "$data" --teacher "logits:$work/logits.npy" --epochs 4 --batch 16 \
-  --alpha 0.3 --temperature 2 --out "$work/student" --json
+  --threads 1 --alpha 0.3 --temperature 2 --out "$work/student" --json
 [ "$(field stage)" = distill ] && [ "$(field file)" = "$work/student/weights.retort" ] || fail "the JSON of distill"
 good distill --data "$data" --config "$config" --teacher none --epochs 1 --out "$work/plain"
 good distill --data "$data" --config "[('Conv2D', 8), ('MaxPool2D', None), ('GlobalAveragePooling2D', None), ('Dense', 4)]" \
@@ -41,6 +43,8 @@ bad 2 "give either MODEL, a file of weights, or --config, a fresh network" disti
   --data "$data" --teacher none --out "$work/x"
 bad 2 "--alpha 0.5 leaves a part of the loss to a teacher, and --teacher is none" distill --data "$data" \
   --config "$config" --teacher none --alpha 0.5 --out "$work/x"
+bad 2 "--temperature softens a teacher's answers, and --teacher is none" distill --data "$data" --config "$config" \
+  --teacher none --temperature 2 --out "$work/x"
 bad 2 "run retort teacher and give its weights here" distill --data "$data" --config "$config" --teacher train \
   --out "$work/x"
 bad 2 "$work/nothing.retort" distill --data "$data" --config "$config" --teacher "$work/nothing.retort" --out "$work/x"
@@ -55,16 +59,22 @@ bad 2 "takes 8x8x1 but the data has 8x8x3" distill "$work/one.retort" --data "$d
 bad 2 "" distill --data "$data" --config '9 blocks of nonsense' --teacher none --out "$work/x"
 
 # ---- prune
-good prune "$work/student/weights.retort" --data "$data" --epochs 2 --batch 16 --update-every 2 --final-sparsity 0.75 \
-  --out "$work/pruned" --json
+good prune "$work/student/weights.retort" --data "$data" --epochs 10 --batch 8 --update-every 2 --final-sparsity 0.75 \
+  --threads 1 --out "$work/pruned" --json
 [[ $(field sparsity) == 0.7[45]* ]] || fail "pruning to 0.75 gives $(field sparsity)"
+says '"name": "conv 3×3×1→8"'
+good prune "$work/pruned/weights.retort" --data "$data" --epochs 1 --out "$work/again"
+says "layer                        weights    zeros"
+says "conv 3×3×1→8                      72 "
+good distill "$work/pruned/weights.retort" --data "$data" --teacher none --epochs 1 --out "$work/again"
+says "75.0% of the model's weights are zeros, which this trains again: prune after distilling."
 bad 2 "final sparsity" prune "$work/student/weights.retort" --data "$data" --initial-sparsity 0.9 --out "$work/x"
 bad 2 "--power: " prune "$work/student/weights.retort" --data "$data" --power 0 --out "$work/x"
 bad 2 "--end-fraction: " prune "$work/student/weights.retort" --data "$data" --end-fraction 2 --out "$work/x"
 bad 2 "--update-every: " prune "$work/student/weights.retort" --data "$data" --update-every 0 --out "$work/x"
 
 # ---- quantize
-good quantize "$work/pruned/weights.retort" --data "$data" --epochs 3 --batch 16 --out "$work/int8" --json
+good quantize "$work/pruned/weights.retort" --data "$data" --epochs 3 --batch 16 --threads 1 --out "$work/int8" --json
 [ -s "$work/int8/weights.retort" ] && [ -s "$work/int8/model.tflite" ] || fail "the quantised files are missing"
 [ "$(field flash_bytes)" = "$(wc -c <"$work/int8/model.tflite")" ] || fail "flash_bytes is not the file's size"
 [[ $(field sparsity_int8) == 0.[78]* ]] || fail "the file has $(field sparsity_int8) zeros"
@@ -74,12 +84,21 @@ bad 2 "--alpha 0.5 leaves a part of the loss to a teacher: give --teacher" quant
   --data "$data" --alpha 0.5 --out "$work/x"
 bad 2 "--teacher has no part in the loss while --alpha is 1" quantize "$work/pruned/weights.retort" --data "$data" \
   --teacher "logits:$work/logits.npy" --out "$work/x"
+bad 2 "--temperature softens a teacher's answers, which have no part in the loss while --alpha is 1" quantize \
+  "$work/pruned/weights.retort" --data "$data" --temperature 2 --out "$work/x"
 bad 2 "--keep: \"first\" is unknown: write best or last" quantize "$work/pruned/weights.retort" --data "$data" \
   --keep first --out "$work/x"
 
 # ---- export
 good export "$work/int8/weights.retort" --to tflite --ends int8 --out "$work/a.tflite"
 [ -s "$work/a.tflite" ] || fail "a.tflite is missing"
+good inspect "$work/a.tflite"
+says "classes          0, 1, 2, 3"  # which the weights carry
+for option in "--validation 0.1" "--split-seed 3" "--test-fraction 0.1" --skip-bad --no-cache; do
+  # shellcheck disable=SC2086
+  bad 2 "${option% *} requires --data" export "$work/int8/weights.retort" --out "$work/x.tflite" $option
+done
+bad 2 "unknown option --seed" export "$work/int8/weights.retort" --out "$work/x.tflite" --seed 3
 good export "$work/int8/weights.retort" --data "$data" --out "$work/b.tflite"
 cmp -s "$work/b.tflite" "$work/int8/model.tflite" || fail "export and quantize write different files"
 good export "$work/student/weights.retort" --data "$data" --out "$work/c.tflite" --json
@@ -133,6 +152,9 @@ good inspect --config "$config" --input 8x8x1 --classes 4 --json
 good inspect --config '3,2,32,1,128' --input 32x32x1
 bad 2 "give either a file or --config" inspect
 bad 2 "--config needs the network's input: give --input like 32x32x1" inspect --config "$config"
+bad 2 "--ends is for weights and --config: $work/a.tflite has its ends already" inspect "$work/a.tflite" --ends int8
+bad 2 "--input requires --config" inspect "$work/a.tflite" --input 8x8x1
+bad 2 "--classes requires --config" inspect "$work/one.retort" --classes 4
 bad 2 "--input: \"8x8\" is not a shape: write height, width and channels like 32x32x1" inspect --config "$config" --input 8x8
 bad 2 "--classes: \"1\" is not a whole number from 2 to 65535" inspect --config "$config" --input 8x8x1 --classes 1
 bad 2 "$work/logits.npy" inspect "$work/logits.npy"

@@ -1,0 +1,104 @@
+#include "cli/unfinished.h"
+
+#include <algorithm>
+#include <exception>
+
+#include "base/file.h"
+
+namespace retort::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+fs::path beside(const fs::path& out) {
+  fs::path folder = out.has_filename() ? out : out.parent_path();
+  return folder += ".unfinished";
+}
+
+// "settings distill_epochs: 20, now 10", of the first that differs.
+std::string difference(const json& before, const json& now) {
+  constexpr size_t kShort = 24;  // hashes are not
+  const json old_values = before.flatten();
+  const json new_values = now.flatten();
+  for (const json* side : {&new_values, &old_values}) {
+    for (const auto& [key, unused] : side->items()) {
+      const std::string was = old_values.value(key, json()).dump();
+      const std::string is = new_values.value(key, json()).dump();
+      if (was == is) continue;
+      std::string name = key.substr(1);
+      std::ranges::replace(name, '/', ' ');
+      return was.size() > kShort || is.size() > kShort ? "another " + name
+                                                       : fmt::format("{} {}, now {}", name, was, is);
+    }
+  }
+  return "another order";  // unreachable for objects
+}
+
+}  // namespace
+
+Unfinished::Unfinished(const fs::path& out, const json& identity, ProgressSink& progress)
+    : folder_(beside(out)) {
+  const fs::path file = folder_ / "identity.json";
+  if (holds_work()) {
+    json before;
+    try {
+      before = json::parse(read_text(file));
+    } catch (const std::exception& error) {
+      throw_usage("{}: is not the work of a stopped command ({}): remove it or give another --out",
+                  folder_.string(), error.what());
+    }
+    if (before != identity)
+      throw_usage(
+          "{}: holds a stopped run of another command ({}): give that command again to go on with it, remove "
+          "the folder, or give another --out",
+          folder_.string(), difference(before, identity));
+    progress.message(fmt::format("Going on with the stopped run in {}.", folder_.string()));
+    return;
+  }
+  write_text_atomic(file, identity.dump(1) + "\n");
+}
+
+Unfinished::~Unfinished() {
+  if (!holds_work()) finish();
+}
+
+void Unfinished::finish() {
+  std::error_code ignored;  // a folder that stays only takes room
+  fs::remove_all(folder_, ignored);
+}
+
+void Unfinished::rethrow(const Error& error) const {
+  if (error.code() != ErrorCode::Interrupted || !holds_work()) throw error;
+  throw Error(error.code(), fmt::format("{}; the same command goes on from its last whole epoch, kept in {}",
+                                        error.what(), folder_.string()));
+}
+
+bool Unfinished::holds_work() const {
+  std::error_code missing;
+  const fs::directory_iterator files(folder_, missing);
+  return std::any_of(begin(files), end(files), [](const fs::directory_entry& entry) {
+    const fs::path extension = entry.path().extension();
+    return extension == ".checkpoint" || extension == ".retort";
+  });
+}
+
+json identity_of(const data::SplitOptions& split) {
+  return {{"seed", split.seed},
+          {"validation_fraction", split.validation_fraction},
+          {"test_fraction", split.test_fraction}};
+}
+
+std::string identity_of(const graph::Graph& graph) {
+  Sha256 sha;
+  sha.update(graph::graph_to_json(graph));
+  return sha.hex();
+}
+
+std::string identity_of(std::span<const float> values) {
+  Sha256 sha;
+  sha.update(std::span(reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()));
+  return sha.hex();
+}
+
+}  // namespace retort::cli

@@ -1,0 +1,45 @@
+// What a training command keeps beside --out while it runs: the same command, given again after a stop, goes
+// on from the last whole epoch to the numbers of a run that was never cut.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "data/dataset.h"
+#include "graph/graph.h"
+
+namespace retort::cli {
+
+// The folder OUT.unfinished. It goes when the work is done, or when nothing in it is worth going on from.
+class Unfinished {
+ public:
+  // `identity`: everything that decides the result. Says so when there is work to go on with. Throws
+  // Error(Usage) when that work has another identity: nobody's epochs are thrown away over a slip in a
+  // command.
+  Unfinished(const std::filesystem::path& out, const nlohmann::json& identity, ProgressSink& progress);
+  ~Unfinished();
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+  // The result is stored: the folder goes.
+  void finish();
+  // Throws the error on; an interruption with how to go on, where something was kept.
+  [[noreturn]] void rethrow(const Error& error) const;
+
+ private:
+  [[nodiscard]] bool holds_work() const;
+
+  std::filesystem::path folder_;
+};
+
+// Pieces of an identity.
+nlohmann::json identity_of(const data::SplitOptions& split);
+std::string identity_of(const graph::Graph& graph);
+std::string identity_of(std::span<const float> values);
+
+}  // namespace retort::cli
