@@ -34,6 +34,9 @@ class Allocator {
     need(temp_ + tail_);
   }
   void release_temporaries() { temp_ = head_; }
+  // The temporaries' last bytes, which nobody reads: as TFLM does not compare the tail with temporaries, it
+  // works when the tail grows into these.
+  void leave_unread(int64_t bytes) { temp_ -= bytes; }
   void resize_head(int64_t bytes) {
     head_ = temp_ = bytes;
     need(head_ + tail_);
@@ -184,7 +187,15 @@ class Simulation {
     if (!std::holds_alternative<int8::Relu6Op>(op.kind)) temporary_tensor(op.outputs[0]);
     if (std::holds_alternative<int8::FullyConnected>(op.kind)) {
       const auto scales = static_cast<int64_t>(tensor(op.inputs[1]).quantization.scales.size());
-      if (scales > 1) per_channel(scales);
+      if (scales <= 1) return;
+      // The output is the last temporary. The kernel reads its numbers from the tensor itself; of its
+      // quantisation, TFLM then reads where the zero points lie, to release them, but neither the dimension
+      // that follows nor the zero points.
+      const int8::Tensor& output = tensor(op.outputs[0]);
+      if (has_quantization(output))
+        arena_.leave_unread(abi_.affine_quantization.bytes - 2 * abi_.pointer_bytes +
+                            zero_points(output).bytes);
+      per_channel(scales);
     }
   }
 

@@ -24,9 +24,8 @@ enum class Abi { CortexM4, Host };
 struct Arena {
   int64_t head_bytes = 0;  // activations and scratch
   int64_t tail_bytes = 0;  // structures, parameters of operators, per-channel multipliers
-  // The smallest arena, a multiple of 16, in which AllocateTensors succeeds with no allocation overlapping
-  // another; at least used_bytes(). TFLM does not check one kind of overlap, so that in a tiny network of
-  // per-channel dense layers up to 32 bytes less can happen to work too.
+  // The smallest arena, a multiple of 16, in which AllocateTensors succeeds with nothing overwritten that is
+  // still read; at least used_bytes(). 16 bytes less fail.
   int64_t smallest_bytes = 0;
   [[nodiscard]] int64_t used_bytes() const { return head_bytes + tail_bytes; }
   bool operator==(const Arena&) const = default;
