@@ -1,7 +1,6 @@
 // retort eval: the accuracy of an int8 file, by the bit-exact evaluator.
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -26,7 +25,7 @@ struct EvalCommand {
   std::filesystem::path file;
   DataOptions data;
   data::SplitOptions split;
-  std::string part;  // empty: test where the data has a test set, else all
+  std::string part = "test";
   std::filesystem::path outputs;
   int threads = 0;
   OutputOptions output;
@@ -73,6 +72,22 @@ std::shared_ptr<const data::Dataset> load_for(const EvalCommand& command, const 
     throw_usage("{} takes {} but the data is {}", command.file.string(), to_string(wants),
                 to_string(resized->train.shape));
   return resized;
+}
+
+// A byte stands for byte / 255; a foreign model may have been trained on other numbers, such as the bytes
+// themselves.
+void tell_odd_input(const int8::Tensor& input, Terminal& terminal) {
+  if (input.type != int8::Type::Int8) return;
+  const auto scale = static_cast<double>(input.quantization.scales.at(0));
+  const auto zero_point = static_cast<double>(input.quantization.zero_points.at(0));
+  const double low = scale * (-128 - zero_point);
+  const double high = scale * (127 - zero_point);
+  if (high >= 0.9 && high <= 1.2 && low >= -1.2) return;
+  terminal.message(
+      fmt::format("the model's int8 input holds {:.4g} to {:.4g}, but images give it 0 to 1: the accuracy is "
+                  "right only if "
+                  "it was trained on those",
+                  low, high));
 }
 
 // What the file itself gives: int8, or float32 behind a DEQUANTIZE.
@@ -128,19 +143,8 @@ void run(const EvalCommand& command) {
                 dataset->classes.size());
   if (!graph.classes.empty() && graph.classes != dataset->classes)
     terminal.message("the classes that the file names are not the data's: they are matched by their number");
-  const int8::Tensor& input = input_of(graph);
-  constexpr float kByte = 1.0F / 255;
-  const bool ours =
-      input.type != int8::Type::Int8 || (std::abs(input.quantization.scales.at(0) - kByte) < 1e-6F &&
-                                         input.quantization.zero_points.at(0) == -128);
-  if (!ours)
-    terminal.message(fmt::format(
-        "the model's input has scale {} and zero point {}: bytes enter it less 128, as if they were "
-        "1/255 and -128",
-        input.quantization.scales.at(0), input.quantization.zero_points.at(0)));
-
-  const std::string name = !command.part.empty() ? command.part : dataset->test.count() > 0 ? "test" : "all";
-  const Part part = part_of(*dataset, command.split, name);
+  tell_odd_input(input_of(graph), terminal);
+  const Part part = part_of(*dataset, command.split, command.part);
   const auto start = std::chrono::steady_clock::now();
   const std::vector<int8_t> outputs =
       run_model(graph, part, width, resolve_threads(command.threads), terminal);
@@ -156,9 +160,9 @@ void run(const EvalCommand& command) {
   const double accuracy = images == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(images);
   const double speed = seconds > 0 ? static_cast<double>(images) / seconds : 0;
   terminal.result_json(
-      {{"images", images}, {"accuracy", accuracy}, {"images_per_second", speed}, {"split", name}});
+      {{"images", images}, {"accuracy", accuracy}, {"images_per_second", speed}, {"split", command.part}});
   terminal.result(fmt::format("accuracy    {:.2f}% of {} images ({})\nspeed       {} images a second\n",
-                              100 * accuracy, format_integer(images), name,
+                              100 * accuracy, format_integer(images), command.part,
                               format_integer(static_cast<int64_t>(speed))));
 }
 
@@ -172,9 +176,8 @@ void add_eval_command(CLI::App& app) {
       ->type_name("FILE.tflite")
       ->required();
   add_data_options(*sub, command->data, Presence::Required);
-  add_parsed(*sub, "--split", "NAME",
-             "test, train, validation or all (default: test where the data has one, else all)", "",
-             [command](const std::string& text) {
+  add_parsed(*sub, "--split", "NAME", "test (the data's own, else the split's), train, validation or all",
+             "test", [command](const std::string& text) {
                static const std::vector<std::string> kParts = {"test", "train", "validation", "all"};
                if (std::ranges::count(kParts, text) == 0)
                  throw_usage("\"{}\" is unknown: write test, train, validation or all", text);

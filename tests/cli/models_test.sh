@@ -122,6 +122,12 @@ for part in train:192 all:240; do
   good eval "$work/a.tflite" --data "$data" --split "${part%:*}" --json
   [ "$(field images)" = "${part#*:}" ] || fail "--split ${part%:*} has $(field images) images"
 done
+# Data without a test set: the images that the split keeps apart, never the training images.
+small_data "$work/untested"
+rm "$work/untested"/t10k-*
+good eval "$work/a.tflite" --data "idx:$work/untested" --json
+[ "$(field split)" = test ] && [ "$(field images)" = 36 ] ||
+  fail "eval reads $(field images) images of $(field split) instead of the 36 that the split keeps for testing"
 good data export --npy "$work/large" --data "$data?size=16x12&gray=0"
 good eval "$work/a.tflite" --data "npy:$work/large"
 says "the data is 16x12x3, the model takes 8x8x1: reading npy:$work/large?size=8x8&gray=1"
