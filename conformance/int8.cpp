@@ -1,10 +1,13 @@
-// What conformance/int8.py drives: writes random int8 networks, and runs any .tflite file on raw inputs.
+// What conformance/int8.py drives: writes random int8 networks, takes files apart, and runs any .tflite file.
 //
 //   conformance_int8 generate FOLDER COUNT SEED   FOLDER/0000.tflite, …, every other one with float ends
-//   conformance_int8 run FILE INPUTS OUTPUTS      for each input in turn, every activation tensor in index
-//   order
+//   conformance_int8 run FILE INPUTS OUTPUTS      the interpreter: for each input in turn, every activation
+//                                                 tensor in index order
+//   conformance_int8 evaluate FILE IMAGES OUTPUTS the evaluator, on bytes: all int8 outputs
+//   conformance_int8 split FILE FOLDER            FOLDER/000.tflite, …: each operator as a network of its own
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -13,6 +16,7 @@
 #include "base/file.h"
 #include "graph/quantized_form.h"
 #include "graph/random_graph.h"
+#include "int8/evaluator.h"
 #include "int8/lower.h"
 #include "int8/reference.h"
 #include "int8/tflite.h"
@@ -105,6 +109,46 @@ void run(const std::filesystem::path& file, const std::filesystem::path& inputs,
   write_file_atomic(outputs, all);
 }
 
+void evaluate(const std::filesystem::path& file, const std::filesystem::path& images,
+              const std::filesystem::path& outputs) {
+  int8::Evaluator evaluator(int8::read_tflite(read_file(file), file.string()));
+  const std::vector<uint8_t> bytes = read_file(images);
+  const size_t count = bytes.size() / evaluator.image_bytes();
+  std::vector<int8_t> values(count * evaluator.outputs());
+  evaluator.run(bytes, count, values);
+  write_file_atomic(outputs, std::vector<uint8_t>(values.begin(), values.end()));
+}
+
+// The network of one operator, whose inputs are the activations that it reads, each once, in its order.
+int8::QuantGraph alone(const int8::QuantGraph& graph, const int8::Operator& op) {
+  int8::QuantGraph made;
+  std::vector<int> known(graph.tensors.size(), -1);
+  const auto take = [&](int index) {
+    if (index < 0) return index;
+    int& found = known[static_cast<size_t>(index)];
+    if (found >= 0) return found;
+    found = static_cast<int>(made.tensors.size());
+    made.tensors.push_back(graph.tensors[static_cast<size_t>(index)]);
+    if (!made.tensors.back().constant()) made.inputs.push_back(found);
+    return found;
+  };
+  int8::Operator copy = op;
+  for (int& input : copy.inputs) input = take(input);
+  const std::vector<int> inputs = made.inputs;
+  for (int& output : copy.outputs) output = take(output);
+  made.outputs = copy.outputs;
+  made.inputs = inputs;
+  made.operators = {std::move(copy)};
+  return made;
+}
+
+void split(const std::filesystem::path& file, const std::filesystem::path& folder) {
+  const int8::QuantGraph graph = int8::read_tflite(read_file(file), file.string());
+  for (size_t i = 0; i < graph.operators.size(); ++i)
+    write_file_atomic(folder / fmt::format("{:03}.tflite", i),
+                      int8::write_tflite(alone(graph, graph.operators[i])));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -118,7 +162,17 @@ int main(int argc, char** argv) {
       run(arguments[1], arguments[2], arguments[3]);
       return EXIT_SUCCESS;
     }
-    fmt::print(stderr, "usage: conformance_int8 generate FOLDER COUNT SEED | run FILE INPUTS OUTPUTS\n");
+    if (arguments.size() == 4 && arguments[0] == "evaluate") {
+      evaluate(arguments[1], arguments[2], arguments[3]);
+      return EXIT_SUCCESS;
+    }
+    if (arguments.size() == 3 && arguments[0] == "split") {
+      split(arguments[1], arguments[2]);
+      return EXIT_SUCCESS;
+    }
+    fmt::print(stderr,
+               "usage: conformance_int8 generate FOLDER COUNT SEED | run FILE INPUTS OUTPUTS | evaluate FILE "
+               "IMAGES OUTPUTS | split FILE FOLDER\n");
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
   }

@@ -1,16 +1,20 @@
 """Our int8 networks against other people's interpreters, byte for byte.
 
-Random networks are lowered and written by conformance_int8, then run on random, extreme and real inputs by our
-reference interpreter, by TensorFlow Lite Micro and by LiteRT's reference kernels. TFLM must agree in every byte.
-LiteRT may differ only where it differs from TFLM itself, in the operators that LITERT_DIFFERS names. Where TensorFlow
-is installed (here, or for another Python that --tensorflow names), networks made by its converter go the same way.
+Random networks, and small ones that the program trains, prunes and quantises here, are run on random, extreme and real
+inputs by our reference interpreter, by our evaluator (whose accuracy is what Retort reports) and by TensorFlow Lite
+Micro, which must agree in every byte. Each operator is also run alone, on the values that it gets in its network: there
+too TFLM must give our bytes, and LiteRT's reference kernels are compared with TFLM. LiteRT rounds some operators
+otherwise than TFLM; the script counts in which, and one step is the most it may be. Where TensorFlow is installed, here
+or for another Python that --tensorflow names, networks made by its converter go the same way.
 
     python conformance/int8.py --build build/release [--graphs 200] [--seed 1]
 """
 
 import argparse
+import collections
 import gzip
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -21,25 +25,27 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# LiteRT rounds these otherwise than TFLM: by one step, now and then.
-LITERT_DIFFERS = {"FULLY_CONNECTED"}
-FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+LITERT_MOST_STEPS = 1
+ROOMY = 8 << 20  # bytes of arena
+CONFIGS = ("2 blocks, 1 layer, 16 filters, 1 dense, 32 units",
+           "[('Conv2D', 8), ('MaxPool2D', None), ('Conv2D', 24), ('GlobalAveragePooling2D', None), ('Dense', 10)]")
 
 
-def real_images():
-    """A few 28×28 images of Debian's package dataset-fashion-mnist, or None where it is not installed."""
+def fashion_mnist(part):
+    """28×28 images and their labels, from Debian's package dataset-fashion-mnist. ./dev installs it."""
     if not FASHION_MNIST.exists():
-        return None
-    data = gzip.decompress(FASHION_MNIST.read_bytes())
-    return np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28)[:64]
+        sys.exit(f"{FASHION_MNIST} is missing: install the package dataset-fashion-mnist")
+    images, labels = (gzip.decompress((FASHION_MNIST / f"{part}-{name}-ubyte.gz").read_bytes())
+                      for name in ("images-idx3", "labels-idx1"))
+    return np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8)
 
 
 def network_inputs(shape, count, rng, images):
     """Bytes of `count` inputs: random, all black, all white, a ramp, and real images sampled to the shape."""
     size = int(np.prod(shape))
     inputs = [rng.integers(0, 256, size), np.zeros(size), np.full(size, 255), np.arange(size) * 255 // max(size - 1, 1)]
-    if images is not None:
-        image = images[rng.integers(len(images))]
+    for image in images[rng.integers(len(images), size=2)]:
         flat = image if len(shape) < 4 else image[np.ix_(*[np.arange(n) * 28 // n for n in shape[1:3]])]
         channels = shape[-1] if len(shape) == 4 else 1
         inputs.append(np.resize(np.repeat(flat.reshape(-1), channels), size))
@@ -48,26 +54,41 @@ def network_inputs(shape, count, rng, images):
     return np.stack(inputs[:count]).astype(np.uint8).reshape((count, *shape))
 
 
-def prepare(data, dtype, rng):
-    """What the network is given: int8, or floats of which some lie off the byte grid and out of range."""
-    if dtype == np.int8:
-        return (data.astype(np.int16) - 128).astype(np.int8)
+def prepare(data, details):
+    """What the network is given for images: the nearest values of its int8 input's grid to byte / 255, or floats."""
     values = data.astype(np.float32) / np.float32(255)
-    values[-1] = rng.uniform(-0.5, 1.5, values[-1].shape)
-    return values.astype(np.float32)
+    if details["dtype"] == np.float32:
+        return values
+    scale, zero_point = details["quantization"]
+    steps = values / np.float32(scale)
+    return np.clip(np.trunc(steps + np.copysign(np.float32(0.5), steps)) + zero_point, -128, 127).astype(np.int8)
+
+
+def dequantize(values, details):
+    scale, zero_point = details["quantization"]
+    return (np.float64(np.float32(scale)) * (values.astype(np.int64) - zero_point)).astype(np.float32)
 
 
 class Check:
     def __init__(self, driver, folder):
-        self.driver, self.folder = driver, folder
-        self.passed = self.failed = self.litert_differences = self.inputs = 0
-        self.operators = {}
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        from tflite_micro.python.tflite_micro import runtime
 
-    def ours(self, file, data, tensors):
-        """Per input, a dictionary of tensor index → our value."""
+        self.driver, self.folder = driver, folder
+        self.micro = lambda file: runtime.Interpreter.from_file(str(file), arena_size=ROOMY)
+        self.litert = lambda file: Interpreter(str(file), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+        self.passed = self.failed = self.inputs = self.images = 0
+        # By operator: how many, values compared, values in which LiteRT is not TFLM, and by how many steps at most.
+        self.operators = collections.defaultdict(lambda: [0, 0, 0, 0])
+
+    def drive(self, command, file, data):
         (self.folder / "inputs").write_bytes(data.tobytes())
-        subprocess.run([self.driver, "run", file, self.folder / "inputs", self.folder / "outputs"], check=True)
-        raw, at, results = (self.folder / "outputs").read_bytes(), 0, []
+        subprocess.run([self.driver, command, file, self.folder / "inputs", self.folder / "outputs"], check=True)
+        return (self.folder / "outputs").read_bytes()
+
+    def interpreted(self, file, data, tensors):
+        """Per input, a dictionary of tensor index → our interpreter's value."""
+        raw, at, results = self.drive("run", file, data), 0, []
         for _ in data:
             values = {}
             for index, shape, dtype in tensors:
@@ -79,46 +100,129 @@ class Check:
         return results
 
     def network(self, file, count, rng, images):
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-        from tflite_micro.python.tflite_micro import runtime
-
-        litert = Interpreter(str(file), experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-                             experimental_preserve_all_tensors=True)
-        litert.allocate_tensors()
-        source, target = litert.get_input_details()[0], litert.get_output_details()[0]
-        operators = litert._get_ops_details()
+        whole = self.litert(file)
+        whole.allocate_tensors()
+        source, target = whole.get_input_details()[0], whole.get_output_details()[0]
+        operators = whole._get_ops_details()
+        details = {t["index"]: t for t in whole.get_tensor_details()}
         activations = {int(i) for op in operators for i in op["outputs"]} | {source["index"]}
-        tensors = [(t["index"], tuple(t["shape"]), np.dtype(t["dtype"]))
-                   for t in sorted(litert.get_tensor_details(), key=lambda t: t["index"]) if t["index"] in activations]
-        data = prepare(network_inputs(tuple(source["shape"]), count, rng, images), source["dtype"], rng)
-        micro = runtime.Interpreter.from_file(str(file))
-        for op in operators:
-            self.operators[op["op_name"]] = self.operators.get(op["op_name"], 0) + 1
+        tensors = [(i, tuple(details[i]["shape"]), np.dtype(details[i]["dtype"])) for i in sorted(activations)]
+        pixels = network_inputs(tuple(source["shape"]), count, rng, images)
+        data = prepare(pixels, source)
+        if source["dtype"] == np.float32:  # one more, off the bytes' grid and out of range
+            data = np.concatenate([data, rng.uniform(-0.5, 1.5, data[:1].shape).astype(np.float32)])
+        values = self.interpreted(file, data, tensors)
+        problems = self.compare_whole(file, pixels, data, values, operators, details, target)
+        problems += self.compare_operators(file, values, operators, activations)
+        self.count(file, problems)
 
-        problems, differs = [], False
-        for number, (value, mine) in enumerate(zip(data, self.ours(file, data, tensors))):
+    def compare_whole(self, file, pixels, data, values, operators, details, target):
+        """TFLM's output against the interpreter's and, for inputs that are images, the evaluator's."""
+        before = int(operators[-1]["inputs"][0]) if target["dtype"] == np.float32 else target["index"]
+        evaluated = np.frombuffer(self.drive("evaluate", file, pixels), np.int8).reshape(len(pixels), -1)
+        micro, problems = self.micro(file), []
+        for number, value in enumerate(data):
             self.inputs += 1
             micro.set_input(value, 0)
             micro.invoke()
-            theirs = micro.get_output(0)
-            if theirs.tobytes() != mine[target["index"]].tobytes():
-                problems.append(f"input {number}: TFLM {theirs.ravel()[:8]} ours {mine[target['index']].ravel()[:8]}")
-            litert.set_tensor(source["index"], value)
-            litert.invoke()
-            for op in operators:
-                index = int(op["outputs"][0])
-                other = litert.get_tensor(index)
-                if other.tobytes() == mine[index].tobytes():
-                    continue
-                differs = True
-                steps = np.abs(other.astype(np.float64) - mine[index]).max()
-                if op["op_name"] not in LITERT_DIFFERS or steps > 1:
-                    problems.append(f"input {number}: LiteRT differs by {steps} in {op['op_name']}, tensor {index}")
-                break
-        self.litert_differences += differs
+            theirs, mine = micro.get_output(0), values[number][target["index"]]
+            if theirs.tobytes() != mine.tobytes():
+                problems.append(f"input {number}: TFLM {theirs.ravel()[:8]} interpreter {mine.ravel()[:8]}")
+            if number >= len(pixels):
+                continue
+            quick = evaluated[number] if target["dtype"] == np.int8 else dequantize(evaluated[number], details[before])
+            if theirs.tobytes() != quick.tobytes():
+                problems.append(f"input {number}: TFLM {theirs.ravel()[:8]} evaluator {quick[:8]}")
+        return problems
+
+    def compare_operators(self, file, values, operators, activations):
+        """Each operator alone: TFLM must give our value, and LiteRT is compared with TFLM."""
+        parts, problems = self.folder / "parts", []
+        parts.mkdir(exist_ok=True)
+        subprocess.run([self.driver, "split", file, parts], check=True)
+        for number, op in enumerate(operators):
+            part, name, output = parts / f"{number:03}.tflite", op["op_name"], int(op["outputs"][0])
+            inputs = list(dict.fromkeys(int(i) for i in op["inputs"] if int(i) in activations))
+            micro, litert = self.micro(part), self.litert(part)
+            litert.allocate_tensors()
+            sources, target = litert.get_input_details(), litert.get_output_details()[0]["index"]
+            record = self.operators[name]
+            record[0] += 1
+            for given in values:
+                for i, tensor in enumerate(inputs):
+                    micro.set_input(given[tensor], i)
+                    litert.set_tensor(sources[i]["index"], given[tensor])
+                micro.invoke()
+                litert.invoke()
+                theirs, other, mine = micro.get_output(0), litert.get_tensor(target), given[output]
+                if theirs.tobytes() != mine.tobytes():
+                    problems.append(f"operator {number} ({name}): TFLM {theirs.ravel()[:8]} ours {mine.ravel()[:8]}")
+                steps = np.abs(other.astype(np.float64) - theirs)
+                record[1] += steps.size
+                record[2] += int(np.count_nonzero(steps))
+                record[3] = max(record[3], steps.max())
+        return problems
+
+    def trained(self, retort, file, data, images, labels):
+        """A trained file's outputs and accuracy, as `retort eval` reports them, against TFLM's on all test images."""
+        outputs = self.folder / "outputs.npy"
+        command = [retort, "eval", file, "--data", f"npy:{data}", "--outputs", outputs, "--json", "--quiet"]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        mine, report, micro, theirs = np.load(outputs), json.loads(done.stdout), self.micro(file), []
+        details = self.litert(file).get_input_details()[0]
+        for value in prepare(images.reshape(len(images), 1, *details["shape"][1:]), details):
+            micro.set_input(value, 0)
+            micro.invoke()
+            theirs.append(micro.get_output(0)[0].copy())
+        theirs, problems = np.stack(theirs), []
+        self.images += len(images)
+        if mine.dtype != theirs.dtype or mine.tobytes() != theirs.tobytes():
+            problems.append(f"TFLM and eval differ for {(mine != theirs).any(1).sum()} of {len(images)} images")
+        accuracy = np.mean(theirs.argmax(1) == labels)
+        if report["images"] != len(images) or abs(report["accuracy"] - accuracy) > 1e-9:
+            problems.append(f"eval reports {report}, TFLM's accuracy is {accuracy}")
+        if accuracy < 0.5:
+            problems.append(f"an accuracy of {accuracy} tells nothing")
+        print(f"{file.relative_to(self.folder)}: {report['accuracy']:.4f} of {len(images)} images, TFLM {accuracy:.4f}")
+        self.count(file, problems)
+
+    def count(self, file, problems):
         self.passed, self.failed = self.passed + (not problems), self.failed + bool(problems)
         for problem in problems[:4]:
             print(f"FAILED {file.name}: {problem}")
+
+    def litert_differences(self):
+        """Prints where LiteRT is not TFLM; whether that is by one step at most."""
+        for name, (count, values, different, steps) in sorted(self.operators.items()):
+            says = f"LiteRT differs from TFLM in {different}, by {steps:g}" if different else "LiteRT equals TFLM"
+            print(f"  {name}: {count} operators, {values} values, {says}")
+        return all(steps <= LITERT_MOST_STEPS for _, _, _, steps in self.operators.values())
+
+
+def train(retort, folder, rng):
+    """Files of small students, trained, pruned and quantised by the program; and the data's folder and test images."""
+    data = folder / "data"
+    data.mkdir()
+    parts = {}
+    for name, source, count in (("train", "train", 4000), ("test", "t10k", 2500)):
+        images, labels = fashion_mnist(source)
+        chosen = rng.permutation(len(images))[:count]
+        parts[name] = images[chosen], labels[chosen]
+        np.save(data / f"x_{name}.npy", images[chosen][..., None])
+        np.save(data / f"y_{name}.npy", labels[chosen].astype(np.int64))
+    files = []
+    for number, config in enumerate(CONFIGS):
+        def step(command, *arguments):
+            subprocess.run([retort, command, *arguments, "--data", f"npy:{data}", "--quiet", "--threads", "1"],
+                           check=True, stdout=subprocess.DEVNULL)
+        at = folder / f"student{number}"
+        weights, fast = "weights.retort", ("--learning-rate", "0.005")
+        step("distill", "--config", config, "--teacher", "none", "--epochs", "10", *fast, "--out", at)
+        step("prune", at / weights, "--epochs", "4", "--update-every", "20", *fast, "--out", at / "pruned")
+        for ends in ("int8", "float"):
+            step("quantize", at / "pruned" / weights, "--epochs", "2", "--ends", ends, "--out", at / ends)
+            files.append(at / ends / "model.tflite")
+    return files, data, *parts["test"]
 
 
 def convert_with_tensorflow(folder):
@@ -175,7 +279,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         check = Check(driver.resolve(), folder)
-        rng, images = np.random.default_rng(options.seed), real_images()
+        rng, (images, _) = np.random.default_rng(options.seed), fashion_mnist("t10k")
         subprocess.run([check.driver, "generate", folder, str(options.graphs), str(options.seed)], check=True)
         files = sorted(folder.glob("*.tflite")) + options.file
         python = options.tensorflow or (importlib.util.find_spec("tensorflow") and sys.executable)
@@ -183,13 +287,19 @@ def main():
             files += tensorflow_files(python, folder)
         else:
             print("skipped: networks from TensorFlow's converter (TensorFlow is not installed)")
+        retort = (options.build / "src" / "cli" / "retort").resolve()
+        trained, data, test_images, test_labels = train(retort, folder, rng)
+        files += trained
         for file in files:
             check.network(file, options.inputs, rng, images)
-        print("operators:", ", ".join(f"{n} {op}" for op, n in sorted(check.operators.items())))
-        print(f"{len(files)} networks, {check.inputs} inputs, real images {'among them' if images is not None else 'absent'}")
-        print(f"LiteRT differs from TFLM and us in {check.litert_differences} networks, only in {sorted(LITERT_DIFFERS)}")
+        for file in trained:
+            check.trained(retort, file, data, test_images, test_labels)
+        print(f"{len(files)} networks, {check.inputs} inputs and {check.images} test images")
+        close = check.litert_differences()
         print(f"{check.passed} passed, {check.failed} failed")
-    return 1 if check.failed else 0
+    if not close:
+        print(f"FAILED: LiteRT is more than {LITERT_MOST_STEPS} step from TFLM")
+    return 1 if check.failed or not close else 0
 
 
 if __name__ == "__main__":
