@@ -70,7 +70,10 @@ class Reader {
   [[nodiscard]] std::vector<T> copy(const flatbuffers::Vector<T>* values) {
     if (values == nullptr) return {};
     charge(values->size() * sizeof(T));
-    return {values->begin(), values->end()};
+    // By bytes: the verifier lets a vector of eight-byte numbers begin at any multiple of four.
+    std::vector<T> copied(values->size());
+    if (!copied.empty()) std::memcpy(copied.data(), values->Data(), copied.size() * sizeof(T));
+    return copied;
   }
   [[nodiscard]] std::string copy(const flatbuffers::String* text) {
     if (text == nullptr) return {};
