@@ -92,8 +92,8 @@ void run_stage(const StageCommand& command, std::string_view stage) {
   search::PipelineSettings settings = command.settings;
   settings.stages = {std::string(stage)};
   Unfinished unfinished(command.out, identity(command, stage, *dataset, model, logits), terminal);
-  search::Candidate candidate = search::adopt_candidate(
-      "model", std::move(model.graph), std::move(model.parameters), rng, unfinished.folder());
+  search::Candidate candidate =
+      search::adopt_candidate("model", model.graph, std::move(model.parameters), rng, unfinished.folder());
   const search::Context context{.dataset = *dataset,
                                 .split = split,
                                 .settings = settings,
@@ -130,19 +130,20 @@ void run_stage(const StageCommand& command, std::string_view stage) {
   if (stage == "quantize") {
     search::export_model(candidate, context);
     const std::filesystem::path file = command.out / "model.tflite";
-    const std::vector<uint8_t>& bytes = candidate.exported->tflite;
+    const search::ExportedModel& exported = candidate.exported.value();
+    const std::vector<uint8_t>& bytes = exported.tflite;
     write_file_atomic(file, bytes);
     const cost::Cost cost =
         cost::analyze(int8::read_tflite(bytes, file.string()), static_cast<int64_t>(bytes.size()));
-    json["accuracy_int8"] = candidate.exported->validation_accuracy;
-    json["sparsity_int8"] = candidate.exported->sparsity;
+    json["accuracy_int8"] = exported.validation_accuracy;
+    json["sparsity_int8"] = exported.sparsity;
     json["flash_bytes"] = bytes.size();
     json["arena_bytes"] = nlohmann::json(cost)["arena_bytes"];
     json["tflite"] = file.string();
-    text += fmt::format(
-        "int8 file   {}, validation {}, {} zeros, {} flash, {} arena on a Cortex-M4\n", file.string(),
-        percent(candidate.exported->validation_accuracy), percent(candidate.exported->sparsity),
-        format_bytes(static_cast<int64_t>(bytes.size())), format_bytes(cost.cortex_m4.used_bytes()));
+    text += fmt::format("int8 file   {}, validation {}, {} zeros, {} flash, {} arena on a Cortex-M4\n",
+                        file.string(), percent(exported.validation_accuracy), percent(exported.sparsity),
+                        format_bytes(static_cast<int64_t>(bytes.size())),
+                        format_bytes(cost.cortex_m4.used_bytes()));
   }
   unfinished.finish();
   terminal.result_json(json);

@@ -449,7 +449,6 @@ void Terminal::draw(Clock::time_point now) {
   style.charset = charset_;
   style.colours = colours_;
 
-  std::vector<std::string> lines;
   std::vector<TaskState> shown;
   for (const auto& task : tasks_) {
     TaskState state = task->state;
@@ -459,6 +458,8 @@ void Terminal::draw(Clock::time_point now) {
   const size_t room = static_cast<size_t>(std::max(1, size.rows - 2));
   if (shown.size() > room) shown.erase(shown.begin(), shown.end() - static_cast<std::ptrdiff_t>(room));
   style.name_columns = name_columns(shown, style.columns);
+  std::vector<std::string> lines;
+  lines.reserve(shown.size() + 1);
   for (const TaskState& state : shown) lines.push_back(progress_line(state, style));
   if (!best_.empty() || end_) {
     Line line(style);

@@ -1,5 +1,5 @@
-// Weights and checkpoints as files: a JSON header line with tensor names, shapes and a SHA-256, then raw float32.
-// Written atomically; a damaged or foreign file gives Error(Usage) naming it.
+// Weights and checkpoints as files: a JSON header line with tensor names, shapes and a SHA-256, then raw
+// float32. Written atomically; a damaged or foreign file gives Error(Usage) naming it.
 #pragma once
 
 #include <filesystem>
@@ -15,12 +15,13 @@ namespace retort::engine {
 struct Model {
   graph::Graph graph;
   graph::Parameters parameters;
-  std::vector<std::string> classes = {};  // their names, where they are known
+  std::vector<std::string> classes;  // their names, where they are known
 };
 void save_model(const std::filesystem::path& path, const Model& model);
 Model load_model(const std::filesystem::path& path);
 
-void save_checkpoint(const std::filesystem::path& path, const graph::Graph& graph, const Checkpoint& checkpoint);
+void save_checkpoint(const std::filesystem::path& path, const graph::Graph& graph,
+                     const Checkpoint& checkpoint);
 // Throws Error(Usage) when the checkpoint belongs to another graph.
 Checkpoint load_checkpoint(const std::filesystem::path& path, const graph::Graph& graph);
 
