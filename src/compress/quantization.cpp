@@ -36,7 +36,7 @@ std::vector<uint32_t> sample(std::span<const uint32_t> indices) {
 
 graph::QuantizedForm prepare_quantization(const graph::Graph& graph, const graph::Parameters& parameters,
                                           const data::Dataset& dataset, std::span<const uint32_t> indices,
-                                          const engine::Backend& backend) {
+                                          const engine::Backend& backend, float range_momentum) {
   if (indices.empty()) throw_usage("quantisation needs training images to find the ranges of activations");
   graph::QuantizedForm form = graph::quantized_form(graph, parameters);
   engine::CompileOptions options;
@@ -61,6 +61,7 @@ graph::QuantizedForm prepare_quantization(const graph::Graph& graph, const graph
     // A step without its end: ranges move, weights do not.
     network->compute_gradients({pixels, labels, {}}, {}, no_dropout);
   }
+  form.graph = with_momentum(form.graph, range_momentum);
   form.parameters = network->parameters();
   return form;
 }

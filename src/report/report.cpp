@@ -46,15 +46,10 @@ double megabytes(int64_t bytes) {
   return static_cast<double>(bytes) / (1024.0 * 1024.0);
 }
 
-const TrialResult* find_trial(const StudyResult& study, int number) {
-  const auto found = std::ranges::find(study.trials, number, &TrialResult::number);
-  return found == study.trials.end() ? nullptr : &*found;
-}
-
 std::vector<const TrialResult*> top_trials(const StudyResult& study) {
   std::vector<const TrialResult*> top;
   for (const int number : study.top)
-    if (const TrialResult* trial = find_trial(study, number)) top.push_back(trial);
+    if (const TrialResult* trial = search::find_trial(study, number)) top.push_back(trial);
   return top;
 }
 
@@ -95,22 +90,26 @@ void add_summary(std::string& out, const StudyResult& study, const std::vector<c
   if (top.empty()) {
     out += "<p><b>No candidate has gone through all stages yet.</b></p>";
   } else {
-    const TrialResult& best = *top.front();
-    const Finalist* finalist = find_finalist(study, best.number);
-    fmt::format_to(std::back_inserter(out), "<p>Best: <b>{}</b></p><div class=cards>",
-                   escape_xml(best.config));
+    // The exported model; until one is chosen the leader so far.
+    const auto [exported, finalist, run] = search::best_model(study);
+    const TrialResult& best = exported ? *exported : *top.front();
+    fmt::format_to(std::back_inserter(out), "<p>{}: <b>{}</b></p><div class=cards>",
+                   exported ? "Best" : "Best so far", escape_xml(best.config));
     if (finalist)
       card(out, test_cell(finalist),
            fmt::format("test accuracy, int8, {} seed{}", finalist->runs.size(),
                        finalist->runs.size() == 1 ? "" : "s"));
-    card(out, percent(best.accuracy_int8), "validation accuracy, int8: what is ranked");
+    card(out, percent(run ? run->validation_accuracy : best.accuracy_int8),
+         run ? fmt::format("validation accuracy, int8, seed {}", run->seed)
+             : std::string("validation accuracy, int8: what is ranked"));
     card(out, format_bytes(best.flash_bytes),
          fmt::format(".tflite, {} bytes", format_integer(best.flash_bytes)));
     card(out, format_bytes(best.arena_bytes_cortex_m4),
          fmt::format("arena on a Cortex-M4, {} bytes", format_integer(best.arena_bytes_cortex_m4)));
     card(out, format_count(best.macs), "multiply-accumulates an image");
     card(out, format_integer(best.parameters),
-         fmt::format("parameters, {:.0f}% of the kernels' weights zero", best.sparsity * 100));
+         fmt::format("parameters, {:.0f}% of the kernels' weights zero",
+                     (run ? run->sparsity : best.sparsity) * 100));
     out += "</div>";
   }
   fmt::format_to(
@@ -136,8 +135,8 @@ std::string flash_chart(const StudyResult& study) {
       accuracies.push_back(trial.accuracy_int8 * 100);
     }
   Chart chart("All models: accuracy against flash",
-              fitted_axis(".tflite, KB (1,024 bytes)", sizes, Scale::Log, "{:g}"),
-              fitted_axis("int8 validation accuracy, %", accuracies, Scale::Linear, "{:g}"));
+              fitted_axis(".tflite, KB (1,024 bytes)", sizes, Scale::Log),
+              fitted_axis("int8 validation accuracy, %", accuracies, Scale::Linear));
   for (const TrialResult& trial : study.trials) {
     if (trial.outcome != Outcome::Complete) continue;
     const auto rank = std::ranges::find(study.top, trial.number) - study.top.begin();
@@ -168,9 +167,9 @@ std::string curves_chart(const std::vector<const TrialResult*>& top) {
     longest = std::max(longest, static_cast<double>(curve.size()));
     curves.push_back(std::move(curve));
   }
-  Axis x{"epoch, all stages (named where the best model's begin)", 0, longest + 0.5, Scale::Linear, "{:g}"};
+  Axis x{"epoch, all stages (named where the best model's begin)", 0, longest + 0.5, Scale::Linear};
   Chart chart("Validation accuracy through the stages", std::move(x),
-              fitted_axis("validation accuracy, %", all, Scale::Linear, "{:g}"));
+              fitted_axis("validation accuracy, %", all, Scale::Linear));
   for (const auto& [start, name] : starts) chart.rule(start + 0.5, name);
   std::vector<std::string> names;
   std::vector<std::string> colours;
@@ -215,6 +214,24 @@ void add_top_table(std::string& out, const StudyResult& study, const std::vector
       "read once, for these finalists, after every choice was made.</p></section>";
 }
 
+// What pruning left, as the notebook logs it.
+void add_sparsity(std::string& out, const std::vector<const TrialResult*>& top) {
+  std::string rows;
+  for (const TrialResult* trial : top) {
+    const auto stage = std::ranges::find(trial->stages, "prune", &search::StageResult::name);
+    if (stage == trial->stages.end()) continue;
+    for (const compress::LayerSparsity& layer : stage->layers)
+      fmt::format_to(std::back_inserter(rows), "<tr><td>{}<td class=left>{}<td>{}<td>{:.1f}%</tr>",
+                     &layer == &stage->layers.front() ? escape_xml(trial->config) : "",
+                     escape_xml(layer.name), format_integer(layer.weights), layer.sparsity * 100);
+  }
+  if (rows.empty()) return;
+  out +=
+      "<section><details><summary>Zeros after pruning, layer by layer</summary><div class=scroll><table>"
+      "<tr><th>Model<th class=left>layer<th>weights<th>zeros</tr>" +
+      rows + "</table></div></details></section>";
+}
+
 void add_finalists(std::string& out, const StudyResult& study) {
   if (study.finalists.empty()) return;
   out +=
@@ -222,10 +239,10 @@ void add_finalists(std::string& out, const StudyResult& study) {
       "validation"
       "<th>int8 test<th class=left>file</tr>";
   for (const Finalist& finalist : study.finalists) {
-    const TrialResult* trial = find_trial(study, finalist.trial);
+    const TrialResult* trial = search::find_trial(study, finalist.trial);
     for (size_t i = 0; i < finalist.runs.size(); ++i) {
       const search::FinalistRun& run = finalist.runs[i];
-      const bool exported = static_cast<int>(i) == finalist.best_run;
+      const bool exported = &run == search::best_model(study).run;
       fmt::format_to(std::back_inserter(out), "<tr><td>{}<td>{}<td>{}<td>{}<td class=left>{}{}</tr>",
                      i == 0 && trial ? escape_xml(trial->config) : "", run.seed,
                      percent(run.validation_accuracy), percent(run.test_accuracy), escape_xml(run.file),
@@ -266,6 +283,10 @@ void add_all_trials(std::string& out, const StudyResult& study) {
   out += "</table></div></section>";
 }
 
+std::string indented(const std::string& json) {
+  return json.empty() ? std::string() : nlohmann::json::parse(json).dump(2);
+}
+
 void add_how(std::string& out, const StudyResult& study, const std::vector<const TrialResult*>& top) {
   out += "<section><h2>How it was made, and what to do with it</h2>";
   if (!study.command.empty())
@@ -276,9 +297,14 @@ void add_how(std::string& out, const StudyResult& study, const std::vector<const
                    "<pre>retort inspect best/model.tflite\nretort eval best/model.tflite --data '{}'</pre>",
                    escape_xml(study.data_spec));
   fmt::format_to(std::back_inserter(out),
-                 "<details><summary>Every setting</summary><pre>{}</pre></details>"
+                 "<details><summary>Every setting</summary>{}<pre>{}</pre></details>"
                  "<p class=muted>Data hash {}</p></section>",
-                 escape_xml(study.settings_json), escape_xml(study.content_hash));
+                 study.plan_json.empty()
+                     ? std::string()
+                     : fmt::format("<p>Epochs that the time had room for, in place of the "
+                                   "settings':</p><pre>{}</pre>",
+                                   escape_xml(indented(study.plan_json))),
+                 escape_xml(indented(study.settings_json)), escape_xml(study.content_hash));
 }
 
 }  // namespace
@@ -293,12 +319,13 @@ std::string scatter_svg(const StudyResult& study) {
     accuracies.push_back(trial->accuracy_int8);
     sizes.push_back(megabytes(trial->flash_bytes));
   }
-  Chart chart("Top 5 Models: Accuracy vs Number of Parameters",
-              fitted_axis("Number of Parameters", parameters, Scale::Log, "{:g}"),
-              fitted_axis("Accuracy", accuracies, Scale::Linear, "{:.3g}"));
+  Chart chart(fmt::format("Top {}: Accuracy vs Number of Parameters",
+                          top.size() == 1 ? std::string("Model") : fmt::format("{} Models", top.size())),
+              fitted_axis("Number of Parameters", parameters, Scale::Log),
+              fitted_axis("Accuracy", accuracies, Scale::Linear));
   if (!top.empty()) {
     const auto [low, high] = std::ranges::minmax(sizes);
-    chart.colour_bar("Model Size (MB)", low, high, "{:.3g}");
+    chart.colour_bar("Model Size (MB)", low, high);
     for (size_t i = 0; i < top.size(); ++i) {
       const double t = high > low ? (sizes[i] - low) / (high - low) : 0.5;
       chart.point(parameters[i], accuracies[i], 6, viridis(t),
@@ -321,6 +348,7 @@ std::string html_report(const StudyResult& study) {
     out += "<section class=charts><div>" + scatter_svg(study) + "</div><div>" + flash_chart(study) +
            "</div><div>" + curves_chart(top) + "</div></section>";
     add_top_table(out, study, top);
+    add_sparsity(out, top);
   }
   add_finalists(out, study);
   add_all_trials(out, study);

@@ -8,11 +8,11 @@
 namespace retort::report {
 
 // One self-contained HTML file, light and dark, no network: what was asked and found, the notebook's scatter
-// plot (top 5: parameters on a log axis, accuracy, colour by size with a colour bar), accuracy against flash,
-// each stage's gain, training curves, all trials as a table.
+// plot (the top models: parameters on a log axis, accuracy, colour by size with a colour bar), accuracy
+// against flash, each stage's gain, training curves, all trials as a table.
 std::string html_report(const search::StudyResult& study);
 
-// The notebook's figure alone: «Top 5 Models: Accuracy vs Number of Parameters».
+// The notebook's figure alone: «Top 5 Models: Accuracy vs Number of Parameters», or as many as there are.
 std::string scatter_svg(const search::StudyResult& study);
 
 // A header line and a line a trial (RFC 4180).

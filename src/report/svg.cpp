@@ -14,6 +14,8 @@ constexpr int kLeft = 76;
 constexpr int kRight = 132;
 constexpr int kTop = 44;
 constexpr int kBottom = 56;
+constexpr double kLetter = 7;  // about the width of one
+constexpr double kLine = 13;   // between the baselines of two texts
 
 // Steps of 1, 2 or 5 times a power of ten, about `target` of them.
 double round_step(double span, int target) {
@@ -24,10 +26,12 @@ double round_step(double span, int target) {
   return 10 * magnitude;
 }
 
+constexpr int kTicks = 6;
+
 std::vector<double> ticks(const Axis& axis) {
   std::vector<double> values;
   if (axis.scale == Scale::Linear) {
-    const double step = round_step(axis.high - axis.low, 6);
+    const double step = round_step(axis.high - axis.low, kTicks);
     for (double i = std::ceil(axis.low / step - 1e-9); i * step <= axis.high + step * 1e-9; ++i)
       values.push_back(i * step);
     return values;
@@ -43,8 +47,12 @@ std::vector<double> ticks(const Axis& axis) {
   return values;
 }
 
-std::string number(double value, const std::string& format) {
-  return fmt::format(fmt::runtime(format), value);
+// A tick's value, with as many decimals as tell it from its neighbours.
+std::string number(double value, const Axis& axis) {
+  if (axis.scale == Scale::Log) return fmt::format("{:g}", value);
+  const double step = round_step(axis.high - axis.low, kTicks);
+  const int decimals = std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 12);
+  return fmt::format("{:.{}f}", value, decimals);
 }
 
 }  // namespace
@@ -100,8 +108,8 @@ std::string viridis(double t) {
   return fmt::format("#{:02x}{:02x}{:02x}", colour[0], colour[1], colour[2]);
 }
 
-Axis fitted_axis(std::string label, const std::vector<double>& values, Scale scale, std::string format) {
-  Axis axis{std::move(label), 0, 1, scale, std::move(format)};
+Axis fitted_axis(std::string label, const std::vector<double>& values, Scale scale) {
+  Axis axis{std::move(label), 0, 1, scale};
   std::vector<double> finite;
   std::ranges::copy_if(values, std::back_inserter(finite),
                        [&](double v) { return std::isfinite(v) && (scale == Scale::Linear || v > 0); });
@@ -148,14 +156,14 @@ void Chart::draw_axes() {
     fmt::format_to(out,
                    R"svg(<path d="M{0:.1f} {1}V{2}" stroke="var(--grid,#e3e3e8)"/>)svg"
                    R"svg(<text x="{0:.1f}" y="{3}" text-anchor="middle">{4}</text>)svg",
-                   x, kTop, bottom, bottom + 18, escape_xml(number(value, x_.format)));
+                   x, kTop, bottom, bottom + 18, escape_xml(number(value, x_)));
   }
   for (const double value : ticks(y_)) {
     const double y = y_pixel(value);
     fmt::format_to(out,
                    R"svg(<path d="M{0} {1:.1f}H{2}" stroke="var(--grid,#e3e3e8)"/>)svg"
                    R"svg(<text x="{3}" y="{4:.1f}" text-anchor="end">{5}</text>)svg",
-                   kLeft, y, right, kLeft - 8, y + 4, escape_xml(number(value, y_.format)));
+                   kLeft, y, right, kLeft - 8, y + 4, escape_xml(number(value, y_)));
   }
   fmt::format_to(out, R"svg(<path d="M{0} {1}V{2}H{3}" fill="none" stroke="var(--muted,#6b6b76)"/>)svg",
                  kLeft, kTop, bottom, right);
@@ -165,6 +173,23 @@ void Chart::draw_axes() {
       out,
       R"svg(<text transform="translate(20 {:.1f}) rotate(-90)" text-anchor="middle" class="label">{}</text>)svg",
       (kTop + bottom) / 2.0, escape_xml(y_.label));
+}
+
+double Chart::free_line(double x, double y, double width, Way way) {
+  const auto taken = [&](double line) {
+    return std::ranges::any_of(texts_, [&](const Text& text) {
+      return std::abs(text.y - line) < kLine - 1 && text.x < x + width && x < text.x + text.width;
+    });
+  };
+  double line = y;
+  constexpr int kMostLines = 12;
+  for (int step = 1; taken(line) && step < 2 * kMostLines; ++step) {
+    // Down one, up one, down two, …
+    const int lines = way == Way::Down ? step : (step % 2 == 1 ? (step + 1) / 2 : -step / 2);
+    line = std::clamp(y + lines * kLine, kTop + kLine - 2, static_cast<double>(height_ - kBottom - 2));
+  }
+  texts_.push_back({x, line, width});
+  return line;
 }
 
 void Chart::point(double x, double y, double radius, std::string_view colour, std::string_view tooltip) {
@@ -178,11 +203,13 @@ void Chart::point(double x, double y, double radius, std::string_view colour, st
 void Chart::annotate(double x, double y, double dx, double dy, std::string_view text) {
   if (!std::isfinite(x) || !std::isfinite(y)) return;
   // A text that would run out of the plot goes to the other side of its point.
-  const double estimated_width = 7.0 * static_cast<double>(text.size());
+  const double estimated_width = kLetter * static_cast<double>(text.size());
   const bool flip = x_pixel(x) + dx + estimated_width > width_ - kRight;
+  const double begin = flip ? x_pixel(x) - dx - estimated_width : x_pixel(x) + dx;
+  const double line = free_line(begin, y_pixel(y) + dy, estimated_width, Way::Both);
   fmt::format_to(std::back_inserter(body_),
                  R"svg(<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="note">{}</text>)svg",
-                 x_pixel(x) + (flip ? -dx : dx), y_pixel(y) + dy, flip ? "end" : "start", escape_xml(text));
+                 x_pixel(x) + (flip ? -dx : dx), line, flip ? "end" : "start", escape_xml(text));
 }
 
 void Chart::line(const std::vector<double>& x, const std::vector<double>& y, std::string_view colour,
@@ -206,13 +233,15 @@ void Chart::line(const std::vector<double>& x, const std::vector<double>& y, std
 }
 
 void Chart::rule(double x, std::string_view caption) {
+  const double line =
+      free_line(x_pixel(x) + 4, kTop + 12, kLetter * static_cast<double>(caption.size()), Way::Down);
   fmt::format_to(std::back_inserter(body_),
                  R"svg(<path d="M{0:.1f} {1}V{2}" stroke="var(--muted,#6b6b76)" stroke-dasharray="3 4"/>)svg"
-                 R"svg(<text x="{3:.1f}" y="{4}" class="note">{5}</text>)svg",
-                 x_pixel(x), kTop, height_ - kBottom, x_pixel(x) + 4, kTop + 12, escape_xml(caption));
+                 R"svg(<text x="{3:.1f}" y="{4:.1f}" class="note">{5}</text>)svg",
+                 x_pixel(x), kTop, height_ - kBottom, x_pixel(x) + 4, line, escape_xml(caption));
 }
 
-void Chart::colour_bar(std::string_view label, double low, double high, std::string_view format) {
+void Chart::colour_bar(std::string_view label, double low, double high) {
   auto out = std::back_inserter(body_);
   const int x = width_ - kRight + 20;
   const double top = kTop;
@@ -222,12 +251,12 @@ void Chart::colour_bar(std::string_view label, double low, double high, std::str
   for (int i = 0; i < kSteps; ++i)
     fmt::format_to(out, R"svg(<rect x="{}" y="{:.2f}" width="14" height="{:.2f}" fill="{}"/>)svg", x,
                    bottom - (i + 1) * step, step + 0.5, viridis((i + 0.5) / kSteps));
-  Axis axis = {"", low, high, Scale::Linear, std::string(format)};
+  Axis axis = {"", low, high, Scale::Linear};
   if (!(axis.high > axis.low)) axis.low = low * 0.9, axis.high = high * 1.1 + 1e-9;
   for (const double value : ticks(axis)) {
     const double y = bottom - (value - axis.low) / (axis.high - axis.low) * (bottom - top);
     fmt::format_to(out, R"svg(<text x="{}" y="{:.1f}">{}</text>)svg", x + 19, y + 4,
-                   escape_xml(number(value, axis.format)));
+                   escape_xml(number(value, axis)));
   }
   fmt::format_to(
       out,

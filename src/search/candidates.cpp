@@ -74,7 +74,8 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   } catch (const FolderError&) {
     throw;
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::Interrupted) throw;
+    // A wrong setting or file is the user's to mend, and every other candidate would meet it too.
+    if (error.code() == ErrorCode::Interrupted || error.code() == ErrorCode::Usage) throw;
     result.outcome = Outcome::Failed;
     result.reason = error.what();
   } catch (const std::bad_alloc&) {

@@ -26,8 +26,8 @@ struct CandidateRun {
 void set_costs(TrialResult& result, const cost::Cost& cost);
 
 // Runs the stages and fills in the result; an error of the candidate's own makes it Failed. Leaves
-// model.tflite, weights.retort and result.json. Throws Error(Interrupted) when stopped, FolderError when
-// files can't be written.
+// model.tflite, weights.retort and result.json. Throws Error(Interrupted) when stopped, Error(Usage) for what
+// the user got wrong, FolderError when files can't be written.
 TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
                           const std::filesystem::path& study, const Context& context);
 

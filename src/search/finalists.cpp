@@ -64,10 +64,9 @@ int choose_best(const std::vector<Finalist>& finalists) {
 }
 
 std::string model_card(const StudyResult& study, const std::filesystem::path& folder) {
-  const auto trial = std::ranges::find(study.trials, study.best, &TrialResult::number);
-  const auto finalist = std::ranges::find(study.finalists, study.best, &Finalist::trial);
-  if (trial == study.trials.end() || finalist == study.finalists.end()) return {};
-  const FinalistRun& run = finalist->runs.at(static_cast<size_t>(finalist->best_run));
+  const auto [trial, finalist, exported] = best_model(study);
+  if (trial == nullptr) return {};
+  const FinalistRun& run = *exported;
   json seeds = json::array();
   for (const FinalistRun& each : finalist->runs)
     seeds.push_back({{"seed", each.seed},
@@ -81,7 +80,7 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
       {"layers", trial->layers},
       {"structural_hash", trial->hash},
       {"accuracy_int8", number_to_json(run.validation_accuracy)},
-      {"accuracy_float", number_to_json(trial->accuracy_float)},
+      {"accuracy_float", number_to_json(run.accuracy_float)},
       {"test",
        {{"accuracy_int8", number_to_json(run.test_accuracy)},
         {"mean", number_to_json(finalist->test_mean)},
@@ -91,7 +90,7 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
       {"arena_bytes", {{"cortex-m4", trial->arena_bytes_cortex_m4}, {"host", trial->arena_bytes_host}}},
       {"macs", trial->macs},
       {"parameters", trial->parameters},
-      {"sparsity", trial->sparsity},
+      {"sparsity", run.sparsity},
       {"classes", study.classes},
       {"input",
        {{"meaning", "a byte b of the image stands for b / 255; an int8 input is b - 128"},

@@ -102,15 +102,18 @@ engine::TrainOptions train_options(const Candidate& candidate, const Context& co
 }
 
 std::optional<engine::Checkpoint> load_checkpoint(const Candidate& candidate, const Context& context,
-                                                  std::string_view stage_name) {
+                                                  const Training& training) {
   if (candidate.folder.empty()) return std::nullopt;
-  const fs::path path = checkpoint_path(candidate, stage_name);
+  const fs::path path = checkpoint_path(candidate, training.stage);
   if (!fs::exists(path)) return std::nullopt;
   try {
+    // Going on needs the best epoch so far too, when that is what the stage hands on.
+    if (training.keep == KeepEpoch::Best)
+      static_cast<void>(engine::load_model(best_path(candidate, training.stage)));
     return engine::load_checkpoint(path, candidate.graph);
   } catch (const Error& error) {
     context.progress.message(
-        fmt::format("{}, {}, begins anew: {}", candidate.name, stage_name, error.what()));
+        fmt::format("{}, {}, begins anew: {}", candidate.name, training.stage, error.what()));
     return std::nullopt;
   }
 }
@@ -157,13 +160,13 @@ void train_stage(Candidate& candidate, const Context& context, Training training
       candidate.epochs.insert_or_assign(std::string(training.stage), training.options.epochs).second)
     save_stages(candidate);
 
-  const auto network = context.backend.compile(
-      candidate.graph,
-      {.batch_size = context.settings.batch_size, .threads = context.threads, .optimizer = {}});
+  const auto network = context.backend.compile(candidate.graph, {.batch_size = context.settings.batch_size,
+                                                                 .threads = context.threads,
+                                                                 .optimizer = context.settings.optimizer});
   network->set_parameters(candidate.parameters);
   if (training.hold_zeros) network->set_masks(compress::masks_of_zeros(candidate.parameters));
 
-  const std::optional<engine::Checkpoint> resumed = load_checkpoint(candidate, context, training.stage);
+  const std::optional<engine::Checkpoint> resumed = load_checkpoint(candidate, context, training);
   BestEpoch best(candidate, training.stage, resumed ? &*resumed : nullptr);
   engine::TrainCallbacks callbacks;
   callbacks.before_step = training.before_step;
@@ -197,6 +200,7 @@ void train_stage(Candidate& candidate, const Context& context, Training training
     result.validation_accuracy = result.history.epochs.back().validation_accuracy;
   }
   result.sparsity = graph::kernel_sparsity(candidate.parameters);
+  if (result.sparsity > 0) result.layers = compress::sparsity_by_layer(candidate.graph, candidate.parameters);
   const std::string previous = candidate.stages.empty() ? std::string() : candidate.stages.back().name;
   candidate.stages.push_back(std::move(result));
   if (keeps_files) {
@@ -218,8 +222,9 @@ bool is_quantised(const graph::Graph& graph) {
 }
 
 void take_quantised_form(Candidate& candidate, const Context& context) {
-  graph::QuantizedForm form = compress::prepare_quantization(
-      candidate.graph, candidate.parameters, context.dataset, context.split.train, context.backend);
+  graph::QuantizedForm form =
+      compress::prepare_quantization(candidate.graph, candidate.parameters, context.dataset,
+                                     context.split.train, context.backend, context.settings.range_momentum);
   candidate.graph = std::move(form.graph);
   candidate.parameters = std::move(form.parameters);
 }

@@ -65,13 +65,14 @@ Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend, i
 }
 
 StageEpochs scaled_epochs(const PipelineSettings& settings, double factor) {
-  const auto scaled = [factor](int epochs) {
+  const auto scaled = [&](std::string_view stage, int epochs) {
+    if (std::ranges::find(settings.stages, stage) == settings.stages.end()) return 0;
     return std::max(static_cast<int>(std::lround(epochs * factor)), 1);
   };
-  return {.quick = scaled(settings.quick_epochs),
-          .distill = scaled(settings.distill_epochs),
-          .prune = scaled(settings.prune_epochs),
-          .qat = scaled(settings.qat_epochs)};
+  return {.quick = scaled("quick", settings.quick_epochs),
+          .distill = scaled("distill", settings.distill_epochs),
+          .prune = scaled("prune", settings.prune_epochs),
+          .qat = scaled("quantize", settings.qat_epochs)};
 }
 
 int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds) {
@@ -152,8 +153,9 @@ int Pacer::begin(const std::string& candidate, std::string_view stage, int epoch
   int later = 0;
   for (const auto& [name, planned] : job.epochs)
     if (name != stage) ++later;
-  const auto most = static_cast<int>(std::max(left / std::max(one_epoch, 1e-9) - later, 1.0));
-  const int chosen = std::clamp(static_cast<int>(std::lround(epochs * scale)), 1, std::max(most, 1));
+  // In double: a network that is (almost) free of cost would have more epochs than an int holds.
+  const double most = std::max(std::floor(left / std::max(one_epoch, 1e-9)) - later, 1.0);
+  const auto chosen = static_cast<int>(std::clamp(std::round(epochs * scale), 1.0, most));
   job.epochs[std::string(stage)] = chosen;
   job.running = stage;
   job.begun = Clock::now();
@@ -176,8 +178,12 @@ void Pacer::remove(const std::string& candidate) {
   if (const auto found = jobs_.find(candidate); found != jobs_.end()) jobs_.erase(found);
 }
 
-double Pacer::seconds_left() const {
-  return std::chrono::duration<double>(deadline_ - Clock::now()).count();
+std::optional<double> Pacer::seconds_needed() const {
+  const std::lock_guard lock(mutex_);
+  if (!(predicted_ > 0)) return std::nullopt;
+  std::vector<double> needed;
+  for (const auto& [name, job] : jobs_) needed.push_back(remaining(job));
+  return makespan(std::move(needed), workers_);
 }
 
 double Pacer::remaining(const Job& job) const {

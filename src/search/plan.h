@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,7 +41,7 @@ struct StageEpochs {
   bool operator==(const StageEpochs&) const = default;
 };
 
-// The settings' epochs times `factor`, rounded, each at least 1.
+// The settings' epochs times `factor`, rounded, each at least 1; 0 of a stage that the pipeline lacks.
 StageEpochs scaled_epochs(const PipelineSettings& settings, double factor);
 
 // Epochs of a teacher within `share` of the time: at least 1, at most what the settings say. 0 when one epoch
@@ -84,7 +85,9 @@ class Pacer {
   // No more of this one.
   void remove(const std::string& candidate);
 
-  [[nodiscard]] double seconds_left() const;
+  // Until the last candidate ends, by what stages took so far; nothing before the first has ended. The
+  // epochs' seconds that add() was given may be in any unit for this.
+  [[nodiscard]] std::optional<double> seconds_needed() const;
 
  private:
   struct Job {

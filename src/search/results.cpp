@@ -55,11 +55,18 @@ std::string_view to_string(Outcome outcome) {
 }
 
 void to_json(json& out, const StageResult& stage) {
+  json layers = json::array();
+  for (const compress::LayerSparsity& layer : stage.layers)
+    layers.push_back({{"node", layer.node},
+                      {"name", layer.name},
+                      {"weights", layer.weights},
+                      {"sparsity", layer.sparsity}});
   out = {{"name", stage.name},
          {"epochs", stage.epochs},
          {"history", history_to_json(stage.history)},
          {"validation_accuracy", number_to_json(stage.validation_accuracy)},
          {"sparsity", stage.sparsity},
+         {"layers", std::move(layers)},
          {"seconds", stage.seconds}};
 }
 
@@ -69,7 +76,13 @@ void from_json(const json& in, StageResult& stage) {
            .history = history_from_json(in.at("history")),
            .validation_accuracy = number_from_json(in.at("validation_accuracy")),
            .sparsity = in.at("sparsity"),
+           .layers = {},
            .seconds = in.at("seconds")};
+  for (const json& layer : in.at("layers"))
+    stage.layers.push_back({.node = layer.at("node"),
+                            .name = layer.at("name"),
+                            .weights = layer.at("weights"),
+                            .sparsity = layer.at("sparsity")});
 }
 
 void to_json(json& out, const TrialResult& trial) {
@@ -122,14 +135,18 @@ void to_json(json& out, const FinalistRun& run) {
   out = {{"seed", run.seed},
          {"validation_accuracy", number_to_json(run.validation_accuracy)},
          {"test_accuracy", number_to_json(run.test_accuracy)},
-         {"file", run.file}};
+         {"file", run.file},
+         {"accuracy_float", number_to_json(run.accuracy_float)},
+         {"sparsity", run.sparsity}};
 }
 
 void from_json(const json& in, FinalistRun& run) {
   run = {.seed = in.at("seed"),
          .validation_accuracy = number_from_json(in.at("validation_accuracy")),
          .test_accuracy = number_from_json(in.at("test_accuracy")),
-         .file = in.at("file")};
+         .file = in.at("file"),
+         .accuracy_float = number_from_json(in.at("accuracy_float")),
+         .sparsity = in.at("sparsity")};
 }
 
 void to_json(json& out, const Finalist& finalist) {
@@ -175,6 +192,7 @@ void to_json(json& out, const StudyResult& study) {
          {"test_images", study.test_images},
          {"preset", study.preset},
          {"settings", study.settings_json.empty() ? json() : json::parse(study.settings_json)},
+         {"plan", study.plan_json.empty() ? json() : json::parse(study.plan_json)},
          {"command", study.command},
          {"teacher", study.teacher},
          {"trials", study.trials},
@@ -193,6 +211,7 @@ void from_json(const json& in, StudyResult& study) {
            .test_images = in.at("test_images"),
            .preset = in.at("preset"),
            .settings_json = in.at("settings").is_null() ? std::string() : in.at("settings").dump(),
+           .plan_json = in.at("plan").is_null() ? std::string() : in.at("plan").dump(),
            .command = in.at("command"),
            .teacher = in.at("teacher"),
            .trials = in.at("trials"),
@@ -200,6 +219,18 @@ void from_json(const json& in, StudyResult& study) {
            .finalists = in.at("finalists"),
            .best = in.at("best"),
            .seconds = in.at("seconds")};
+}
+
+const TrialResult* find_trial(const StudyResult& study, int number) {
+  const auto found = std::ranges::find(study.trials, number, &TrialResult::number);
+  return found == study.trials.end() ? nullptr : &*found;
+}
+
+BestModel best_model(const StudyResult& study) {
+  const TrialResult* trial = find_trial(study, study.best);
+  const auto finalist = std::ranges::find(study.finalists, study.best, &Finalist::trial);
+  if (trial == nullptr || finalist == study.finalists.end()) return {};
+  return {trial, &*finalist, &finalist->runs.at(static_cast<size_t>(finalist->best_run))};
 }
 
 std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) {

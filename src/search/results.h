@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "compress/pruning.h"
 #include "engine/trainer.h"
 
 namespace retort::search {
@@ -19,9 +20,10 @@ struct StageResult {
   std::string name;  // "quick", "distill", "prune", "quantize"
   int epochs = 0;    // as decided when it began; early stopping may have ended it sooner
   engine::History history;
-  double validation_accuracy = kUnknown;  // after the stage, in float (QAT: with fake quantisation)
-  double sparsity = 0;                    // zeros among the kernels' weights after the stage
-  double seconds = 0;                     // on this candidate's one thread
+  double validation_accuracy = kUnknown;        // after the stage, in float (QAT: with fake quantisation)
+  double sparsity = 0;                          // zeros among the kernels' weights after the stage
+  std::vector<compress::LayerSparsity> layers;  // the same layer by layer; empty while there are none
+  double seconds = 0;                           // on this candidate's one thread
 };
 
 enum class Outcome {
@@ -59,6 +61,8 @@ struct FinalistRun {
   double validation_accuracy = kUnknown;  // int8
   double test_accuracy = kUnknown;        // int8
   std::string file;
+  double accuracy_float = kUnknown;  // validation, before quantising
+  double sparsity = 0;               // zeros among the kernels' int8 weights in the file
 };
 struct Finalist {
   int trial = 0;
@@ -86,10 +90,11 @@ struct StudyResult {
   int64_t test_images = 0;
   std::string preset;
   std::string settings_json;  // every number that shaped the search
+  std::string plan_json;      // of a timed search: the epochs that the time has room for; empty: none yet
   std::string command;        // as given, for the report
   TeacherResult teacher;
   std::vector<TrialResult> trials;  // by number
-  std::vector<int> top;  // trial numbers: best int8 validation accuracy first, then smaller file; ≤ 5
+  std::vector<int> top;             // trial numbers: best int8 validation accuracy first, then smaller file
   std::vector<Finalist> finalists;  // in the order of `top`
   // Trial number of the exported finalist: the best mean validation accuracy over its runs, among those with
   // most runs. −1: none yet.
@@ -112,6 +117,16 @@ void to_json(nlohmann::json& json, const TrialResult& trial);
 void from_json(const nlohmann::json& json, TrialResult& trial);
 void to_json(nlohmann::json& json, const StudyResult& study);
 void from_json(const nlohmann::json& json, StudyResult& study);
+
+// The exported model: its trial, its finalist, and the run whose file it is. All null while there is none.
+struct BestModel {
+  const TrialResult* trial = nullptr;
+  const Finalist* finalist = nullptr;
+  const FinalistRun* run = nullptr;
+};
+BestModel best_model(const StudyResult& study);
+// Null when there is no trial of that number.
+const TrialResult* find_trial(const StudyResult& study, int number);
 
 // Numbers of the complete trials, best int8 validation accuracy first, then the smaller file; at most
 // `count`.

@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
@@ -13,6 +15,61 @@ namespace {
 using graph::StudentConfig;
 
 enum class Unbuildable { Count, Refuse };
+
+// The list that create_model makes this very graph from, when there is one.
+std::optional<std::vector<graph::Layer>> layers_of(const graph::Graph& graph) {
+  std::vector<graph::Layer> layers;
+  for (int i = 1; i < graph.size(); ++i) {
+    const graph::Operator& op = graph.node(i).op;
+    if (const auto* conv = std::get_if<graph::Conv>(&op)) {
+      layers.push_back({graph::LayerKind::Conv2D, conv->filters});
+    } else if (const auto* dense = std::get_if<graph::Dense>(&op)) {
+      layers.push_back({graph::LayerKind::Dense, dense->units});
+    } else if (std::holds_alternative<graph::MaxPool>(op)) {
+      layers.push_back({graph::LayerKind::MaxPool2D, 0});
+    } else if (std::holds_alternative<graph::GlobalAvgPool>(op)) {
+      layers.push_back({graph::LayerKind::GlobalAveragePooling2D, 0});
+    } else if (std::holds_alternative<graph::Flatten>(op)) {
+      layers.push_back({graph::LayerKind::Flatten, 0});
+    } else if (!std::holds_alternative<graph::Relu>(op) && !std::holds_alternative<graph::Softmax>(op)) {
+      return std::nullopt;
+    }
+  }
+  // The list says it all only when it makes the very same network.
+  try {
+    const graph::Graph made = graph::create_model(layers, graph.input_shape(), graph.classes());
+    if (graph::structural_hash(made) == graph::structural_hash(graph)) return layers;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+// The point of a grid that makes this very graph, when there is one.
+std::optional<StudentConfig> student_config(const graph::Graph& graph) {
+  const auto layers = layers_of(graph);
+  if (!layers) return std::nullopt;
+  const auto count = [&layers](graph::LayerKind kind) {
+    return static_cast<int>(std::ranges::count(*layers, kind, &graph::Layer::kind));
+  };
+  const auto first = [&layers](graph::LayerKind kind) {
+    return std::ranges::find(*layers, kind, &graph::Layer::kind)->value;
+  };
+  StudentConfig config;
+  config.blocks = count(graph::LayerKind::MaxPool2D);
+  const int convs = count(graph::LayerKind::Conv2D);
+  if (config.blocks == 0 || convs == 0) return std::nullopt;
+  config.layers = convs / config.blocks;
+  config.filters = first(graph::LayerKind::Conv2D);
+  config.dense_layers = count(graph::LayerKind::Dense) - 1;
+  if (config.dense_layers > 0) config.dense_units = first(graph::LayerKind::Dense);
+  try {
+    if (graph::student_layers(config, graph.classes()) == *layers) return config;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
 
 // Goes through a list, leaving out networks it has already proposed.
 class ListSampler final : public Sampler {
@@ -36,6 +93,7 @@ class ListSampler final : public Sampler {
         continue;
       }
       proposal.layers = notebook_layers(proposal.graph);
+      if (const auto config = student_config(proposal.graph)) proposal.config = graph::to_string(*config);
       return proposal;
     }
     return std::nullopt;
@@ -79,6 +137,50 @@ std::vector<StudentConfig> ladder() {
   };
 }
 
+// Multiply-accumulates of a student's convolutions and dense layers, but for the last one's.
+double student_macs(const StudentConfig& config, graph::Shape input) {
+  double macs = 0;
+  int height = input.height;
+  int width = input.width;
+  double channels = input.channels;
+  double filters = config.filters;
+  for (int block = 0; block < config.blocks; ++block, filters *= 2, height /= 2, width /= 2)
+    for (int layer = 0; layer < config.layers; ++layer, channels = filters)
+      macs += 9.0 * height * width * channels * filters;
+  for (int layer = 0; layer < config.dense_layers; ++layer, channels = config.dense_units)
+    macs += channels * config.dense_units;
+  return macs;
+}
+
+// A dozen of the buildable structures, from the cheapest to the costliest, each nearest to its rung.
+std::vector<StudentConfig> rungs(std::vector<StudentConfig> configs, graph::Shape input) {
+  constexpr size_t kRungs = 12;
+  std::erase_if(configs, [&](const StudentConfig& config) {
+    return (input.height >> config.blocks) == 0 || (input.width >> config.blocks) == 0;
+  });
+  // Without dense layers the number of units makes no other network.
+  std::set<std::string> seen;
+  std::erase_if(configs,
+                [&](const StudentConfig& config) { return !seen.insert(graph::to_string(config)).second; });
+  std::ranges::stable_sort(configs, {}, [&](const auto& config) { return student_macs(config, input); });
+  if (configs.size() <= kRungs) return configs;
+  const double low = std::log(student_macs(configs.front(), input));
+  const double high = std::log(student_macs(configs.back(), input));
+  std::vector<StudentConfig> chosen;
+  size_t next = 0;
+  for (size_t rung = 0; rung < kRungs; ++rung) {
+    const double target = low + (high - low) * static_cast<double>(rung) / static_cast<double>(kRungs - 1);
+    const auto distance = [&](size_t i) {
+      return std::abs(std::log(student_macs(configs[i], input)) - target);
+    };
+    // Enough are left for the rungs above.
+    const size_t last = configs.size() - (kRungs - rung);
+    while (next < last && distance(next + 1) <= distance(next)) ++next;
+    chosen.push_back(configs[next++]);
+  }
+  return chosen;
+}
+
 using Factory = std::unique_ptr<Sampler> (*)(const SearchSettings&, graph::Shape, int);
 
 struct Entry {
@@ -88,12 +190,13 @@ struct Entry {
 
 constexpr Entry kSamplers[] = {
     {"grid",
-     [](const SearchSettings&, graph::Shape input, int classes) -> std::unique_ptr<Sampler> {
-       return std::make_unique<ListSampler>(texts(notebook_grid()), input, classes, Unbuildable::Count);
+     [](const SearchSettings& settings, graph::Shape input, int classes) -> std::unique_ptr<Sampler> {
+       return std::make_unique<ListSampler>(texts(grid(settings.space)), input, classes, Unbuildable::Count);
      }},
     {"ladder",
-     [](const SearchSettings&, graph::Shape input, int classes) -> std::unique_ptr<Sampler> {
-       return std::make_unique<ListSampler>(texts(ladder()), input, classes, Unbuildable::Count);
+     [](const SearchSettings& settings, graph::Shape input, int classes) -> std::unique_ptr<Sampler> {
+       const auto configs = settings.space == Space{} ? ladder() : rungs(grid(settings.space), input);
+       return std::make_unique<ListSampler>(texts(configs), input, classes, Unbuildable::Count);
      }},
     {"list",
      [](const SearchSettings& settings, graph::Shape input, int classes) -> std::unique_ptr<Sampler> {
@@ -103,43 +206,20 @@ constexpr Entry kSamplers[] = {
 
 }  // namespace
 
-std::vector<StudentConfig> notebook_grid() {
-  std::vector<StudentConfig> grid;
-  for (const int blocks : {1, 2, 3})
-    for (const int layers : {1, 2})
-      for (const int filters : {16, 32, 64})
-        for (const int dense_layers : {0, 1, 2})
-          for (const int dense_units : {64, 128, 256, 512})
-            grid.push_back({blocks, layers, filters, dense_layers, dense_units});
-  return grid;
+std::vector<StudentConfig> grid(const Space& space) {
+  std::vector<StudentConfig> configs;
+  for (const int blocks : space.blocks)
+    for (const int layers : space.layers)
+      for (const int filters : space.filters)
+        for (const int dense_layers : space.dense_layers)
+          for (const int dense_units : space.dense_units)
+            configs.push_back({blocks, layers, filters, dense_layers, dense_units});
+  return configs;
 }
 
 std::string notebook_layers(const graph::Graph& graph) {
-  std::vector<graph::Layer> layers;
-  for (int i = 1; i < graph.size(); ++i) {
-    const graph::Operator& op = graph.node(i).op;
-    if (const auto* conv = std::get_if<graph::Conv>(&op)) {
-      layers.push_back({graph::LayerKind::Conv2D, conv->filters});
-    } else if (const auto* dense = std::get_if<graph::Dense>(&op)) {
-      layers.push_back({graph::LayerKind::Dense, dense->units});
-    } else if (std::holds_alternative<graph::MaxPool>(op)) {
-      layers.push_back({graph::LayerKind::MaxPool2D, 0});
-    } else if (std::holds_alternative<graph::GlobalAvgPool>(op)) {
-      layers.push_back({graph::LayerKind::GlobalAveragePooling2D, 0});
-    } else if (std::holds_alternative<graph::Flatten>(op)) {
-      layers.push_back({graph::LayerKind::Flatten, 0});
-    } else if (!std::holds_alternative<graph::Relu>(op) && !std::holds_alternative<graph::Softmax>(op)) {
-      return {};
-    }
-  }
-  // The list says it all only when it makes the very same network.
-  try {
-    const graph::Graph made = graph::create_model(layers, graph.input_shape(), graph.classes());
-    if (graph::structural_hash(made) == graph::structural_hash(graph)) return graph::to_string(layers);
-  } catch (const Error&) {
-    return {};
-  }
-  return {};
+  const auto layers = layers_of(graph);
+  return layers ? graph::to_string(*layers) : std::string();
 }
 
 std::unique_ptr<Sampler> make_sampler(const SearchSettings& settings, graph::Shape input, int classes) {

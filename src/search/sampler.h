@@ -17,7 +17,9 @@ namespace retort::search {
 
 // A structure to try.
 struct Proposal {
-  std::string config;    // graph::graph_from_config reads it back
+  // graph::graph_from_config reads it back; of a student of the notebook's kind "3 blocks, 2 layers, …",
+  // whatever form it was given in.
+  std::string config;
   std::string layers{};  // the notebook's list; empty for a general graph
   graph::Graph graph{};
   std::string hash{};  // graph::structural_hash
@@ -40,13 +42,12 @@ class Sampler {
 // not make.
 std::string notebook_layers(const graph::Graph& graph);
 
-// The notebook's grid in its own order, 216 points; those without dense layers are four times the same
-// network.
-std::vector<graph::StudentConfig> notebook_grid();
+// Every structure of the space in the notebook's order. The default space is the notebook's grid, 216 points.
+std::vector<graph::StudentConfig> grid(const Space& space);
 
-// "grid": notebook_grid(). "ladder": a dozen of its structures from tiny to middling, about evenly spaced on
-// a logarithmic scale of multiply-accumulates. "list": settings.configs, in their order; one that can't be
-// built is an Error(Usage).
+// "grid": all of settings.space. "ladder": a dozen of its structures, about evenly spaced on a logarithmic
+// scale of multiply-accumulates; of the notebook's grid those from tiny to middling. "list":
+// settings.configs, in their order; one that can't be built is an Error(Usage).
 std::unique_ptr<Sampler> make_sampler(const SearchSettings& settings, graph::Shape input, int classes);
 const std::vector<std::string>& sampler_names();
 

@@ -101,7 +101,10 @@ class Search {
 
   StudyResult run() {
     // A folder that holds another search is left as it is; one where nothing fits is left without a search.
-    if (folder_.document(kDescriptionKey)) folder_.describe(settings_, dataset_, options_.command);
+    if (folder_.document(kDescriptionKey))
+      folder_.describe(settings_, dataset_, options_.command);
+    else
+      check_teacher(settings_, dataset_);
     std::vector<StoredProposal> proposals;
     if (folder_.storage().trials().empty()) proposals = propose();
     folder_.describe(settings_, dataset_, options_.command);
@@ -112,9 +115,19 @@ class Search {
     earlier_seconds_ = folder_.document(kSecondsKey).value_or(json(0.0)).get<double>();
     folder_.storage().release_running();
     study_ = collect(folder_.storage());
-    if (!folder_.document(kFinalistsKey)) {
+    if (folder_.document(kFinalistsKey)) {
+      options_.progress.message(
+          settings_.seconds
+              ? "This search is finished: more time changes nothing, another folder begins a new one."
+              : "This search is finished: nothing is left to do.");
+    } else {
       try {
         search(proposals);
+      } catch (const Error& error) {
+        store_seconds_if_possible();
+        if (error.code() != ErrorCode::Interrupted) throw;
+        throw Error(ErrorCode::Interrupted,
+                    fmt::format("stopped {}; the same command goes on from here", where()));
       } catch (...) {
         store_seconds_if_possible();
         throw;
@@ -178,12 +191,14 @@ class Search {
     if (settings_.seconds) {
       const double left = std::max(*settings_.seconds - earlier_seconds_, 0.0);
       deadline_ = start_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(left));
+      tell_time_left(left);
     }
     int teacher_epochs = settings_.teacher.epochs;
     if (settings_.seconds) {
       if (!proposals.empty()) measure(proposals);
       teacher_epochs = timed_teacher_epochs();
     }
+    phase_ = Phase::Teacher;
     teacher_ = prepare_teacher(folder_, settings_, teacher_epochs, dataset_, split_, options_);
     study_.teacher = teacher_.result;
     say_teacher();
@@ -199,9 +214,27 @@ class Search {
       pipeline_.curriculum = compress::Curriculum::None;  // the time was too short for a teacher
     curriculum_ = curriculum_order(pipeline_.curriculum, split_,
                                    teacher_.logits ? &*teacher_.logits : nullptr, Rng(settings_.seed));
+    study_.plan_json = plan_json(folder_.storage());
     announce();
+    phase_ = Phase::Candidates;
     run_candidates();
+    phase_ = Phase::Finalists;
     run_finalists();
+  }
+
+  // For the sentence of a search that was stopped.
+  [[nodiscard]] std::string where() const {
+    switch (phase_) {
+      case Phase::Measuring:
+        return "while speed was measured";
+      case Phase::Teacher:
+        return "while the teacher was prepared";
+      case Phase::Candidates:
+        break;
+      case Phase::Finalists:
+        return "while the finalists were confirmed";
+    }
+    return fmt::format("with {} candidates finished", study_.trials.size());
   }
 
   void say_teacher() {
@@ -233,16 +266,14 @@ class Search {
                                                  pipeline_.batch_size, 1, dataset_, kMeasureSeconds)
                                        .epoch(split_);
     });
-    if (options_.stop.stop_requested())
-      throw Error(ErrorCode::Interrupted, "stopped before anything was finished");
+    if (options_.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
   }
 
   // Decided once for the study, so that a resumed teacher's schedule is the same.
   int timed_teacher_epochs() {
     if (settings_.teacher.kind != TeacherKind::Train) return 0;
     if (const auto stored = folder_.document(kTeacherEpochsKey)) return stored->get<int>();
-    const graph::Graph graph =
-        graph::teacher_graph(input_shape(dataset_), static_cast<int>(dataset_.classes.size()));
+    const graph::Graph graph = teacher_network(settings_.teacher, dataset_);
     const int threads = options_.teacher_threads > 0 ? options_.teacher_threads : available_cores();
     const double epoch = measure_speed(graph, options_.backend, settings_.teacher.batch_size, threads,
                                        dataset_, 2 * kMeasureSeconds)
@@ -342,36 +373,40 @@ class Search {
         });
     }
     if (first) std::rethrow_exception(first);
-    if (options_.stop.stop_requested()) interrupted();
-  }
-
-  [[noreturn]] void interrupted() {
-    throw Error(ErrorCode::Interrupted,
-                fmt::format("stopped with {} candidates finished; the same command goes on from here",
-                            study_.trials.size()));
+    if (options_.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
   }
 
   void run_candidates() {
     study::Storage& storage = folder_.storage();
-    std::optional<Pacer> pacer;
     const std::vector<study::TrialRecord> records = storage.trials();
-    if (settings_.seconds) {
-      pacer.emplace(deadline_, reserve_seconds_ + kClosingShare * *settings_.seconds, workers_);
-      for (const study::TrialRecord& record : records) {
-        if (study::is_finished(record.state)) continue;
-        const StoredProposal stored = from_stored(json::parse(record.proposal));
-        if (!stored.infeasible.empty()) continue;
-        auto epochs = stage_epochs(planned_epochs());
-        for (const study::StageRecord& stage : record.stages) epochs.erase(stage.name);
-        pacer->add(trial_name(record.number), stored.epoch_seconds, epochs);
+    const double reserve = reserve_seconds_ + kClosingShare * settings_.seconds.value_or(0);
+    Pacer pacer(deadline_, reserve, workers_);  // without a time limit it only estimates what is left
+    for (const study::TrialRecord& record : records) {
+      // A run that died after storing the result left what only an unfinished candidate needs.
+      if (study::is_finished(record.state)) {
+        tidy_up(folder_.path() / trial_folder(record.number));
+        continue;
       }
+      const StoredProposal stored = from_stored(json::parse(record.proposal));
+      if (!stored.infeasible.empty()) continue;
+      auto epochs = stage_epochs(scaled_epochs(pipeline_, 1));
+      for (const study::StageRecord& stage : record.stages) epochs.erase(stage.name);
+      std::erase_if(epochs, [](const auto& stage) { return stage.second == 0; });  // what the pipeline lacks
+      const double epoch = settings_.seconds ? stored.epoch_seconds : static_cast<double>(stored.costs.macs);
+      pacer.add(trial_name(record.number), epoch, epochs);
     }
     const size_t total = records.size();
+    const auto estimate = [&] {
+      if (settings_.seconds) return;
+      if (const auto needed = pacer.seconds_needed())
+        tell_time_left(*needed + finalist_seconds(std::min(static_cast<size_t>(settings_.top), total) *
+                                                  static_cast<size_t>(settings_.finalist_seeds - 1)));
+    };
     on_workers([&](const std::stop_token& stop) {
       Context context = this->context(pipeline_, stop);
-      if (pacer) {
+      if (settings_.seconds) {
         context.epochs = [&](const Candidate& candidate, std::string_view stage, int epochs) {
-          return pacer->begin(candidate.name, stage, epochs);
+          return pacer.begin(candidate.name, stage, epochs);
         };
       }
       while (!stop.stop_requested()) {
@@ -380,9 +415,8 @@ class Search {
         context.stage_finished = [&](const Candidate& candidate) {
           const StageResult& stage = candidate.stages.back();
           keep([&] { storage.put_stage(record->number, {stage.name, json(stage).dump()}); });
-          if (pacer)
-            pacer->end(candidate.name, stage.name, static_cast<int>(stage.history.epochs.size()),
-                       stage.seconds);
+          pacer.end(candidate.name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
+          estimate();
         };
         const CandidateRun run{.trial = record->number,
                                .seed = settings_.seed,
@@ -393,17 +427,29 @@ class Search {
             run_candidate(from_stored(json::parse(record->proposal)), run, folder_.path(), context);
         keep([&] { storage.finish(record->number, state_of(result.outcome), json(result).dump()); });
         tidy_up(folder_.path() / run.file);
-        if (pacer) pacer->remove(run.name);
+        pacer.remove(run.name);
         finished(result, total);
+        estimate();
       }
     });
   }
 
-  [[nodiscard]] StageEpochs planned_epochs() const {
-    return {.quick = pipeline_.quick_epochs,
-            .distill = pipeline_.distill_epochs,
-            .prune = pipeline_.prune_epochs,
-            .qat = pipeline_.qat_epochs};
+  // What so many runs of finalists take, by the completed candidates' mean.
+  [[nodiscard]] double finalist_seconds(size_t runs) {
+    const std::lock_guard lock(mutex_);
+    double total = 0;
+    size_t complete = 0;
+    for (const TrialResult& trial : study_.trials) {
+      if (trial.outcome != Outcome::Complete) continue;
+      total += trial.seconds;
+      ++complete;
+    }
+    if (complete == 0) return 0;
+    return makespan(std::vector<double>(runs, total / static_cast<double>(complete)), workers_);
+  }
+
+  void tell_time_left(double seconds) {
+    if (options_.time_left) options_.time_left(seconds);
   }
 
   // A stored trial is announced.
@@ -453,6 +499,12 @@ class Search {
     return jobs;
   }
 
+  [[nodiscard]] uint64_t seed_of(const FinalistJob& job) const {
+    return settings_.seed + static_cast<uint64_t>(job.run);
+  }
+  [[nodiscard]] fs::path finalist_folder(const FinalistJob& job) const {
+    return trial_folder(job.trial) / fmt::format("seed-{}", seed_of(job));
+  }
   static std::string run_key(const FinalistJob& job) {
     return fmt::format("finalist/{}/{}", job.trial, job.run);
   }
@@ -474,21 +526,30 @@ class Search {
       const Context context = this->context(pipeline, stop);
       while (!stop.stop_requested()) {
         FinalistJob job;
+        size_t job_number = 0;
         {
           const std::lock_guard lock(mutex_);
           if (next == jobs.size()) break;
+          job_number = next;
           job = jobs[next++];
         }
-        if (folder_.document(run_key(job))) continue;
-        const uint64_t seed = settings_.seed + static_cast<uint64_t>(job.run);
+        if (folder_.document(run_key(job))) {
+          tidy_up(folder_.path() / finalist_folder(job));
+          continue;
+        }
+        if (!settings_.seconds) tell_time_left(finalist_seconds(jobs.size() - job_number));
+        const uint64_t seed = seed_of(job);
         const CandidateRun run{.trial = job.trial,
                                .seed = seed,
                                .name = fmt::format("trial {}, seed {}", job.trial, seed),
-                               .file = trial_folder(job.trial) / fmt::format("seed-{}", seed),
+                               .file = finalist_folder(job),
                                .epochs = stage_epochs(find_trial(job.trial).stages)};
         const TrialResult result = run_candidate(proposals.at(job.trial), run, folder_.path(), context);
-        const FinalistRun stored{
-            .seed = seed, .validation_accuracy = result.accuracy_int8, .file = result.file};
+        const FinalistRun stored{.seed = seed,
+                                 .validation_accuracy = result.accuracy_int8,
+                                 .file = result.file,
+                                 .accuracy_float = result.accuracy_float,
+                                 .sparsity = result.sparsity};
         folder_.put_document(run_key(job), stored);
         tidy_up(folder_.path() / run.file);
         const std::lock_guard lock(mutex_);
@@ -509,8 +570,11 @@ class Search {
       const TrialResult& trial = find_trial(number);
       Finalist finalist;
       finalist.trial = number;
-      finalist.runs.push_back(
-          {.seed = trial.seed, .validation_accuracy = trial.accuracy_int8, .file = trial.file});
+      finalist.runs.push_back({.seed = trial.seed,
+                               .validation_accuracy = trial.accuracy_int8,
+                               .file = trial.file,
+                               .accuracy_float = trial.accuracy_float,
+                               .sparsity = trial.sparsity});
       for (int run = 1; run < settings_.finalist_seeds; ++run)
         for (const FinalistJob& job : jobs)
           if (job.trial == number && job.run == run)
@@ -529,13 +593,12 @@ class Search {
           int8_accuracy(read_file(folder_.path() / runs[i]->file), images, indices, options_.stop);
     });
     for (Finalist& finalist : finalists) summarise(finalist);
-    study_.teacher.test_accuracy = teacher_test_accuracy(folder_, settings_, images, indices, options_);
+    study_.teacher.test_accuracy = teacher_test_accuracy(folder_, images, indices, options_);
 
     study_.finalists = std::move(finalists);
     study_.best = choose_best(study_.finalists);
-    if (study_.best >= 0) {
-      const auto best = std::ranges::find(study_.finalists, study_.best, &Finalist::trial);
-      const fs::path file = folder_.path() / best->runs[static_cast<size_t>(best->best_run)].file;
+    if (const BestModel best = best_model(study_); best.run != nullptr) {
+      const fs::path file = folder_.path() / best.run->file;
       keep([&] {
         write_file_atomic(folder_.path() / "best" / "model.tflite", read_file(file));
         write_text_atomic(folder_.path() / "best" / "model.json", model_card(study_, folder_.path()));
@@ -569,7 +632,7 @@ class Search {
   }
 
   [[nodiscard]] const TrialResult& find_trial(int number) const {
-    return *std::ranges::find(study_.trials, number, &TrialResult::number);
+    return *search::find_trial(study_, number);
   }
 
   [[nodiscard]] std::vector<uint32_t> test_indices() const {
@@ -604,6 +667,8 @@ class Search {
   int workers_;
   StudyFolder folder_;
 
+  enum class Phase { Measuring, Teacher, Candidates, Finalists };
+  Phase phase_ = Phase::Measuring;
   Clock::time_point start_ = Clock::now();
   Clock::time_point deadline_;
   double earlier_seconds_ = 0;

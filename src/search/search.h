@@ -1,8 +1,8 @@
 // A whole search: teacher, candidates, finalists, the best model; in a folder that a later run resumes.
 //
-// Files: study.db (the truth), teacher/ (weights.retort, logits.npy), trials/<number>/ (model.tflite,
-// weights.retort, result.json, stages.json; seed-<n>/ for a finalist's other seeds), best/ (model.tflite,
-// model.json).
+// Files: study.db (the truth), teacher/ (weights.retort, logits.npy: of a foreign one too, so that a later
+// run does not need its file), trials/<number>/ (model.tflite, weights.retort, result.json, stages.json;
+// seed-<n>/ for a finalist's other seeds), best/ (model.tflite, model.json).
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,9 @@ struct RunOptions {
   std::stop_token stop{};
   // After each change of what was found, from one thread at a time.
   std::function<void(const StudyResult&)> changed{};
+  // Seconds until the search ends as far as can be told: the time limit, else from what stages took so far.
+  // Must be safe to call from several threads.
+  std::function<void(double)> time_left{};
 };
 
 // Runs or resumes. Everything finished is stored before it is announced: candidates by their printed block

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
@@ -22,6 +23,26 @@ json schedule_to_json(const engine::Schedule& schedule) {
 
 engine::Schedule schedule_from_json(const json& in) {
   return {.kind = engine::parse_schedule(in.at("kind").get<std::string>()), .peak = in.at("peak")};
+}
+
+json optimizer_to_json(const engine::OptimizerOptions& optimizer) {
+  return {{"kind", optimizer.kind == engine::OptimizerKind::Sgd ? "sgd" : "adam"},
+          {"momentum", optimizer.momentum},
+          {"weight_decay", optimizer.weight_decay},
+          {"beta1", optimizer.beta1},
+          {"beta2", optimizer.beta2},
+          {"epsilon", optimizer.epsilon}};
+}
+
+engine::OptimizerOptions optimizer_from_json(const json& in) {
+  engine::OptimizerOptions optimizer;
+  optimizer.kind = in.at("kind") == "sgd" ? engine::OptimizerKind::Sgd : engine::OptimizerKind::Adam;
+  optimizer.momentum = in.at("momentum");
+  optimizer.weight_decay = in.at("weight_decay");
+  optimizer.beta1 = in.at("beta1");
+  optimizer.beta2 = in.at("beta2");
+  optimizer.epsilon = in.at("epsilon");
+  return optimizer;
 }
 
 template <typename T>
@@ -60,6 +81,32 @@ void check(std::string_view field, double value, double minimum, double maximum)
 void check_schedule(std::string_view field, const engine::Schedule& schedule) {
   if (!(schedule.peak > 0 && schedule.peak <= 10))
     throw_usage("{} is {}, but must be above 0 and at most 10", field, schedule.peak);
+}
+
+void check_optimizer(std::string_view whose, const engine::OptimizerOptions& optimizer) {
+  constexpr double kBelowOne = 0.999999;
+  const auto field = [whose](std::string_view name) { return fmt::format("{} {}", whose, name); };
+  check(field("momentum"), optimizer.momentum, 0, kBelowOne);
+  check(field("weight decay"), optimizer.weight_decay, 0, 1);
+  check(field("beta1"), optimizer.beta1, 0, kBelowOne);
+  check(field("beta2"), optimizer.beta2, 0, kBelowOne);
+  check(field("epsilon"), optimizer.epsilon, 1e-12, 1);
+}
+
+void check_space(const Space& space) {
+  double count = 1;
+  for (const auto& [name, values, least, most] :
+       {std::tuple{"blocks", &space.blocks, 1, 16}, std::tuple{"layers a block", &space.layers, 1, 100},
+        std::tuple{"filters", &space.filters, 1, graph::kMaximumDimension},
+        std::tuple{"dense layers", &space.dense_layers, 0, 100},
+        std::tuple{"units", &space.dense_units, 1, graph::kMaximumDimension}}) {
+    if (values->empty()) throw_usage("the space has no {}: list at least one number of them", name);
+    for (const int value : *values) check(fmt::format("the space's number of {}", name), value, least, most);
+    count *= static_cast<double>(values->size());
+  }
+  constexpr double kMostStructures = 100'000;
+  if (count > kMostStructures)
+    throw_usage("the space has {:.0f} structures, but at most {:.0f} are tried", count, kMostStructures);
 }
 
 constexpr double kMostEpochs = 100'000;
@@ -137,8 +184,10 @@ void validate(const PipelineSettings& settings) {
     if (std::find(settings.stages.begin(), name, *name) != name)
       throw_usage("the stage '{}' is listed twice", *name);
   }
+  if (settings.stages.front() == "gate") throw_usage("the stage 'gate' needs a training stage before it");
   check("the batch size", settings.batch_size, 1, kLargestBatch);
   check_schedule("the learning rate", settings.schedule);
+  check_optimizer("the optimiser's", settings.optimizer);
   static_cast<void>(data::view_count(settings.views));
   check("the number of quick epochs", settings.quick_epochs, 1, kMostEpochs);
   check("the patience", settings.quick_patience, 1, kMostEpochs);
@@ -156,6 +205,7 @@ void validate(const PipelineSettings& settings) {
   check("the share of pruning after which masks are fixed", settings.pruning.end_fraction, 0, 1);
   check("the number of epochs of quantisation-aware training", settings.qat_epochs, 1, kMostEpochs);
   check("the alpha of quantisation-aware training", settings.qat_alpha, 0, 1);
+  check("the momentum of the ranges", settings.range_momentum, 0, 0.999999);
 }
 
 void validate(const SearchSettings& settings) {
@@ -166,6 +216,7 @@ void validate(const SearchSettings& settings) {
   check("the number of teacher epochs", settings.teacher.epochs, 1, kMostEpochs);
   check("the teacher's batch size", settings.teacher.batch_size, 1, kLargestBatch);
   check_schedule("the teacher's learning rate", settings.teacher.schedule);
+  check_optimizer("the teacher's", settings.teacher.optimizer);
   check("the number of top models", settings.top, 1, 1000);
   check("the number of seeds of a finalist", settings.finalist_seeds, 1, 1000);
   if (settings.trials) check("the number of trials", *settings.trials, 1, 1e6);
@@ -178,6 +229,7 @@ void validate(const SearchSettings& settings) {
     throw_usage("unknown sampler '{}': known are {}", settings.sampler, fmt::join(sampler_names(), ", "));
   if (settings.sampler == "list" && settings.configs.empty())
     throw_usage("the sampler 'list' needs at least one configuration");
+  check_space(settings.space);
   if (settings.pipeline.curriculum == compress::Curriculum::Entropy &&
       settings.teacher.kind == TeacherKind::None)
     throw_usage("the curriculum 'entropy' needs a teacher: choose another, or 'random-pacing' or 'none'");
@@ -187,6 +239,7 @@ void to_json(json& out, const PipelineSettings& settings) {
   out = {{"stages", settings.stages},
          {"batch_size", settings.batch_size},
          {"schedule", schedule_to_json(settings.schedule)},
+         {"optimizer", optimizer_to_json(settings.optimizer)},
          {"views",
           {{"mirror", settings.views.mirror == data::Mirror::Horizontal},
            {"max_shift", settings.views.max_shift}}},
@@ -208,6 +261,7 @@ void to_json(json& out, const PipelineSettings& settings) {
          {"qat_epochs", settings.qat_epochs},
          {"qat_keep", settings.qat_keep == KeepEpoch::Best ? "best" : "last"},
          {"qat_alpha", settings.qat_alpha},
+         {"range_momentum", settings.range_momentum},
          {"ends", settings.ends == int8::Ends::Int8 ? "int8" : "float"}};
 }
 
@@ -215,6 +269,7 @@ void from_json(const json& in, PipelineSettings& settings) {
   settings = {.stages = in.at("stages"),
               .batch_size = in.at("batch_size"),
               .schedule = schedule_from_json(in.at("schedule")),
+              .optimizer = optimizer_from_json(in.at("optimizer")),
               .views = {.mirror = in.at("views").at("mirror").get<bool>() ? data::Mirror::Horizontal
                                                                           : data::Mirror::None,
                         .max_shift = in.at("views").at("max_shift")},
@@ -236,6 +291,7 @@ void from_json(const json& in, PipelineSettings& settings) {
               .qat_epochs = in.at("qat_epochs"),
               .qat_keep = in.at("qat_keep") == "best" ? KeepEpoch::Best : KeepEpoch::Last,
               .qat_alpha = in.at("qat_alpha"),
+              .range_momentum = in.at("range_momentum"),
               .ends = in.at("ends") == "int8" ? int8::Ends::Int8 : int8::Ends::Float};
 }
 
@@ -250,14 +306,22 @@ void to_json(json& out, const SearchSettings& settings) {
          {"teacher",
           {{"kind", teacher_kind_name(settings.teacher.kind)},
            {"path", settings.teacher.path},
+           {"config", settings.teacher.config},
            {"epochs", settings.teacher.epochs},
            {"batch_size", settings.teacher.batch_size},
-           {"schedule", schedule_to_json(settings.teacher.schedule)}}},
+           {"schedule", schedule_to_json(settings.teacher.schedule)},
+           {"optimizer", optimizer_to_json(settings.teacher.optimizer)}}},
          {"limits",
           {{"flash_bytes", optional_to_json(settings.limits.flash_bytes)},
            {"arena_bytes", optional_to_json(settings.limits.arena_bytes)},
            {"macs", optional_to_json(settings.limits.macs)}}},
          {"sampler", settings.sampler},
+         {"space",
+          {{"blocks", settings.space.blocks},
+           {"layers", settings.space.layers},
+           {"filters", settings.space.filters},
+           {"dense_layers", settings.space.dense_layers},
+           {"dense_units", settings.space.dense_units}}},
          {"configs", settings.configs},
          {"trials", optional_to_json(settings.trials)},
          {"seconds", optional_to_json(settings.seconds)},
@@ -268,6 +332,7 @@ void to_json(json& out, const SearchSettings& settings) {
 void from_json(const json& in, SearchSettings& settings) {
   const json& teacher = in.at("teacher");
   const json& limits = in.at("limits");
+  const json& space = in.at("space");
   settings = {.preset = in.at("preset"),
               .seed = in.at("seed"),
               .split = {.seed = in.at("split").at("seed"),
@@ -276,13 +341,20 @@ void from_json(const json& in, SearchSettings& settings) {
               .pipeline = in.at("pipeline"),
               .teacher = {.kind = teacher_kind(teacher.at("kind").get<std::string>()),
                           .path = teacher.at("path"),
+                          .config = teacher.at("config"),
                           .epochs = teacher.at("epochs"),
                           .batch_size = teacher.at("batch_size"),
-                          .schedule = schedule_from_json(teacher.at("schedule"))},
+                          .schedule = schedule_from_json(teacher.at("schedule")),
+                          .optimizer = optimizer_from_json(teacher.at("optimizer"))},
               .limits = {.flash_bytes = optional_from_json<int64_t>(limits.at("flash_bytes")),
                          .arena_bytes = optional_from_json<int64_t>(limits.at("arena_bytes")),
                          .macs = optional_from_json<int64_t>(limits.at("macs"))},
               .sampler = in.at("sampler"),
+              .space = {.blocks = space.at("blocks"),
+                        .layers = space.at("layers"),
+                        .filters = space.at("filters"),
+                        .dense_layers = space.at("dense_layers"),
+                        .dense_units = space.at("dense_units")},
               .configs = in.at("configs"),
               .trials = optional_from_json<int>(in.at("trials")),
               .seconds = optional_from_json<double>(in.at("seconds")),

@@ -13,14 +13,17 @@
 #include "data/curriculum.h"
 #include "data/dataset.h"
 #include "data/views.h"
+#include "engine/network.h"
 #include "engine/schedule.h"
 #include "engine/trainer.h"
+#include "graph/graph.h"
 #include "int8/lower.h"
 
 namespace retort::search {
 
-// Which weights quantisation-aware training hands on: those of its last epoch, as the notebook, or those of
-// the epoch with the best validation accuracy, the accuracy that candidates are ranked by anyway.
+// Which weights quantisation-aware training hands on: those of its last epoch, or those of the epoch with the
+// best validation accuracy, the accuracy that candidates are ranked by anyway. The notebook hands on the last
+// epoch's; best is the default of every preset all the same, the one deliberate difference.
 enum class KeepEpoch { Last, Best };
 
 // What the stages of pipeline.h need. A stage that has run to its end has seen `epochs` times the training
@@ -28,7 +31,8 @@ enum class KeepEpoch { Last, Best };
 struct PipelineSettings {
   std::vector<std::string> stages = {"quick", "gate", "distill", "prune", "quantize", "export"};
   int batch_size = 32;
-  engine::Schedule schedule;  // of each stage; Adam starts anew in each
+  engine::Schedule schedule;  // of each stage; the optimiser starts anew in each
+  engine::OptimizerOptions optimizer;
   data::ViewOptions views;
 
   int quick_epochs = 5;
@@ -47,6 +51,7 @@ struct PipelineSettings {
   int qat_epochs = 5;
   KeepEpoch qat_keep = KeepEpoch::Best;
   float qat_alpha = 1;  // below 1 quantisation-aware training distils too, at `temperature`
+  float range_momentum = graph::FakeQuant{}.momentum;  // of the activations' moving ranges
 
   int8::Ends ends = int8::Ends::Float;
 };
@@ -61,10 +66,22 @@ enum class TeacherKind { Train, Model, Logits, None };
 
 struct TeacherSettings {
   TeacherKind kind = TeacherKind::Train;
-  std::string path;  // of Model (a weights file) and Logits (an .npy file)
+  std::string path;    // of Model (a weights file) and Logits (an .npy file)
+  std::string config;  // of Train: graph::graph_from_config reads it; empty: the notebook's teacher
   int epochs = 20;
   int batch_size = 32;
   engine::Schedule schedule;
+  engine::OptimizerOptions optimizer;
+};
+
+// The structures of a grid: every combination. Those without dense layers are one network for all units.
+struct Space {
+  std::vector<int> blocks = {1, 2, 3};
+  std::vector<int> layers = {1, 2};  // convs a block
+  std::vector<int> filters = {16, 32, 64};
+  std::vector<int> dense_layers = {0, 1, 2};
+  std::vector<int> dense_units = {64, 128, 256, 512};
+  bool operator==(const Space&) const = default;
 };
 
 struct SearchSettings {
@@ -76,6 +93,7 @@ struct SearchSettings {
   TeacherSettings teacher;
   Limits limits;
   std::string sampler = "grid";      // a name of sampler_names()
+  Space space;                       // for samplers "grid" and "ladder"
   std::vector<std::string> configs;  // for sampler "list"
   std::optional<int> trials;         // at most so many candidates
   std::optional<double> seconds;     // the time that planning aims at; none: the epochs as given

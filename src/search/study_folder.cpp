@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "search/search.h"
+#include "search/teacher.h"
 
 namespace retort::search {
 namespace {
@@ -13,9 +14,12 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Settings that a later run may change: they bound the search, and do not shape what is in the folder.
+// Without what a later run may change: how much time there is (whether there is a limit at all matters, since
+// epochs follow from it) and where files lie whose content is the same.
 json identity_of(json description) {
-  description.at("settings").erase("seconds");
+  json& settings = description.at("settings");
+  settings.erase("seconds");
+  settings.at("teacher").erase("path");
   description.erase("command");
   description.at("data").erase("spec");
   return description;
@@ -113,16 +117,25 @@ void StudyFolder::put_document(std::string_view key, const json& value) {
 
 void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& dataset,
                            const std::string& command) {
+  const std::optional<json> stored = document(kDescriptionKey);
   const bool reads_file =
       settings.teacher.kind == TeacherKind::Model || settings.teacher.kind == TeacherKind::Logits;
+  std::string teacher_sha256;
+  if (reads_file) {
+    // Once its answers are in the folder the file itself may go.
+    const bool gone = stored && document(kTeacherKey) && !fs::exists(settings.teacher.path);
+    teacher_sha256 =
+        gone ? stored->at("teacher_sha256").get<std::string>() : sha256_hex(read_file(settings.teacher.path));
+  } else if (settings.teacher.kind == TeacherKind::Train) {
+    teacher_sha256 = graph::structural_hash(teacher_network(settings.teacher, dataset));
+  }
   const json description = {
       {"format", 1},
       {"settings", settings},
-      {"teacher_sha256", reads_file ? sha256_hex(read_file(settings.teacher.path)) : std::string()},
+      {"teacher_sha256", teacher_sha256},
       {"data",
        {{"spec", dataset.spec}, {"content_hash", dataset.content_hash}, {"classes", dataset.classes}}},
       {"command", command}};
-  const std::optional<json> stored = document(kDescriptionKey);
   if (!stored) {
     put_document(kDescriptionKey, description);
     return;
@@ -137,6 +150,13 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
         path_.string(), stored->at("data").at("spec").get<std::string>(),
         there.at("data").at("classes").size(), there.at("data").at("content_hash").get<std::string>(),
         dataset.spec, dataset.classes.size(), dataset.content_hash);
+  const json& seconds = stored->at("settings").at("seconds");
+  if (seconds.is_null() != !settings.seconds.has_value())
+    throw_usage(
+        "{}: holds a search {} a time limit, and this one has {}: epochs follow from the time, so a search "
+        "can't change from one to the other; {} or give another folder",
+        path_.string(), seconds.is_null() ? "without" : "with", settings.seconds ? "one" : "none",
+        seconds.is_null() ? "leave --time out (--time none)" : "give --time");
   std::vector<std::string> different = differences(there, here);
   if (different.empty()) return;
   constexpr size_t kMost = 3;
@@ -167,6 +187,12 @@ data::Split StudyFolder::split(const SearchSettings& settings, const data::Datas
   return split;
 }
 
+std::string plan_json(const study::Storage& storage) {
+  json plan = read_document(storage, kPlanKey).value_or(json::object());
+  if (const auto epochs = read_document(storage, kTeacherEpochsKey)) plan["teacher_epochs"] = *epochs;
+  return plan.empty() ? std::string() : plan.dump();
+}
+
 StudyResult collect(const study::Storage& storage) {
   const std::optional<json> description = read_document(storage, kDescriptionKey);
   if (!description) throw_usage("the folder holds no search");
@@ -184,6 +210,7 @@ StudyResult collect(const study::Storage& storage) {
     study.validation_images = images->at("validation");
     study.test_images = images->at("test");
   }
+  study.plan_json = plan_json(storage);
   if (const auto teacher = read_document(storage, kTeacherKey)) study.teacher = *teacher;
   for (const study::TrialRecord& record : storage.trials()) {
     if (study::is_finished(record.state)) {

@@ -62,6 +62,9 @@ class StudyFolder {
   std::unique_ptr<study::Storage> storage_;
 };
 
+// StudyResult::plan_json of what is decided so far.
+std::string plan_json(const study::Storage& storage);
+
 // Everything finished so far, as a StudyResult. Error(Usage) when the storage holds no search.
 StudyResult collect(const study::Storage& storage);
 

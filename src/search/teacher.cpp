@@ -24,9 +24,10 @@ int threads_of(const RunOptions& options) {
 }
 
 std::unique_ptr<engine::Network> compile(const engine::Model& model, int batch_size,
-                                         const RunOptions& options) {
+                                         const RunOptions& options,
+                                         const engine::OptimizerOptions& optimizer = {}) {
   auto network = options.backend.compile(
-      model.graph, {.batch_size = batch_size, .threads = threads_of(options), .optimizer = {}});
+      model.graph, {.batch_size = batch_size, .threads = threads_of(options), .optimizer = optimizer});
   network->set_parameters(model.parameters);
   return network;
 }
@@ -42,6 +43,25 @@ engine::Model load_teacher(const fs::path& path, const data::Dataset& dataset) {
     throw_usage("{}: tells {} classes apart, the data has {}", path.string(), model.graph.classes(),
                 dataset.classes.size());
   return model;
+}
+
+// Whether a stage's loss has a part for the teacher; if none has, only the curriculum looks at its logits.
+bool teaches(const PipelineSettings& settings) {
+  const auto has = [&](std::string_view stage) {
+    return std::ranges::find(settings.stages, stage) != settings.stages.end();
+  };
+  return (has("distill") && settings.alpha < 1) || (has("quantize") && settings.qat_alpha < 1);
+}
+
+engine::TeacherLogits load_logits(const SearchSettings& settings, const data::Dataset& dataset) {
+  engine::TeacherLogits logits = compress::load_teacher_logits(settings.teacher.path, dataset);
+  const size_t wanted = data::view_count(settings.pipeline.views);
+  if (teaches(settings.pipeline) && static_cast<size_t>(logits.views) != wanted)
+    throw_usage(
+        "{}: logits for {} views of each image, and training with these --mirror and --shift sees {}: make "
+        "the logits with the same two options",
+        settings.teacher.path, logits.views, wanted);
+  return logits;
 }
 
 double logits_accuracy(const engine::TeacherLogits& logits, const data::Dataset& dataset,
@@ -60,9 +80,9 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
                             TeacherResult& result) {
   const Rng rng = Rng(settings.seed).fork("teacher");
   engine::Model model;
-  model.graph = graph::teacher_graph(input_shape(dataset), static_cast<int>(dataset.classes.size()));
+  model.graph = teacher_network(settings.teacher, dataset);
   model.parameters = graph::initialize(model.graph, rng.fork("weights"));
-  const auto network = compile(model, settings.teacher.batch_size, options);
+  const auto network = compile(model, settings.teacher.batch_size, options, settings.teacher.optimizer);
 
   const fs::path checkpoint_path = folder / "teacher.checkpoint";
   std::optional<engine::Checkpoint> resumed;
@@ -100,11 +120,32 @@ graph::Shape input_shape(const data::Dataset& dataset) {
   return {.height = shape.height, .width = shape.width, .channels = shape.channels};
 }
 
+graph::Graph teacher_network(const TeacherSettings& teacher, const data::Dataset& dataset) {
+  const auto classes = static_cast<int>(dataset.classes.size());
+  return teacher.config.empty() ? graph::teacher_graph(input_shape(dataset), classes)
+                                : graph::graph_from_config(teacher.config, input_shape(dataset), classes);
+}
+
+void check_teacher(const SearchSettings& settings, const data::Dataset& dataset) {
+  switch (settings.teacher.kind) {
+    case TeacherKind::None:
+      return;
+    case TeacherKind::Train:
+      static_cast<void>(teacher_network(settings.teacher, dataset));
+      return;
+    case TeacherKind::Model:
+      static_cast<void>(load_teacher(settings.teacher.path, dataset));
+      return;
+    case TeacherKind::Logits:
+      static_cast<void>(load_logits(settings, dataset));
+      return;
+  }
+}
+
 Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int epochs,
                         const data::Dataset& dataset, const data::Split& split, const RunOptions& options) {
   const fs::path directory = folder.path() / "teacher";
-  const fs::path logits_path = settings.teacher.kind == TeacherKind::Logits ? fs::path(settings.teacher.path)
-                                                                            : directory / "logits.npy";
+  const fs::path logits_path = directory / "logits.npy";
   Teacher teacher;
   if (const auto stored = folder.document(kTeacherKey)) {
     teacher.result = *stored;
@@ -113,6 +154,9 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
   }
 
   TeacherResult& result = teacher.result;
+  const auto keep_logits = [&] {
+    keep([&] { compress::save_teacher_logits(logits_path, *teacher.logits, dataset); });
+  };
   const auto compute_logits = [&](const engine::Model& model) {
     const Clock::time_point start = Clock::now();
     constexpr int kBatch = 256;  // larger than training's: nothing is kept for a backward pass
@@ -120,7 +164,7 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
     teacher.logits =
         compress::teacher_logits(*network, dataset, settings.pipeline.views, options.progress, options.stop);
     result.logits_seconds = seconds_since(start);
-    keep([&] { compress::save_teacher_logits(logits_path, *teacher.logits, dataset); });
+    keep_logits();
   };
   switch (settings.teacher.kind) {
     case TeacherKind::None:
@@ -128,12 +172,16 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
       break;
     case TeacherKind::Logits:
       result.source = "logits " + settings.teacher.path;
-      teacher.logits = compress::load_teacher_logits(settings.teacher.path, dataset);
+      teacher.logits = load_logits(settings, dataset);
+      keep_logits();
       break;
-    case TeacherKind::Model:
+    case TeacherKind::Model: {
       result.source = "file " + settings.teacher.path;
-      compute_logits(load_teacher(settings.teacher.path, dataset));
+      const engine::Model model = load_teacher(settings.teacher.path, dataset);
+      keep([&] { engine::save_model(directory / "weights.retort", model); });
+      compute_logits(model);
       break;
+    }
     case TeacherKind::Train:
       if (epochs == 0) {
         result.source = "none";
@@ -151,13 +199,10 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
   return teacher;
 }
 
-double teacher_test_accuracy(const StudyFolder& folder, const SearchSettings& settings,
-                             const data::ImageSet& images, std::span<const uint32_t> indices,
-                             const RunOptions& options) {
-  fs::path path;
-  if (settings.teacher.kind == TeacherKind::Train) path = folder.path() / "teacher" / "weights.retort";
-  if (settings.teacher.kind == TeacherKind::Model) path = settings.teacher.path;
-  if (path.empty() || !fs::exists(path)) return kUnknown;
+double teacher_test_accuracy(const StudyFolder& folder, const data::ImageSet& images,
+                             std::span<const uint32_t> indices, const RunOptions& options) {
+  const fs::path path = folder.path() / "teacher" / "weights.retort";
+  if (!fs::exists(path)) return kUnknown;
   const auto network = compile(engine::load_model(path), 256, options);
   return engine::evaluate(*network, images, indices).accuracy;
 }

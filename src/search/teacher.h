@@ -17,14 +17,21 @@ struct Teacher {
   std::optional<engine::TeacherLogits> logits;  // none: there is no teacher
 };
 
+// The network of a teacher that is trained here. Error(Usage) when the data's images or classes don't suit
+// it.
+graph::Graph teacher_network(const TeacherSettings& teacher, const data::Dataset& dataset);
+
+// Reads a teacher's file and throws Error(Usage) when it does not suit the data or the settings, so that a
+// search can say so before it leaves anything in its folder.
+void check_teacher(const SearchSettings& settings, const data::Dataset& dataset);
+
 // Takes up what the folder holds of it, trains or reads the rest, and stores it. `epochs` of a trained one.
 Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int epochs,
                         const data::Dataset& dataset, const data::Split& split, const RunOptions& options);
 
 // Its accuracy on test images; unknown for logits from elsewhere.
-double teacher_test_accuracy(const StudyFolder& folder, const SearchSettings& settings,
-                             const data::ImageSet& images, std::span<const uint32_t> indices,
-                             const RunOptions& options);
+double teacher_test_accuracy(const StudyFolder& folder, const data::ImageSet& images,
+                             std::span<const uint32_t> indices, const RunOptions& options);
 
 graph::Shape input_shape(const data::Dataset& dataset);
 

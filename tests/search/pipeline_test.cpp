@@ -73,6 +73,40 @@ TEST_F(Pipeline, ThePrunedZerosAreInTheFile) {
   EXPECT_GE(student.exported->sparsity, pruned - 1e-9);
 }
 
+TEST_F(Pipeline, PruningTellsItsZerosLayerByLayer) {
+  Candidate student = candidate();
+  run_stages(student, context());
+  EXPECT_TRUE(student.stages[0].layers.empty());
+  const auto& layers = student.stages[2].layers;
+  ASSERT_EQ(layers.size(), 3U);
+  EXPECT_EQ(layers[0].name, "conv 3×3×1→16");
+  double zeros = 0;
+  double weights = 0;
+  for (const compress::LayerSparsity& layer : layers) {
+    zeros += layer.sparsity * static_cast<double>(layer.weights);
+    weights += static_cast<double>(layer.weights);
+  }
+  EXPECT_NEAR(zeros / weights, student.stages[2].sparsity, 1e-9);
+  const auto back = nlohmann::json(student.stages[2]).get<StageResult>();
+  EXPECT_EQ(back.layers.at(1).name, layers[1].name);
+  EXPECT_EQ(back.layers.at(1).sparsity, layers[1].sparsity);
+}
+
+TEST_F(Pipeline, TheOptimiserAndTheRangesMomentumAreTheSettings) {
+  settings.stages = {"quantize", "export"};
+  Candidate adam = candidate();
+  run_stages(adam, context());
+  settings.optimizer.kind = engine::OptimizerKind::Sgd;
+  Candidate sgd = candidate();
+  run_stages(sgd, context());
+  EXPECT_NE(sgd.exported->tflite, adam.exported->tflite);
+  settings.optimizer = {};
+  settings.range_momentum = 0.5F;
+  Candidate ranges = candidate();
+  run_stages(ranges, context());
+  EXPECT_NE(ranges.exported->tflite, adam.exported->tflite);
+}
+
 TEST_F(Pipeline, TheGateSkipsWhatIsNotAboveIt) {
   settings.gate = 1;
   Candidate student = candidate();
@@ -177,6 +211,41 @@ TEST_F(Pipeline, ResumesFromEveryEpochToTheSameFile) {
     EXPECT_EQ(finished->stages[i].history.epochs.back().train_loss,
               plain.stages[i].history.epochs.back().train_loss);
   }
+}
+
+// Keeps a copy of a file that comes and goes while a stage runs, and what is said.
+class CopyingSink final : public ProgressSink {
+ public:
+  CopyingSink(std::filesystem::path from, std::filesystem::path to)
+      : from_(std::move(from)), to_(std::move(to)) {}
+  void update(std::string_view, double, double, std::string_view) override {
+    if (std::filesystem::exists(from_)) write_file_atomic(to_, read_file(from_));
+  }
+  void message(std::string_view text) override { said += text; }
+  std::string said;
+
+ private:
+  std::filesystem::path from_;
+  std::filesystem::path to_;
+};
+
+TEST_F(Pipeline, AMissingBestEpochBeginsTheStageAnewToTheSameFile) {
+  settings.stages = {"quantize", "export"};
+  const TemporaryFolder folder;
+  const TemporaryFolder cut;
+  const auto run = [&](const TemporaryFolder& where, ProgressSink& sink) {
+    Candidate student = candidate(where.path());
+    run_stages(
+        student,
+        {.dataset = dataset, .split = split, .settings = settings, .teacher = &logits, .progress = sink});
+    return student.exported->tflite;
+  };
+  CopyingSink plain(folder.path() / "quantize.checkpoint", cut.path() / "quantize.checkpoint");
+  const auto expected = run(folder, plain);
+  ASSERT_TRUE(std::filesystem::exists(cut.path() / "quantize.checkpoint"));
+  CopyingSink listener("", "");
+  EXPECT_EQ(run(cut, listener), expected);
+  EXPECT_NE(listener.said.find("quantize, begins anew"), std::string::npos) << listener.said;
 }
 
 TEST_F(Pipeline, ADamagedFolderBeginsAnewToTheSameFile) {

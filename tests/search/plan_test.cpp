@@ -25,6 +25,12 @@ TEST(Plan, EpochsScaleFromOneToTheSettings) {
     EXPECT_GE(scaled_epochs(settings, i / 100.0).total(), scaled_epochs(settings, (i - 1) / 100.0).total());
 }
 
+TEST(Plan, AStageThatThePipelineLacksGetsNoTime) {
+  PipelineSettings settings;
+  settings.stages = {"distill", "export"};
+  EXPECT_EQ(scaled_epochs(settings, 1), (StageEpochs{0, 10, 0, 0}));
+}
+
 TEST(Plan, TeacherTakesAQuarterAtMostUnlessOneEpochIsMore) {
   const TeacherSettings teacher;
   EXPECT_EQ(plan_teacher_epochs(teacher, 60, 480), 2);
@@ -94,8 +100,26 @@ TEST(Pacer, LearnsFromWhatStagesReallyTook) {
   EXPECT_EQ(pacer.begin("a", "quick", 10), 13);
   pacer.end("a", "quick", 10, 50);  // five times slower than measured
   pacer.remove("a");
-  EXPECT_EQ(pacer.begin("b", "quick", 40), 20);
+  EXPECT_NEAR(pacer.begin("b", "quick", 40), 20, 1) << "the clock ran on in between";
   EXPECT_EQ(pacer.begin("unknown", "quick", 7), 7);
+}
+
+TEST(Pacer, ANetworkWithoutCostKeepsAboutItsEpochs) {
+  Pacer pacer(Pacer::Clock::now() + std::chrono::hours(24 * 365), 0, 1);
+  pacer.add("a", 0, {{"quick", 10}});
+  EXPECT_EQ(pacer.begin("a", "quick", 10), 13);
+}
+
+TEST(Pacer, ForecastsFromWhatHasEndedInAnyUnit) {
+  Pacer pacer({}, 0, 2);
+  pacer.add("a", 1000, {{"quick", 10}, {"distill", 10}});
+  pacer.add("b", 2000, {{"quick", 10}});
+  EXPECT_FALSE(pacer.seconds_needed());
+  pacer.end("a", "quick", 10, 5);  // a thousand of the unit are half a second
+  ASSERT_TRUE(pacer.seconds_needed());
+  EXPECT_NEAR(*pacer.seconds_needed(), 10, 1e-6) << "b's 10 seconds beside a's 5";
+  pacer.remove("b");
+  EXPECT_NEAR(*pacer.seconds_needed(), 5, 1e-6);
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ SearchSettings with(const std::string& sampler, std::vector<std::string> configs
 }
 
 TEST(Sampler, TheNotebooksGridHas216PointsAnd162Networks) {
-  EXPECT_EQ(notebook_grid().size(), 216U);
+  EXPECT_EQ(grid({}).size(), 216U);
   const auto sampler = make_sampler(with("grid"), {.height = 32, .width = 32, .channels = 1}, 10);
   const std::vector<Proposal> proposals = all(*sampler);
   EXPECT_EQ(proposals.size(), 162U);
@@ -34,6 +34,42 @@ TEST(Sampler, TheNotebooksGridHas216PointsAnd162Networks) {
   EXPECT_EQ(hashes.size(), 162U);
   EXPECT_EQ(proposals.front().layers,
             "[('Conv2D', 16), ('MaxPool2D', None), ('GlobalAveragePooling2D', None), ('Dense', 10)]");
+}
+
+TEST(Sampler, AnotherSpaceIsAnotherGridAndAnotherLadder) {
+  const graph::Shape input{.height = 16, .width = 16, .channels = 1};
+  SearchSettings settings = with("grid");
+  settings.space = {.blocks = {2}, .layers = {1, 3}, .filters = {4}, .dense_layers = {0}, .dense_units = {8}};
+  std::vector<std::string> configs;
+  for (const Proposal& proposal : all(*make_sampler(settings, input, 3))) configs.push_back(proposal.config);
+  EXPECT_EQ(configs, (std::vector<std::string>{"2 blocks, 1 layer, 4 filters, 0 dense",
+                                               "2 blocks, 3 layers, 4 filters, 0 dense"}));
+  settings.sampler = "ladder";
+  EXPECT_EQ(all(*make_sampler(settings, input, 3)).size(), 2U);
+  settings.space = {.blocks = {1, 2, 3, 4, 5},  // five can't be built
+                    .layers = {1, 2},
+                    .filters = {4, 8, 16},
+                    .dense_layers = {0, 1},
+                    .dense_units = {8, 16}};
+  const auto rungs = all(*make_sampler(settings, input, 3));
+  ASSERT_EQ(rungs.size(), 12U);
+  EXPECT_EQ(rungs.front().config, "1 block, 1 layer, 4 filters, 0 dense");
+  EXPECT_EQ(rungs.back().config, "4 blocks, 2 layers, 16 filters, 1 dense, 16 units");
+}
+
+TEST(Sampler, StudentsAreNamedReadablyWhateverFormTheyCameIn) {
+  const graph::Shape input{.height = 8, .width = 8, .channels = 1};
+  const std::string list = "[('Conv2D', 8), ('MaxPool2D', None), ('Flatten', None), ('Dense', 3)]";
+  const auto proposals = all(*make_sampler(
+      with("list", {"1,1,8,0",
+                    "[('Conv2D', 8), ('MaxPool2D', None), ('GlobalAveragePooling2D', None), ('Dense', 5), "
+                    "('Dense', 3)]",
+                    list}),
+      input, 3));
+  ASSERT_EQ(proposals.size(), 3U);
+  EXPECT_EQ(proposals[0].config, "1 block, 1 layer, 8 filters, 0 dense");
+  EXPECT_EQ(proposals[1].config, "1 block, 1 layer, 8 filters, 1 dense, 5 units");
+  EXPECT_EQ(proposals[2].config, list) << "no point of a grid";
 }
 
 TEST(Sampler, WhatCannotBeBuiltIsCounted) {

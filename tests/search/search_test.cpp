@@ -6,11 +6,14 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/file.h"
 #include "compress/distillation.h"
+#include "engine/checkpoint.h"
+#include "graph/notebook.h"
 #include "search/finalists.h"
 #include "search/pipeline.h"
 #include "synthetic.h"
@@ -91,6 +94,7 @@ TEST_F(SearchTest, FindsConfirmsAndWritesTheBest) {
     EXPECT_EQ(trial.flash_bytes, static_cast<int64_t>(fs::file_size(folder.path() / trial.file)));
     EXPECT_GE(trial.sparsity, 0.75);
   }
+  EXPECT_EQ(study.trials[0].config, "1 block, 1 layer, 8 filters, 0 dense");
   EXPECT_EQ(study.top.size(), 2U);
   ASSERT_EQ(study.finalists.size(), 2U);
   for (const Finalist& finalist : study.finalists) {
@@ -218,12 +222,166 @@ TEST_F(SearchTest, WhenNothingFitsItSaysSoAtOnce) {
   EXPECT_EQ(run(folder.path()).trials.size(), 3U);
 }
 
+// Refuses one structure, with an error of the given kind.
+class Picky final : public engine::Backend {
+ public:
+  Picky(std::string hash, ErrorCode code) : hash_(std::move(hash)), code_(code) {}
+  [[nodiscard]] std::string_view name() const override { return "picky"; }
+  [[nodiscard]] std::unique_ptr<engine::Network> compile(
+      const graph::Graph& graph, const engine::CompileOptions& options) const override {
+    if (graph::structural_hash(graph) == hash_) throw Error(code_, "this one I do not like");
+    return engine::backend().compile(graph, options);
+  }
+
+ private:
+  std::string hash_;
+  ErrorCode code_;
+};
+
+std::string hash_of(const std::string& config) {
+  return graph::structural_hash(graph::graph_from_config(config, {8, 8, 1}, 3));
+}
+
 TEST_F(SearchTest, AFailingCandidateDoesNotEndTheSearch) {
   const TemporaryFolder folder;
-  settings.pipeline.schedule.peak = 10;  // some of them diverge, all of them may
-  settings.pipeline.quick_epochs = 4;
-  dataset.train.labels[0] = 0;
-  // A candidate's folder that can't be made, by contrast, is the search's own failure.
+  const Picky backend(hash_of("1,1,16,0"), ErrorCode::Failure);
+  const StudyResult study =
+      run_search(settings, dataset, {.folder = folder.path(), .workers = 1, .backend = backend});
+  ASSERT_EQ(study.trials.size(), 3U);
+  EXPECT_EQ(study.trials[0].outcome, Outcome::Complete);
+  EXPECT_EQ(study.trials[1].outcome, Outcome::Failed);
+  EXPECT_EQ(study.trials[1].reason, "this one I do not like");
+  EXPECT_EQ(study.trials[2].outcome, Outcome::Complete);
+  EXPECT_GE(study.best, 0);
+}
+
+TEST_F(SearchTest, WhatTheUserGotWrongEndsItAtOnce) {
+  const TemporaryFolder folder;
+  const Picky backend(hash_of("1,1,16,0"), ErrorCode::Usage);
+  const Thrown thrown = thrown_by(
+      [&] { run_search(settings, dataset, {.folder = folder.path(), .workers = 1, .backend = backend}); });
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_EQ(thrown.sentence, "this one I do not like");
+}
+
+TEST_F(SearchTest, LogitsThatDoNotSuitAreRefusedBeforeAnythingIsStored) {
+  const TemporaryFolder folder;
+  settings.pipeline.views.mirror = data::Mirror::Horizontal;
+  const Thrown thrown = thrown_by([&] { run(folder.path()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_NE(thrown.sentence.find("logits for 1 views of each image, and training with these --mirror"),
+            std::string::npos)
+      << thrown.sentence;
+  // The folder is still free, and where no loss asks the teacher the logits will do.
+  settings.pipeline.alpha = 1;
+  settings.configs = {"1,1,8,0"};
+  EXPECT_GE(run(folder.path()).best, 0);
+}
+
+TEST_F(SearchTest, AForeignTeacherIsKnownByItsContentAndMayGo) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0", "1,1,16,0"};
+  // Stops when the first candidate is done.
+  std::stop_source stop;
+  const auto stops = [&](const StudyResult& study) {
+    if (!study.trials.empty()) stop.request_stop();
+  };
+  const Thrown cut = thrown_by([&] {
+    run_search(settings, dataset,
+               {.folder = folder.path(), .workers = 1, .stop = stop.get_token(), .changed = stops});
+  });
+  EXPECT_EQ(cut.code, ErrorCode::Interrupted);
+  EXPECT_NE(cut.sentence.find("the same command goes on from here"), std::string::npos) << cut.sentence;
+  const fs::path moved = logits_folder.path() / "elsewhere.npy";
+  fs::rename(settings.teacher.path, moved);
+  settings.teacher.path = moved.string();
+  write_text_atomic(moved, read_text(moved) + " ");
+  EXPECT_NE(thrown_by([&] { run(folder.path()); }).sentence.find("teacher sha256 is "), std::string::npos);
+  fs::remove(moved);
+  EXPECT_EQ(run(folder.path()).trials.size(), 2U);
+}
+
+TEST_F(SearchTest, WithAndWithoutATimeLimitAreTwoSearches) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0"};
+  run(folder.path());
+  settings.seconds = 60;
+  const Thrown thrown = thrown_by([&] { run(folder.path()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_NE(thrown.sentence.find("holds a search without a time limit, and this one has one"),
+            std::string::npos)
+      << thrown.sentence;
+  const TemporaryFolder timed;
+  settings.seconds = 2;
+  const StudyResult study = run(timed.path());
+  EXPECT_TRUE(json::parse(study.plan_json).contains("distill")) << study.plan_json;
+  settings.seconds.reset();
+  EXPECT_NE(thrown_by([&] { run(timed.path()); }).sentence.find("with a time limit, and this one has none"),
+            std::string::npos);
+  // More time for what is finished changes nothing, and is said so.
+  settings.seconds = 100;
+  class Listener final : public ProgressSink {
+   public:
+    void update(std::string_view, double, double, std::string_view) override {}
+    void message(std::string_view text) override { said += text; }
+    std::string said;
+  } listener;
+  run_search(settings, dataset, {.folder = timed.path(), .progress = listener});
+  EXPECT_NE(listener.said.find("This search is finished: more time changes nothing"), std::string::npos)
+      << listener.said;
+}
+
+TEST_F(SearchTest, StoppedInTheTeachersTrainingItSaysHowToGoOn) {
+  const TemporaryFolder folder;
+  settings.teacher = {.config = "1,1,8,0"};
+  std::stop_source stop;
+  stop.request_stop();
+  const Thrown thrown = thrown_by([&] { run(folder.path(), 1, stop.get_token()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Interrupted);
+  EXPECT_EQ(thrown.sentence, "stopped while the teacher was prepared; the same command goes on from here");
+}
+
+TEST_F(SearchTest, AnotherTeachersNetworkIsTrained) {
+  const TemporaryFolder folder;
+  settings.teacher = {.config = "1,1,8,0", .epochs = 1};
+  settings.configs = {"1,1,8,0"};
+  EXPECT_EQ(run(folder.path()).teacher.source, "trained");
+  EXPECT_EQ(engine::load_model(folder.path() / "teacher" / "weights.retort").graph,
+            graph::graph_from_config("1,1,8,0", {8, 8, 1}, 3));
+}
+
+TEST_F(SearchTest, WhatARunThatDiedLeftIsTidiedUp) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0", "1,1,16,0"};
+  std::stop_source stop;
+  const auto stops = [&](const StudyResult& study) {
+    if (!study.trials.empty()) stop.request_stop();
+  };
+  thrown_by([&] {
+    run_search(settings, dataset,
+               {.folder = folder.path(), .workers = 1, .stop = stop.get_token(), .changed = stops});
+  });
+  const fs::path left = folder.path() / "trials" / "0" / "quantize.retort";
+  write_text_atomic(left, "left behind");
+  run(folder.path());
+  EXPECT_FALSE(fs::exists(left));
+}
+
+TEST_F(SearchTest, TellsTheTimeThatIsLeft) {
+  const TemporaryFolder folder;
+  std::vector<double> told;
+  std::mutex mutex;
+  run_search(settings, dataset, {.folder = folder.path(), .workers = 2, .time_left = [&](double seconds) {
+                                   const std::lock_guard lock(mutex);
+                                   told.push_back(seconds);
+                                 }});
+  ASSERT_GT(told.size(), 3U);
+  for (const double seconds : told) EXPECT_TRUE(seconds >= 0 && seconds < 1000) << seconds;
+  EXPECT_LT(told.back(), *std::ranges::max_element(told));
+}
+
+TEST_F(SearchTest, AFolderThatCannotBeWrittenEndsTheSearch) {
+  const TemporaryFolder folder;
   fs::create_directories(folder.path());
   write_text_atomic(folder.path() / "trials", "a file where a folder is needed");
   const Thrown thrown = thrown_by([&] { run(folder.path()); });
@@ -313,6 +471,28 @@ TEST(Finalists, TheBestIsTheMostConfirmedThenTheBestMean) {
   EXPECT_NEAR(three.test_mean, 0.7, 1e-12);
   EXPECT_NEAR(three.test_spread, 0.1, 1e-12);
   EXPECT_EQ(three.best_run, 1);
+}
+
+TEST(Finalists, TheCardIsOfTheExportedRun) {
+  const TemporaryFolder folder;
+  write_text_atomic(folder.path() / "b", "bytes");
+  StudyResult study;
+  study.trials.resize(2);
+  study.trials[1].number = 1;
+  study.trials[1].accuracy_float = 0.5;
+  study.trials[1].sparsity = 0.25;
+  Finalist finalist{.trial = 1};
+  finalist.runs = {
+      {.seed = 1, .validation_accuracy = 0.6, .file = "a", .accuracy_float = 0.5, .sparsity = 0.25},
+      {.seed = 2, .validation_accuracy = 0.7, .file = "b", .accuracy_float = 0.75, .sparsity = 0.5}};
+  finalist.best_run = 1;
+  study.finalists = {finalist};
+  study.best = 1;
+  const json card = json::parse(model_card(study, folder.path()));
+  EXPECT_EQ(card.at("accuracy_int8"), 0.7);
+  EXPECT_EQ(card.at("accuracy_float"), 0.75);
+  EXPECT_EQ(card.at("sparsity"), 0.5);
+  EXPECT_EQ(card.at("seed"), 2);
 }
 
 TEST(LoadStudy, AFolderWithoutOneIsNamed) {

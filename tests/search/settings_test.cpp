@@ -66,6 +66,16 @@ TEST(Settings, EveryFieldSurvivesJson) {
   settings.pipeline.qat_keep = KeepEpoch::Last;
   settings.pipeline.qat_alpha = 0.25F;
   settings.pipeline.ends = int8::Ends::Float;
+  settings.pipeline.range_momentum = 0.5F;
+  settings.pipeline.optimizer = {.kind = engine::OptimizerKind::Sgd,
+                                 .beta1 = 0.5F,
+                                 .beta2 = 0.25F,
+                                 .epsilon = 0.125F,
+                                 .momentum = 0.75F,
+                                 .weight_decay = 0.5F};
+  settings.teacher.optimizer = {.beta1 = 0.25F};
+  settings.teacher.config = "1 block";
+  settings.space = {.blocks = {1}, .layers = {2}, .filters = {3}, .dense_layers = {4, 5}, .dense_units = {6}};
   const json flat = json(settings).flatten();
   const json defaults = json(SearchSettings{}).flatten();
   const auto back = json(settings).get<SearchSettings>();
@@ -73,6 +83,11 @@ TEST(Settings, EveryFieldSurvivesJson) {
   EXPECT_NE(flat, defaults);
   EXPECT_EQ(back.pipeline.views.max_shift, 2);
   EXPECT_EQ(back.limits.macs, 2'000'000);
+  EXPECT_EQ(back.pipeline.optimizer, settings.pipeline.optimizer);
+  EXPECT_EQ(back.teacher.optimizer, settings.teacher.optimizer);
+  EXPECT_EQ(back.teacher.config, "1 block");
+  EXPECT_EQ(back.space, settings.space);
+  EXPECT_EQ(back.pipeline.range_momentum, 0.5F);
 }
 
 struct Wrong {
@@ -93,6 +108,13 @@ TEST(Settings, WhatMakesNoSenseIsNamed) {
       {[](auto& s) { s.pipeline.qat_epochs = -1; }, "quantisation-aware training is -1"},
       {[](auto& s) { s.pipeline.stages = {"quick", "quick", "export"}; }, "'quick' is listed twice"},
       {[](auto& s) { s.pipeline.stages = {"quik", "export"}; }, "unknown stage 'quik': known are quick"},
+      {[](auto& s) { s.pipeline.stages = {"gate", "quick", "export"}; }, "'gate' needs a training stage"},
+      {[](auto& s) { s.pipeline.optimizer.momentum = 1; }, "the optimiser's momentum is 1"},
+      {[](auto& s) { s.teacher.optimizer.epsilon = 0; }, "the teacher's epsilon is 0"},
+      {[](auto& s) { s.pipeline.range_momentum = 1; }, "the momentum of the ranges is 1"},
+      {[](auto& s) { s.space.blocks.clear(); }, "the space has no blocks"},
+      {[](auto& s) { s.space.filters = {0}; }, "the space's number of filters is 0"},
+      {[](auto& s) { s.space.dense_units.assign(50'000, 8); }, "structures, but at most 100000"},
       {[](auto& s) { s.pipeline.stages = {"quick"}; }, "last stage must be 'export'"},
       {[](auto& s) { s.teacher.epochs = 0; }, "teacher epochs is 0"},
       {[](auto& s) { s.limits.flash_bytes = 0; }, "the flash limit is 0"},
