@@ -2,10 +2,11 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
 
 namespace retort::cli {
 
-void add_search_command(CLI::App& app);
+void add_search_command(CLI::App& app, const std::string& command_line);
 void add_teacher_command(CLI::App& app);
 void add_distill_command(CLI::App& app);
 void add_prune_command(CLI::App& app);

@@ -73,7 +73,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "retort " RETORT_VERSION, "print the version");
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
-  retort::cli::add_search_command(app);
+  retort::cli::add_search_command(app, retort::cli::shell_command(argc, argv));
   retort::cli::add_teacher_command(app);
   retort::cli::add_distill_command(app);
   retort::cli::add_prune_command(app);

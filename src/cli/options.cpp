@@ -1,5 +1,7 @@
 #include "cli/options.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -63,14 +65,6 @@ std::string shown(double value) {
 constexpr int kManyEpochs = 100'000;
 constexpr int kLargestBatch = 65'536;
 constexpr const char* kEpochsHelp = "passes over the training images";
-
-void add_schedule_options(CLI::App& app, engine::Schedule& schedule, const std::string& prefix) {
-  const std::string dash = "--" + prefix;
-  add_number(app, dash + "learning-rate", schedule.peak, 1e-9, 100, "highest learning rate");
-  add_parsed(app, dash + "schedule", "NAME", "constant, cosine or one-cycle",
-             std::string(engine::to_string(schedule.kind)),
-             [&schedule](const auto& text) { schedule.kind = engine::parse_schedule(text); });
-}
 
 }  // namespace
 
@@ -151,6 +145,19 @@ CLI::Option* add_integer_list(CLI::App& app, const std::string& name, std::vecto
                         if (more) rest.remove_prefix(comma + 1);
                       }
                       values = read;
+                    });
+}
+
+CLI::Option* add_names(CLI::App& app, const std::string& name, std::vector<std::string>& values,
+                       const std::string& description) {
+  return add_parsed(app, name, "NAME,…", description, fmt::format("{}", fmt::join(values, ",")),
+                    [&values](const std::string& text) {
+                      values.clear();
+                      for (size_t begin = 0; begin <= text.size();) {
+                        const size_t comma = std::min(text.find(',', begin), text.size());
+                        values.push_back(text.substr(begin, comma - begin));
+                        begin = comma + 1;
+                      }
                     });
 }
 
@@ -239,6 +246,17 @@ void add_optimizer_options(CLI::App& app, engine::OptimizerOptions& options, con
              });
   add_number(app, dash + "momentum", options.momentum, 0, 0.9999, "momentum of sgd");
   add_number(app, dash + "weight-decay", options.weight_decay, 0, 1, "decoupled decay of the kernels");
+  add_number(app, dash + "beta1", options.beta1, 0, 0.9999, "adam's memory of gradients");
+  add_number(app, dash + "beta2", options.beta2, 0, 0.999999, "adam's memory of their squares");
+  add_number(app, dash + "epsilon", options.epsilon, 1e-12, 1, "what adam adds to its divisor");
+}
+
+void add_schedule_options(CLI::App& app, engine::Schedule& schedule, const std::string& prefix) {
+  const std::string dash = "--" + prefix;
+  add_number(app, dash + "learning-rate", schedule.peak, 1e-9, 100, "highest learning rate");
+  add_parsed(app, dash + "schedule", "NAME", "constant, cosine or one-cycle",
+             std::string(engine::to_string(schedule.kind)),
+             [&schedule](const auto& text) { schedule.kind = engine::parse_schedule(text); });
 }
 
 void add_view_options(CLI::App& app, data::ViewOptions& options) {
@@ -252,6 +270,7 @@ void add_view_options(CLI::App& app, data::ViewOptions& options) {
 void add_stage_options(CLI::App& app, search::PipelineSettings& settings) {
   add_integer(app, "--batch", settings.batch_size, 1, kLargestBatch, "images a step");
   add_schedule_options(app, settings.schedule, "");
+  add_optimizer_options(app, settings.optimizer);
   add_view_options(app, settings.views);
 }
 
@@ -288,7 +307,9 @@ void add_quantize_options(CLI::App& app, search::PipelineSettings& settings, con
   const std::string dash = "--" + prefix;
   add_integer(app, dash + "epochs", settings.qat_epochs, 1, kManyEpochs, kEpochsHelp);
   add_number(app, dash + "alpha", settings.qat_alpha, 0, 1, "below 1 the teacher has the rest of the loss");
-  add_parsed(app, dash + "keep", "NAME", "best or last: which epoch's weights are kept",
+  add_number(app, dash + "range-momentum", settings.range_momentum, 0, 0.9999,
+             "how slowly the activations' ranges move");
+  add_parsed(app, dash + "keep", "NAME", "best or last: which epoch's weights are kept (the notebook: last)",
              settings.qat_keep == search::KeepEpoch::Best ? "best" : "last", [&settings](const auto& text) {
                const size_t choice = choice_of(text, {"best", "last"});
                settings.qat_keep = choice == 0 ? search::KeepEpoch::Best : search::KeepEpoch::Last;
@@ -318,6 +339,24 @@ CLI::Option* add_image_shape(CLI::App& app, const std::string& name, std::option
       throw_usage("\"{}\" is not a shape: write height, width and channels like 32x32x1", text);
     shape = data::ImageShape{dims[0], dims[1], dims[2]};
   });
+}
+
+std::string shell_command(int argc, const char* const* argv) {
+  std::string line;
+  for (int i = 0; i < argc; ++i) {
+    const std::string word = argv[i];
+    constexpr std::string_view kPlain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_";
+    if (!line.empty()) line += ' ';
+    if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) {
+      line += word;
+      continue;
+    }
+    line += '\'';
+    for (const char c : word) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    line += '\'';
+  }
+  return line;
 }
 
 std::optional<std::string> nearest(std::string_view text, const std::vector<std::string>& candidates) {

@@ -51,6 +51,9 @@ CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<
 // "1,2,3": whole numbers within [minimum, maximum], each once.
 CLI::Option* add_integer_list(CLI::App& app, const std::string& name, std::vector<int>& values, int minimum,
                               int maximum, const std::string& description);
+// "quick,export": names, as they stand; whoever uses them checks them.
+CLI::Option* add_names(CLI::App& app, const std::string& name, std::vector<std::string>& values,
+                       const std::string& description);
 
 // --data SPEC, --skip-bad, --no-cache.
 struct DataOptions {
@@ -79,20 +82,20 @@ void add_split_options(CLI::App& app, data::SplitOptions& options);
 // --epochs, --batch, --learning-rate, --schedule, --early-stopping none|loss, --patience, with `prefix`. The
 // values that `options` has at the call are the defaults.
 void add_training_options(CLI::App& app, engine::TrainOptions& options, const std::string& prefix = "");
-// --optimizer adam|sgd, --momentum, --weight-decay, with `prefix`.
+// --optimizer adam|sgd, --momentum, --weight-decay, --beta1, --beta2, --epsilon, with `prefix`.
 void add_optimizer_options(CLI::App& app, engine::OptimizerOptions& options, const std::string& prefix = "");
 // --mirror, --shift.
 void add_view_options(CLI::App& app, data::ViewOptions& options);
 
 // Options of the pipeline's stages: they set the fields of `settings`, whose values at the call are the
-// defaults. What all stages share: --batch, --learning-rate, --schedule, --mirror, --shift.
+// defaults. What all stages share: --batch, --learning-rate, --schedule, the optimiser's, --mirror, --shift.
 void add_stage_options(CLI::App& app, search::PipelineSettings& settings);
 // With `prefix`: --epochs, --alpha, --temperature; without it: --curriculum, --curriculum-start,
 // --curriculum-end.
 void add_distill_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix = "");
 // With `prefix`: --epochs, --initial-sparsity, --final-sparsity, --power, --update-every, --end-fraction.
 void add_prune_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix = "");
-// With `prefix`: --epochs, --alpha (of distilling there too), --keep best|last.
+// With `prefix`: --epochs, --alpha (of distilling there too), --range-momentum, --keep best|last.
 void add_quantize_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix = "");
 // --ends float|int8.
 void add_ends_option(CLI::App& app, int8::Ends& ends);
@@ -100,6 +103,12 @@ void add_ends_option(CLI::App& app, int8::Ends& ends);
 // "32x32x1" (height × width × channels), for commands that have no data.
 CLI::Option* add_image_shape(CLI::App& app, const std::string& name, std::optional<data::ImageShape>& shape,
                              const std::string& description);
+
+// --schedule and --learning-rate with `prefix`.
+void add_schedule_options(CLI::App& app, engine::Schedule& schedule, const std::string& prefix);
+
+// The command line as a shell would read it back: words that need it in single quotes.
+std::string shell_command(int argc, const char* const* argv);
 
 // The candidate that is nearest to `text` by edits (Damerau–Levenshtein), or nothing when none is near.
 std::optional<std::string> nearest(std::string_view text, const std::vector<std::string>& candidates);

@@ -1,6 +1,8 @@
 // retort search: from images to int8 models.
 #include "search/search.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -19,13 +21,13 @@
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "report/report.h"
+#include "search/sampler.h"
 #include "search/settings.h"
 
 namespace retort::cli {
 namespace {
 
 using search::Finalist;
-using search::FinalistRun;
 using search::StudyResult;
 using search::TrialResult;
 
@@ -39,9 +41,12 @@ struct SearchCommand {
   search::SearchSettings settings = search::preset(kDefaultPreset);
   int workers = 0;
   int teacher_threads = 0;
-  bool time_given = false;
-  bool count_given = false;  // trials or epochs: bounded by count, not by time
+  std::string command_line;
 };
+
+const TrialResult& trial_of(const StudyResult& study, int number) {
+  return *search::find_trial(study, number);
+}
 
 // Writes what people look at, at most every few seconds while the search runs.
 class Reporter {
@@ -53,7 +58,7 @@ class Reporter {
   void changed(const StudyResult& study) {
     latest_ = study;
     if (!study.top.empty()) {
-      const TrialResult& best = *std::ranges::find(study.trials, study.top.front(), &TrialResult::number);
+      const TrialResult& best = trial_of(study, study.top.front());
       terminal_.set_best(fmt::format("best {:.2f}%, {} of flash: {}", best.accuracy_int8 * 100,
                                      format_bytes(best.flash_bytes), best.config));
     }
@@ -77,10 +82,6 @@ class Reporter {
   std::optional<std::chrono::steady_clock::time_point> last_;
 };
 
-const TrialResult& trial_of(const StudyResult& study, int number) {
-  return *std::ranges::find(study.trials, number, &TrialResult::number);
-}
-
 nlohmann::json number(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
@@ -103,15 +104,16 @@ nlohmann::json result_of(const StudyResult& study, const std::filesystem::path& 
     return std::ranges::count(study.trials, outcome, &TrialResult::outcome);
   };
   nlohmann::json best;
-  if (study.best >= 0) {
-    const Finalist& finalist = *std::ranges::find(study.finalists, study.best, &Finalist::trial);
-    const FinalistRun& run = finalist.runs.at(static_cast<size_t>(finalist.best_run));
-    best = model_json(trial_of(study, study.best), folder / "best" / "model.tflite");
-    best["accuracy_int8"] = number(run.validation_accuracy);
-    best["test_accuracy_int8"] = number(run.test_accuracy);
-    best["test_mean"] = number(finalist.test_mean);
-    best["test_spread"] = number(finalist.test_spread);
-    best["seeds"] = finalist.runs.size();
+  if (const auto [trial, finalist, run] = search::best_model(study); run != nullptr) {
+    best = model_json(*trial, folder / "best" / "model.tflite");
+    best["accuracy_int8"] = number(run->validation_accuracy);
+    best["accuracy_float"] = number(run->accuracy_float);
+    best["sparsity"] = run->sparsity;
+    best["seed"] = run->seed;
+    best["test_accuracy_int8"] = number(run->test_accuracy);
+    best["test_mean"] = number(finalist->test_mean);
+    best["test_spread"] = number(finalist->test_spread);
+    best["seeds"] = finalist->runs.size();
   }
   nlohmann::json top = nlohmann::json::array();
   for (const int trial : study.top) {
@@ -162,18 +164,16 @@ std::string summary(const StudyResult& study, const std::filesystem::path& folde
     line("  Parameters: {} ({:.0f}% zeros)", trial.parameters, trial.sparsity * 100);
     line("  Configuration: {}", trial.layers.empty() ? trial.config : trial.layers);
   }
-  if (study.best >= 0) {
-    const TrialResult& trial = trial_of(study, study.best);
-    const Finalist& finalist = *std::ranges::find(study.finalists, study.best, &Finalist::trial);
-    const FinalistRun& run = finalist.runs.at(static_cast<size_t>(finalist.best_run));
+  if (const auto [trial, finalist, run] = search::best_model(study); run != nullptr) {
     line("");
-    line("Best model found: {}", trial.config);
-    line("  Accuracy    {:.2f}% int8 on validation, {}", run.validation_accuracy * 100, test_text(finalist));
-    line("  Flash       {} ({} bytes)", format_bytes(trial.flash_bytes), format_integer(trial.flash_bytes));
-    line("  Arena       {} ({} bytes) on a Cortex-M4", format_bytes(trial.arena_bytes_cortex_m4),
-         format_integer(trial.arena_bytes_cortex_m4));
+    line("Best model found: {}", trial->config);
+    line("  Accuracy    {:.2f}% int8 on validation, {}", run->validation_accuracy * 100,
+         test_text(*finalist));
+    line("  Flash       {} ({} bytes)", format_bytes(trial->flash_bytes), format_integer(trial->flash_bytes));
+    line("  Arena       {} ({} bytes) on a Cortex-M4", format_bytes(trial->arena_bytes_cortex_m4),
+         format_integer(trial->arena_bytes_cortex_m4));
     line("  Parameters  {}, {:.0f}% of the weights zero, {} multiply-accumulates",
-         format_integer(trial.parameters), trial.sparsity * 100, format_count(trial.macs));
+         format_integer(trial->parameters), run->sparsity * 100, format_count(trial->macs));
     line("  File        {}", (folder / "best" / "model.tflite").string());
   }
   if (std::isfinite(study.teacher.test_accuracy))
@@ -184,26 +184,97 @@ std::string summary(const StudyResult& study, const std::filesystem::path& folde
   return out;
 }
 
-std::string command_line(const SearchCommand& command) {
-  return fmt::format("retort search {} --data {} --preset {}", command.folder.string(), command.data.spec,
-                     command.settings.preset);
+// ---- options that would be without effect are refused ----------------------------------------------------
+
+bool given(const CLI::App& app, const std::string& name) {
+  return app.get_option(name)->count() > 0;
 }
 
-void run(SearchCommand& command) {
-  search::SearchSettings& settings = command.settings;
-  if (command.count_given && !command.time_given) settings.seconds.reset();
-  if (!settings.configs.empty()) settings.sampler = "list";
+// The first option given whose name begins with one of `beginnings`, or an empty text.
+std::string first_given(const CLI::App& app, const std::vector<std::string>& beginnings) {
+  for (const std::string& beginning : beginnings)
+    for (const CLI::Option* option : app.get_options())
+      if (option->count() > 0 && option->get_name().starts_with(beginning)) return option->get_name();
+  return {};
+}
+
+void refuse_without_effect(const CLI::App& app, const search::SearchSettings& settings) {
+  const search::PipelineSettings& pipeline = settings.pipeline;
+  const auto refuse = [&](const std::vector<std::string>& beginnings, std::string_view because) {
+    if (const std::string name = first_given(app, beginnings); !name.empty())
+      throw_usage("{} is without effect: {}", name, because);
+  };
+  const auto lacks = [&](std::string_view stage) {
+    return std::ranges::find(pipeline.stages, stage) == pipeline.stages.end();
+  };
+  const std::string teacher = search::to_string(settings.teacher);
+  if (settings.teacher.kind != search::TeacherKind::Train)
+    refuse({"--teacher-epochs", "--teacher-batch", "--teacher-learning-rate", "--teacher-schedule",
+            "--teacher-config", "--teacher-optimizer", "--teacher-momentum", "--teacher-weight-decay",
+            "--teacher-beta", "--teacher-epsilon"},
+           fmt::format("it is for a teacher that is trained here, and --teacher is {}", teacher));
+  if (settings.teacher.kind == search::TeacherKind::None) {
+    refuse({"--teacher-threads", "--distill-temperature"}, "--teacher is none");
+    for (const auto& [name, alpha] :
+         {std::pair{"--distill-alpha", pipeline.alpha}, std::pair{"--qat-alpha", pipeline.qat_alpha}})
+      if (given(app, name) && alpha < 1)
+        throw_usage("{} {} leaves a part of the loss to a teacher, and --teacher is none", name, alpha);
+  }
+  if (pipeline.curriculum == compress::Curriculum::None)
+    refuse({"--curriculum-start", "--curriculum-end"}, "--curriculum is none");
+  if (settings.sampler == "list")
+    refuse({"--blocks", "--layers", "--filters", "--dense", "--units"}, "--config lists the structures");
+  else if (!settings.configs.empty())
+    throw_usage("--config is without effect: --sampler {} proposes structures of its own", settings.sampler);
+  const auto refuse_stage = [&](std::string_view stage, const std::vector<std::string>& beginnings) {
+    if (lacks(stage)) refuse(beginnings, fmt::format("--stages lacks {}", stage));
+  };
+  refuse_stage("quick", {"--quick-"});
+  refuse_stage("gate", {"--gate"});
+  refuse_stage("distill", {"--distill-epochs", "--distill-alpha", "--curriculum-"});
+  refuse_stage("prune", {"--prune-"});
+  refuse_stage("quantize", {"--qat-"});
+  for (const auto& [prefix, optimizer] :
+       {std::pair{"--", &pipeline.optimizer}, std::pair{"--teacher-", &settings.teacher.optimizer}}) {
+    const std::string dash = prefix;
+    if (optimizer->kind == engine::OptimizerKind::Adam)
+      refuse({dash + "momentum"}, fmt::format("{}optimizer is adam", dash));
+    else
+      refuse({dash + "beta1", dash + "beta2", dash + "epsilon"}, fmt::format("{}optimizer is sgd", dash));
+  }
+}
+
+// What bounds the search: the preset's time unless candidates are counted, and every structure that is
+// listed.
+void settle(const CLI::App& app, search::SearchSettings& settings) {
+  if (given(app, "--trials") && !given(app, "--time")) settings.seconds.reset();
+  if (!settings.configs.empty()) {
+    if (!given(app, "--sampler")) settings.sampler = "list";
+    if (!given(app, "--trials")) settings.trials.reset();
+  }
+  refuse_without_effect(app, settings);
   search::validate(settings);
+}
+
+void run(SearchCommand& command, const CLI::App& app) {
+  search::SearchSettings& settings = command.settings;
+  settle(app, settings);
   Terminal terminal(command.output);
+  const std::string epochs = first_given(
+      app, {"--quick-epochs", "--distill-epochs", "--prune-epochs", "--qat-epochs", "--teacher-epochs"});
+  if (settings.seconds && !epochs.empty())
+    terminal.message(fmt::format("{}: epochs are scaled to --time {}; --time none keeps them as given.",
+                                 epochs, format_duration(*settings.seconds)));
   const auto dataset = load(command.data, terminal);
   Reporter reporter(command.folder, terminal);
   const search::RunOptions options{.folder = command.folder,
                                    .workers = command.workers,
                                    .teacher_threads = command.teacher_threads,
-                                   .command = command_line(command),
+                                   .command = command.command_line,
                                    .progress = terminal,
                                    .stop = interrupt_token(),
-                                   .changed = [&](const StudyResult& study) { reporter.changed(study); }};
+                                   .changed = [&](const StudyResult& study) { reporter.changed(study); },
+                                   .time_left = [&](double seconds) { terminal.set_seconds_left(seconds); }};
   std::optional<StudyResult> study;
   try {
     study = search::run_search(settings, *dataset, options);
@@ -219,77 +290,65 @@ void run(SearchCommand& command) {
     throw_failure("no candidate was completed; {} says why", (command.folder / "report.html").string());
 }
 
-// Options of a number of epochs or trials say that count bounds the search, unless --time is given too.
-CLI::Option* counting(CLI::Option* option, SearchCommand& command) {
-  return option->each([&command](const std::string&) { command.count_given = true; });
-}
-
 void add_limits(CLI::App& app, SearchCommand& command) {
   search::SearchSettings& settings = command.settings;
   add_bytes(app, "--flash", settings.limits.flash_bytes, "largest .tflite file, such as 64K");
   add_bytes(app, "--ram", settings.limits.arena_bytes, "largest arena on a Cortex-M4, such as 32K");
   add_count(app, "--macs", settings.limits.macs, "most multiply-accumulates an image, such as 2M");
-  add_parsed(app, "--time", "TIME", "plan for this time, such as 30m; epochs and structures follow from it",
+  add_parsed(app, "--time", "TIME",
+             "plan for this time, such as 30m: structures and epochs follow from it; none: epochs as given",
              settings.seconds ? format_duration(*settings.seconds) : std::string(),
-             [&command](const std::string& text) {
+             [&settings](const std::string& text) {
+               settings.seconds.reset();
+               if (text == "none") return;
                const double seconds = parse_duration(text);
-               if (seconds < 1) throw_usage("\"{}\" is too short: write a duration like 30m", text);
-               command.settings.seconds = seconds;
-               command.time_given = true;
+               if (seconds < 1) throw_usage("\"{}\" is too short: write a duration like 30m, or none", text);
+               settings.seconds = seconds;
              });
-  counting(add_parsed(app, "--trials", "N",
-                      "most candidates; without --time the search is bounded by this count", "",
-                      [&command](const std::string& text) {
-                        const int64_t value = parse_count(text);
-                        if (value < 1 || value > 1'000'000)
-                          throw_usage("\"{}\" is not a number of candidates from 1 to 1000000", text);
-                        command.settings.trials = static_cast<int>(value);
-                      }),
-           command);
+  add_parsed(app, "--trials", "N", "most candidates; without --time no limit of time then", "",
+             [&settings](const std::string& text) {
+               const int64_t value = parse_count(text);
+               if (value < 1 || value > 1'000'000)
+                 throw_usage("\"{}\" is not a number of candidates from 1 to 1000000", text);
+               settings.trials = static_cast<int>(value);
+             });
 }
 
-void add_stages(CLI::App& app, SearchCommand& command) {
-  search::PipelineSettings& pipeline = command.settings.pipeline;
-  const auto epochs = [&](const char* name, int& value, const char* description) {
-    counting(add_integer(app, name, value, 1, kManyEpochs, description), command);
-  };
+void add_structures(CLI::App& app, search::SearchSettings& settings) {
+  add_parsed(app, "--sampler", "NAME", fmt::format("{}", fmt::join(search::sampler_names(), ", ")),
+             settings.sampler, [&settings](const std::string& text) {
+               if (std::ranges::count(search::sampler_names(), text) == 0)
+                 throw_usage("\"{}\" is unknown: write one of {}", text,
+                             fmt::join(search::sampler_names(), ", "));
+               settings.sampler = text;
+             });
+  constexpr int kMost = graph::kMaximumDimension;
+  add_integer_list(app, "--blocks", settings.space.blocks, 1, 16, "blocks of the structures to try");
+  add_integer_list(app, "--layers", settings.space.layers, 1, 100, "convolutions a block");
+  add_integer_list(app, "--filters", settings.space.filters, 1, kMost, "filters of the first block");
+  add_integer_list(app, "--dense", settings.space.dense_layers, 0, 100, "dense layers before the last");
+  add_integer_list(app, "--units", settings.space.dense_units, 1, kMost, "units of each of these");
+  app.add_option(
+         "--config", settings.configs,
+         "a structure to try, such as \"3 blocks, 1 layers, 16 filters\", or a .json file with any graph "
+         "(a batch norm's momentum and epsilon are set there); repeat for more")
+      ->type_name("CONFIG")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void add_stages(CLI::App& app, search::PipelineSettings& pipeline) {
+  add_names(app, "--stages", pipeline.stages, "what a candidate goes through; the last is export");
   add_stage_options(app, pipeline);
-  epochs("--quick-epochs", pipeline.quick_epochs, "most epochs of the quick evaluation");
-  add_integer(app, "--patience", pipeline.quick_patience, 1, kManyEpochs,
-              "epochs without a lower validation loss that end the quick evaluation");
+  add_integer(app, "--quick-epochs", pipeline.quick_epochs, 1, kManyEpochs,
+              "most epochs of the quick evaluation");
+  add_integer(app, "--quick-patience", pipeline.quick_patience, 1, kManyEpochs,
+              "epochs without a lower validation loss that end it");
   add_number(app, "--gate", pipeline.gate, 0, 1,
              "candidates whose quick accuracy is not above it are skipped; 0: none");
-  epochs("--distill-epochs", pipeline.distill_epochs, "epochs of distillation");
-  add_number(app, "--alpha", pipeline.alpha, 0, 1,
-             "weight of the labels in distillation; the teacher has the rest");
-  add_number(app, "--temperature", pipeline.temperature, 0.01, 1000,
-             "how far the teacher's answers are softened");
-  add_parsed(app, "--curriculum", "NAME", "none, entropy (easy images first) or random-pacing (its control)",
-             std::string(compress::to_string(pipeline.curriculum)),
-             [&pipeline](const auto& text) { pipeline.curriculum = compress::parse_curriculum(text); });
-  add_number(app, "--curriculum-start", pipeline.pacing.first_share, 0.001, 1,
-             "share of the images that a curriculum begins with");
-  add_number(app, "--curriculum-end", pipeline.pacing.full_after, 0.001, 1,
-             "share of distillation after which it has all images");
-  epochs("--prune-epochs", pipeline.prune_epochs, "epochs of pruning");
-  add_number(app, "--initial-sparsity", pipeline.pruning.initial_sparsity, 0, 0.999,
-             "share of zeros at its start");
-  add_number(app, "--final-sparsity", pipeline.pruning.final_sparsity, 0, 0.999, "share of zeros at its end");
-  add_number(app, "--prune-power", pipeline.pruning.power, 0.01, 100,
-             "exponent of the polynomial between them");
-  add_integer(app, "--prune-every", pipeline.pruning.update_every, 1, 1'000'000,
-              "steps between choices of what is zero");
-  add_number(app, "--prune-end", pipeline.pruning.end_fraction, 0.01, 1,
-             "share of the steps after which the final sparsity is reached");
-  epochs("--qat-epochs", pipeline.qat_epochs, "epochs of quantisation-aware training");
-  add_number(app, "--qat-alpha", pipeline.qat_alpha, 0, 1, "below 1 the teacher has the rest of its loss");
-  add_parsed(app, "--qat-keep", "NAME", "best or last: which epoch's weights are exported",
-             pipeline.qat_keep == search::KeepEpoch::Best ? "best" : "last",
-             [&pipeline](const std::string& text) {
-               if (text != "best" && text != "last")
-                 throw_usage("\"{}\" is unknown: write best or last", text);
-               pipeline.qat_keep = text == "best" ? search::KeepEpoch::Best : search::KeepEpoch::Last;
-             });
+  add_distill_options(app, pipeline, "distill-");
+  add_prune_options(app, pipeline, "prune-");
+  add_quantize_options(app, pipeline, "qat-");
   add_ends_option(app, pipeline.ends);
 }
 
@@ -298,23 +357,22 @@ void add_teacher(CLI::App& app, SearchCommand& command) {
   add_parsed(app, "--teacher", "TEACHER",
              "train, none, a weights file, or logits:FILE.npy (images x classes)", search::to_string(teacher),
              [&teacher](const std::string& text) { teacher = search::parse_teacher(text, teacher); });
-  counting(
-      add_integer(app, "--teacher-epochs", teacher.epochs, 1, kManyEpochs, "epochs of a trained teacher"),
-      command);
+  app.add_option("--teacher-config", teacher.config, "another network than the notebook's teacher")
+      ->type_name("TEXT");
+  add_integer(app, "--teacher-epochs", teacher.epochs, 1, kManyEpochs, "epochs of a trained teacher");
   add_integer(app, "--teacher-batch", teacher.batch_size, 1, 65'536, "images a step of the teacher");
-  add_number(app, "--teacher-learning-rate", teacher.schedule.peak, 1e-9, 10, "its highest learning rate");
-  add_parsed(app, "--teacher-schedule", "NAME", "constant, cosine or one-cycle",
-             std::string(engine::to_string(teacher.schedule.kind)),
-             [&teacher](const auto& text) { teacher.schedule.kind = engine::parse_schedule(text); });
+  add_schedule_options(app, teacher.schedule, "teacher-");
+  add_optimizer_options(app, teacher.optimizer, "teacher-");
   add_integer(app, "--teacher-threads", command.teacher_threads, 0, 4096,
               "threads of the teacher, 0 for all cores");
 }
 
 }  // namespace
 
-void add_search_command(CLI::App& app) {
+void add_search_command(CLI::App& app, const std::string& command_line) {
   CLI::App* sub = app.add_subcommand("search", "Search for the best int8 model, from images to files");
   const auto command = std::make_shared<SearchCommand>();
+  command->command_line = command_line;
   search::SearchSettings& settings = command->settings;
   sub->add_option("folder", command->folder, "folder of the search; one that exists is resumed")
       ->type_name("DIR")
@@ -324,15 +382,10 @@ void add_search_command(CLI::App& app) {
   add_parsed(*sub, "--preset", "NAME", "quick or notebook; the defaults shown here are quick's",
              kDefaultPreset,
              [command](const std::string& text) { command->settings = search::preset(text); });
-  sub->add_option(
-         "--config", settings.configs,
-         "a structure to try, such as \"3 blocks, 1 layers, 16 filters\" or a .json file; repeat for more")
-      ->type_name("CONFIG")
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_structures(*sub, settings);
   add_limits(*sub, *command);
   add_teacher(*sub, *command);
-  add_stages(*sub, *command);
+  add_stages(*sub, settings.pipeline);
   add_integer(*sub, "--top", settings.top, 1, 1000, "finalists");
   add_integer(*sub, "--seeds", settings.finalist_seeds, 1, 1000,
               "runs of each finalist, from different seeds");
@@ -345,7 +398,7 @@ void add_search_command(CLI::App& app) {
       {"retort search out --data fashion-mnist", "retort search out --data cifar10:data --preset notebook",
        "retort search out --data images:photos?size=32x32 --flash 64K --ram 32K --time 30m",
        "retort search out --data fashion-mnist --config '2 blocks, 1 layers, 16 filters' --trials 1"});
-  sub->callback([command] { run(*command); });
+  sub->callback([command, sub] { run(*command, *sub); });
 }
 
 }  // namespace retort::cli

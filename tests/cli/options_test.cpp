@@ -110,6 +110,34 @@ TEST(Options, Choices) {
   EXPECT_NE(sentence(add, {"--teacher-schedule", "linear"}).find("--teacher-schedule: "), std::string::npos);
 }
 
+TEST(Options, OptimisersInWords) {
+  engine::OptimizerOptions optimizer;
+  std::vector<std::string> stages = {"quick"};
+  search::PipelineSettings settings;
+  const auto add = [&](CLI::App& app) {
+    add_optimizer_options(app, optimizer, "teacher-");
+    add_stage_options(app, settings);
+    add_quantize_options(app, settings, "qat-");
+    add_names(app, "--stages", stages, "stages");
+  };
+  EXPECT_EQ(sentence(add, {"--teacher-beta1", "0.5", "--beta2", "0.75", "--epsilon", "1e-3", "--weight-decay",
+                           "0.25", "--qat-range-momentum", "0.5", "--stages", "distill,export"}),
+            "");
+  EXPECT_EQ(optimizer.beta1, 0.5F);
+  EXPECT_EQ(settings.optimizer.beta2, 0.75F);
+  EXPECT_EQ(settings.optimizer.epsilon, 1e-3F);
+  EXPECT_EQ(settings.optimizer.weight_decay, 0.25F);
+  EXPECT_EQ(settings.range_momentum, 0.5F);
+  EXPECT_EQ(stages, (std::vector<std::string>{"distill", "export"}));
+  EXPECT_EQ(sentence(add, {"--stages", "a,"}), "");
+  EXPECT_EQ(stages, (std::vector<std::string>{"a", ""}));
+}
+
+TEST(ShellCommand, QuotesWhatAShellWouldChange) {
+  const char* const words[] = {"retort", "a/b-c=1,2", "images:p?size=8x8&gray=1", "it's", ""};
+  EXPECT_EQ(shell_command(5, words), "retort a/b-c=1,2 'images:p?size=8x8&gray=1' 'it'\\''s' ''");
+}
+
 TEST(Nearest, FindsTypos) {
   const std::vector<std::string> known = {"search", "teacher", "distill", "--data", "--epochs"};
   EXPECT_EQ(nearest("serach", known), "search");

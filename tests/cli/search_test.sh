@@ -1,0 +1,185 @@
+# The whole search: a run to its end, runs that are cut and go on, and every option's wrong value.
+. "$(dirname "$0")/lib.sh"
+small_data "$work/idx"
+data="idx:$work/idx"
+# Two networks in a few seconds; the same for every run that is compared.
+base=(--data "$data" --teacher-config '1 block, 8 filters' --teacher-epochs 40 --batch 16 --workers 2
+  --config '1,1,8,0' --config '1,1,8,1,16' --quick-epochs 2 --distill-epochs 150 --prune-update-every 2 --qat-epochs 20
+  --seeds 2)
+tiny=("${base[@]}" --time none)
+
+# ---- to the end
+good search "$work/plain" "${tiny[@]}" --json
+for file in report.html trials.csv study.json study.db best/model.tflite best/model.json; do
+  [ -s "$work/plain/$file" ] || fail "$file is missing"
+done
+for name in accuracy_int8 accuracy_float test_accuracy_int8 test_mean test_spread flash_bytes macs parameters sparsity \
+  config seeds file top teacher trials report seconds cortex-m4; do
+  says "\"$name\":"
+done
+says '"complete": 2'
+says '"config": "1 block, 1 layer, 8 filters'
+flash=$(printf '%s\n' "$out" | sed -n 's/^    "flash_bytes": \([0-9]*\),$/\1/p' | head -n 1)
+[ "$flash" = "$(wc -c <"$work/plain/best/model.tflite")" ] || fail "flash_bytes $flash is not the file's size"
+[ "$(wc -l <"$work/plain/trials.csv")" = 3 ] || fail "trials.csv has not a line a trial"
+grep -q "search .*/plain --data idx:.* --teacher-config &#39;1 block, 8 filters&#39;" "$work/plain/report.html" ||
+  fail "the command in the report is not the one that was given"
+grep -q 'layer by layer' "$work/plain/report.html" || fail "no sparsity by layer in the report"
+grep -q '"layers": \[$' "$work/plain/study.json" || fail "no sparsity by layer in study.json"
+good inspect "$work/plain/best/model.tflite"
+
+# ---- again: nothing is trained, the same is found
+summary() { sed -n '/^Best model found/,/Parameters/p' "$work/out"; }
+good search "$work/plain" "${tiny[@]}"
+says "This search is finished: nothing is left to do."
+first=$(summary)
+good search "$work/plain" "${tiny[@]}"
+[ -n "$first" ] && [ "$(summary)" = "$first" ] || fail "a second run prints another best model"
+good report "$work/plain"
+bad 2 "seed is 42 there and 7 here" search "$work/plain" "${tiny[@]}" --seed 7
+bad 2 "without a time limit, and this one has one" search "$work/plain" "${base[@]}" --time 1m --quiet
+
+# ---- cut: interrupted in the teacher's training and in a candidate's, or killed
+begin() { # FOLDER WORDS ARGUMENTS…: starts a run in the background, and returns when it has said the words.
+  "$retort" search "$1" "${@:3}" >"$work/begun" 2>&1 </dev/null &
+  pid=$!
+  for ((i = 0; i < 400; ++i)); do
+    grep -q "$2" "$work/begun" && return
+    kill -0 "$pid" 2>/dev/null || return
+    sleep 0.02
+  done
+}
+same() {
+  good search "$1" "${tiny[@]}"
+  cmp -s "$1/best/model.tflite" "$work/plain/best/model.tflite" || fail "$1: a cut run ends with another model"
+}
+for words in teacher 'trial'; do
+  begin "$work/cut" "$words" "${tiny[@]}"
+  kill -INT "$pid" 2>/dev/null
+  code=0
+  wait "$pid" || code=$?
+  [ "$code" = 130 ] || fail "SIGINT gives exit code $code instead of 130"
+  grep -q '^retort: stopped .*; the same command goes on from here$' "$work/begun" || fail "no word on how to go on"
+done
+same "$work/cut"
+begin "$work/killed" 'trial 1: distill' "${tiny[@]}"
+kill -KILL "$pid" 2>/dev/null
+wait "$pid" 2>/dev/null
+same "$work/killed"
+
+# ---- two at once
+long=(--data "$data" --teacher-config '1 block' --teacher-epochs 100000 --time none)
+begin "$work/two" teacher "${long[@]}"
+bad 1 "in use by another process" search "$work/two" "${long[@]}"
+kill -INT "$pid"
+wait "$pid"
+
+# ---- limits, presets, the space, stages
+bad 3 "none of 2 structures fits the limits; the nearest miss is 1 block" search "$work/none" "${tiny[@]}" --flash 1K
+good search "$work/notebook" --data "$data" --preset notebook --trials 1 --batch 16 --teacher-config '1 block' \
+  --teacher-epochs 1 --quick-epochs 1 --distill-epochs 1 --qat-epochs 1 --gate 0 --seeds 1 --quiet
+[ -s "$work/notebook/best/model.tflite" ] || fail "the notebook preset leaves no model"
+good search "$work/space" --data "$data" --sampler grid --blocks 1,2 --layers 1 --filters 4 --dense 0 --trials 2 \
+  --teacher none --stages distill,export --distill-epochs 1 --seeds 1 --optimizer sgd --momentum 0.5 --json
+says '"complete": 2'
+says '"config": "2 blocks, 1 layer, 4 filters, 0 dense"'
+good search "$work/timed" "${base[@]}" --time 3s --trials 1
+says "epochs are scaled to --time 3.0s; --time none keeps them as given"
+grep -q 'teacher_epochs' "$work/timed/study.json" || fail "the plan is not in study.json"
+# More structures than the quick preset's dozen, all of them tried.
+configs=()
+for filters in 1 2 3 4 5 6 7 8 9 10 11 12 13; do configs+=(--config "1,1,$filters,0"); done
+good search "$work/many" --data "$data" --time none --teacher none --stages distill,export --distill-epochs 1 \
+  --seeds 1 --top 1 "${configs[@]}" --json
+says '"complete": 13'
+
+# ---- a foreign teacher: weights, then logits; either may go once its answers are in the folder
+good teacher --data "$data" --config '1 block, 8 filters' --epochs 2 --out "$work/t.retort" --logits "$work/t.npy"
+foreign=(--data "$data" --time none --config '1,1,4,0' --distill-epochs 1 --stages distill,quantize,export
+  --qat-epochs 1 --seeds 1)
+good search "$work/foreign" "${foreign[@]}" --teacher "$work/t.retort" --json
+says "\"source\": \"file $work/t.retort\""
+good search "$work/foreign" "${foreign[@]}" --teacher "$work/../${work##*/}/t.retort"
+good search "$work/logits" "${foreign[@]}" --teacher "logits:$work/t.npy" --curriculum entropy
+bad 2 "logits for 1 views of each image" search "$work/views" "${foreign[@]}" --teacher "logits:$work/t.npy" --mirror
+[ ! -s "$work/views/trials.csv" ] || fail "wrong logits begin a search"
+cp "$work/t.npy" "$work/other.npy"
+printf ' ' >>"$work/other.npy"
+rm "$work/t.retort"
+good search "$work/foreign" "${foreign[@]}" --teacher "$work/t.retort"
+
+# ---- every option's wrong value
+wrong() { # OPTION VALUE SENTENCE
+  bad 2 "$1: \"$2\" $3" search "$work/x" --data "$data" "$1" "$2"
+}
+for option in --quick-epochs --quick-patience --distill-epochs --prune-epochs --qat-epochs --teacher-epochs; do
+  wrong $option 0 "is not a whole number from 1 to 100000"
+done
+for option in --batch --teacher-batch; do wrong $option 0 "is not a whole number from 1 to 65536"; done
+for option in --gate --distill-alpha --qat-alpha --curriculum-start --curriculum-end --prune-initial-sparsity \
+  --prune-final-sparsity --prune-end-fraction --momentum --teacher-momentum --beta1 --beta2 --teacher-beta1 \
+  --teacher-beta2 --weight-decay --teacher-weight-decay --epsilon --teacher-epsilon --validation --test-fraction \
+  --qat-range-momentum; do
+  wrong $option 2 "is not a number from "
+done
+wrong --learning-rate 0 "is not a number from 1e-09 to "
+wrong --teacher-learning-rate fast "is not a number from "
+wrong --distill-temperature 0 "is not a number from 0.01 to 1000"
+wrong --prune-power 0 "is not a number from 0.01 to 100"
+wrong --prune-update-every 0 "is not a whole number from 1 to 1000000"
+wrong --top 0 "is not a whole number from 1 to 1000"
+wrong --seeds 0 "is not a whole number from 1 to 1000"
+wrong --workers -1 "is not a whole number from 0 to 4096"
+wrong --teacher-threads x "is not a whole number from 0 to 4096"
+wrong --shift 3 "is not a whole number from 0 to 2"
+wrong --seed -1 "is not a seed"
+wrong --split-seed x "is not a seed"
+wrong --optimizer lion "is unknown: write adam or sgd"
+wrong --teacher-optimizer lion "is unknown: write adam or sgd"
+wrong --qat-keep first "is unknown: write best or last"
+wrong --ends half "is unknown: write float or int8"
+wrong --sampler magic "is unknown: write one of grid, ladder, list"
+wrong --flash 0 "leaves no room"
+wrong --ram 0 "leaves no room"
+wrong --macs 0 "allows nothing"
+wrong --time 0.5s "is too short: write a duration like 30m, or none"
+wrong --trials 0 "is not a number of candidates from 1 to 1000000"
+wrong --blocks 17 "is not a whole number from 1 to 16"
+wrong --layers 0 "is not a whole number from 1 to 100"
+wrong --filters 0 "is not a whole number from 1 to 65536"
+wrong --dense -1 "is not a whole number from 0 to 100"
+wrong --units x "is not a whole number from 1 to 65536"
+for option in --schedule --teacher-schedule --curriculum --preset; do
+  bad 2 "$option: " search "$work/x" --data "$data" $option linear
+done
+bad 2 "--blocks: 1 stands twice" search "$work/x" --data "$data" --blocks 1,1
+bad 2 "unknown stage 'quik'" search "$work/x" --data "$data" --stages quik,export
+bad 2 "last stage must be 'export'" search "$work/x" --data "$data" --stages quick
+bad 2 "the sampler 'list' needs at least one configuration" search "$work/x" --data "$data" --sampler list
+bad 2 "9 blocks of nonsense" search "$work/x" --data "$data" --config '9 blocks of nonsense'
+bad 2 "9 blocks of nonsense" search "$work/x" --data "$data" --teacher-config '9 blocks of nonsense'
+bad 2 "--teacher: 'logits:' lacks its file" search "$work/x" --data "$data" --teacher logits:
+bad 2 "$work/nothing.retort" search "$work/x" --data "$data" --teacher "$work/nothing.retort"
+bad 2 "final sparsity" search "$work/x" --data "$data" --prune-initial-sparsity 0.9
+
+# ---- options without effect
+without() { # SENTENCE ARGUMENTS…
+  local sentence=$1
+  shift
+  bad 2 "$1 is without effect: $sentence" search "$work/x" --data "$data" "$@"
+}
+without "it is for a teacher that is trained here, and --teacher is none" --teacher-epochs 2 --teacher none
+without "it is for a teacher that is trained here" --teacher-batch 2 --teacher "logits:$work/t.npy"
+without "it is for a teacher that is trained here" --teacher-schedule cosine --teacher "$work/t.retort"
+without "it is for a teacher that is trained here" --teacher-config '1 block' --teacher none
+without "--curriculum is none" --curriculum-start 0.5
+without "--config lists the structures" --blocks 1 --config '1 block'
+without "--sampler grid proposes structures of its own" --config '1 block' --sampler grid
+without "--stages lacks prune" --prune-power 2 --stages quick,export
+without "--optimizer is adam" --momentum 0.5
+without "--teacher-optimizer is sgd" --teacher-beta1 0.5 --teacher-optimizer sgd
+bad 2 "--distill-alpha 0.5 leaves a part of the loss to a teacher, and --teacher is none" search "$work/x" \
+  --data "$data" --teacher none --distill-alpha 0.5
+[ ! -e "$work/x/trials.csv" ] || fail "a wrong command leaves a search behind"
+
+finish
