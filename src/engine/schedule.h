@@ -10,7 +10,8 @@ namespace retort::engine {
 enum class ScheduleKind {
   Constant,
   Cosine,    // from the peak to zero (Loshchilov and Hutter, arXiv 1608.03983, without restarts)
-  OneCycle,  // linear warm-up over the first 30%, then cosine to almost zero (Smith and Topin, arXiv 1708.07120)
+  OneCycle,  // linear warm-up over the first 30%, then cosine to almost zero (Smith and Topin, arXiv
+             // 1708.07120)
 };
 
 struct Schedule {

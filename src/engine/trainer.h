@@ -1,4 +1,5 @@
-// Epochs over a data set: batches, schedule, early stopping, curriculum, checkpoints. Knows nothing of devices.
+// Epochs over a data set: batches, schedule, early stopping, curriculum, checkpoints. Knows nothing of
+// devices.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@
 
 namespace retort::engine {
 
-// Logits of a teacher for every image of Dataset::train (row i: image i), row-major count × classes. With several
-// views (data/views.h), rows are [view][image].
+// Logits of a teacher for every image of Dataset::train (row i: image i), row-major count × classes. With
+// several views (data/views.h), rows are [view][image].
 struct TeacherLogits {
   int classes = 0;
   size_t images = 0;
@@ -40,9 +41,10 @@ struct TrainOptions {
   Schedule schedule;
   Objective objective;
   MonitorKind early_stopping = MonitorKind::None;
-  int patience = 2;                   // epochs without improvement before stopping
-  data::ViewOptions views;            // augmentation; default: the image itself
-  // Number of images usable at fraction t ∈ [0, 1] of the stage, when `order` is a curriculum; empty: all of them.
+  int patience = 2;         // epochs without improvement before stopping
+  data::ViewOptions views;  // augmentation; default: the image itself
+  // Number of images usable at fraction t ∈ [0, 1] of the stage, when `order` is a curriculum; empty: all of
+  // them.
   std::function<size_t(double)> pacing;
 };
 
@@ -62,16 +64,17 @@ struct History {
   double seconds = 0;  // of training and validation, summed over resumed runs
 };
 
-// Everything that training needs to go on to the same numbers as if it had not been cut. Stored by checkpoint.h.
+// Everything that training needs to go on to the same numbers as if it had not been cut. Stored by
+// checkpoint.h.
 struct Checkpoint {
   graph::Parameters parameters;
   OptimizerState optimizer;
   History history;
   Rng::State rng;
-  int64_t step = 0;             // of the stage
+  int64_t step = 0;  // of the stage
   double best_monitor = 0;
   int epochs_without_gain = 0;
-  graph::Parameters masks;      // empty specs when there are none
+  graph::Parameters masks;  // empty specs when there are none
 };
 
 struct TrainCallbacks {
@@ -83,8 +86,8 @@ struct TrainCallbacks {
   std::string task;  // name for progress
 };
 
-// What is trained on: Dataset::train's images by index. `train` is shuffled anew each epoch unless pacing is set, in
-// which case the usable prefix of `train` (easy first) is drawn from at random.
+// What is trained on: Dataset::train's images by index. `train` is shuffled anew each epoch unless pacing is
+// set, in which case the usable prefix of `train` (easy first) is drawn from at random.
 struct TrainData {
   const data::Dataset& dataset;
   std::span<const uint32_t> train;
@@ -92,9 +95,10 @@ struct TrainData {
   const TeacherLogits* teacher = nullptr;  // needed when objective.alpha < 1
 };
 
-// Trains in place and returns the history. Each epoch's order, views and dropout come from rng.fork("epoch", n), so a
-// resumed run draws what the uncut one would have. Throws Error(Interrupted) when stopped (after storing nothing
-// beyond the last after_epoch), Error(Failure) naming step and loss when the loss is not finite.
+// Trains in place and returns the history. Each epoch's order, views and dropout come from rng.fork("epoch",
+// n), so a resumed run draws what the uncut one would have. Throws Error(Interrupted) when stopped (after
+// storing nothing beyond the last after_epoch), Error(Failure) naming step and loss when the loss is not
+// finite.
 History train(Network& network, const TrainData& data, const TrainOptions& options, const Rng& rng,
               const TrainCallbacks& callbacks, std::stop_token stop, const Checkpoint* resume = nullptr);
 
