@@ -65,6 +65,7 @@ std::string shown(double value) {
 constexpr int kManyEpochs = 100'000;
 constexpr int kLargestBatch = 65'536;
 constexpr const char* kEpochsHelp = "passes over the training images";
+constexpr const char* kTeachesTooHelp = "below 1 the teacher has the rest of the loss";
 
 }  // namespace
 
@@ -293,6 +294,7 @@ void add_prune_options(CLI::App& app, search::PipelineSettings& settings, const 
   const std::string dash = "--" + prefix;
   compress::PruningOptions& options = settings.pruning;
   add_integer(app, dash + "epochs", settings.prune_epochs, 1, kManyEpochs, kEpochsHelp);
+  add_number(app, dash + "alpha", settings.prune_alpha, 0, 1, kTeachesTooHelp);
   add_number(app, dash + "initial-sparsity", options.initial_sparsity, 0, 0.999,
              "share of zeros at the start");
   add_number(app, dash + "final-sparsity", options.final_sparsity, 0, 0.999, "share of zeros at the end");
@@ -306,7 +308,7 @@ void add_prune_options(CLI::App& app, search::PipelineSettings& settings, const 
 void add_quantize_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix) {
   const std::string dash = "--" + prefix;
   add_integer(app, dash + "epochs", settings.qat_epochs, 1, kManyEpochs, kEpochsHelp);
-  add_number(app, dash + "alpha", settings.qat_alpha, 0, 1, "below 1 the teacher has the rest of the loss");
+  add_number(app, dash + "alpha", settings.qat_alpha, 0, 1, kTeachesTooHelp);
   add_number(app, dash + "range-momentum", settings.range_momentum, 0, 0.9999,
              "how slowly the activations' ranges move");
   add_parsed(app, dash + "keep", "NAME", "best or last: which epoch's weights are kept (the notebook: last)",

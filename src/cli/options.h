@@ -93,7 +93,8 @@ void add_stage_options(CLI::App& app, search::PipelineSettings& settings);
 // With `prefix`: --epochs, --alpha, --temperature; without it: --curriculum, --curriculum-start,
 // --curriculum-end.
 void add_distill_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix = "");
-// With `prefix`: --epochs, --initial-sparsity, --final-sparsity, --power, --update-every, --end-fraction.
+// With `prefix`: --epochs, --alpha (of distilling there too), --initial-sparsity, --final-sparsity, --power,
+// --update-every, --end-fraction.
 void add_prune_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix = "");
 // With `prefix`: --epochs, --alpha (of distilling there too), --range-momentum, --keep best|last.
 void add_quantize_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix = "");

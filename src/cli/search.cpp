@@ -216,7 +216,8 @@ void refuse_without_effect(const CLI::App& app, const search::SearchSettings& se
   if (settings.teacher.kind == search::TeacherKind::None) {
     refuse({"--teacher-threads", "--distill-temperature"}, "--teacher is none");
     for (const auto& [name, alpha] :
-         {std::pair{"--distill-alpha", pipeline.alpha}, std::pair{"--qat-alpha", pipeline.qat_alpha}})
+         {std::pair{"--distill-alpha", pipeline.alpha}, std::pair{"--prune-alpha", pipeline.prune_alpha},
+          std::pair{"--qat-alpha", pipeline.qat_alpha}})
       if (given(app, name) && alpha < 1)
         throw_usage("{} {} leaves a part of the loss to a teacher, and --teacher is none", name, alpha);
   }

@@ -70,6 +70,24 @@ CLI::Option* add_teacher_option(CLI::App& app, StageCommand& command) {
       ->type_name("FILE");
 }
 
+void add_optional_teacher(CLI::App& app, StageCommand& command) {
+  add_teacher_option(app, command)->default_str("none");
+  add_number(app, "--temperature", command.settings.temperature, 0.01, 1000,
+             "how far the teacher's answers are softened");
+}
+
+void check_optional_teacher(const CLI::App& app, const StageCommand& command, float alpha) {
+  if (alpha < 1) {
+    if (command.teacher == "none")
+      throw_usage("--alpha {} leaves a part of the loss to a teacher: give --teacher", alpha);
+    return;
+  }
+  if (command.teacher != "none") throw_usage("--teacher has no part in the loss while --alpha is 1");
+  if (app.get_option("--temperature")->count() > 0)
+    throw_usage(
+        "--temperature softens a teacher's answers, which have no part in the loss while --alpha is 1");
+}
+
 void run_stage(const StageCommand& command, std::string_view stage) {
   search::validate(command.settings);
   Terminal terminal(command.output);

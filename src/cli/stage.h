@@ -30,6 +30,11 @@ void add_stage_command_options(CLI::App& app, StageCommand& command);
 // --teacher FILE|logits:FILE.npy|none.
 CLI::Option* add_teacher_option(CLI::App& app, StageCommand& command);
 
+// For stages that train on the labels alone unless told otherwise: an optional --teacher, and --temperature.
+void add_optional_teacher(CLI::App& app, StageCommand& command);
+// Error(Usage) when --teacher, --temperature and the stage's --alpha do not fit together.
+void check_optional_teacher(const CLI::App& app, const StageCommand& command, float alpha);
+
 // Runs the stage (a name of search::stage_names) and writes out/weights.retort; after "quantize"
 // out/model.tflite too.
 void run_stage(const StageCommand& command, std::string_view stage);

@@ -101,6 +101,12 @@ engine::TrainOptions train_options(const Candidate& candidate, const Context& co
   return options;
 }
 
+// What a stage whose labels have the weight `alpha` minimises; without a teacher they have all of it.
+engine::Objective objective(const Context& context, float alpha) {
+  if (context.teacher == nullptr) return {};
+  return {.alpha = alpha, .temperature = context.settings.temperature};
+}
+
 std::optional<engine::Checkpoint> load_checkpoint(const Candidate& candidate, const Context& context,
                                                   const Training& training) {
   if (candidate.folder.empty()) return std::nullopt;
@@ -309,8 +315,7 @@ Verdict distill(Candidate& candidate, const Context& context) {
   Training training{.stage = "distill",
                     .options = train_options(candidate, context, "distill", settings.distill_epochs),
                     .images = context.split.train};
-  if (context.teacher != nullptr)
-    training.options.objective = {.alpha = settings.alpha, .temperature = settings.temperature};
+  training.options.objective = objective(context, settings.alpha);
   if (settings.curriculum != compress::Curriculum::None) {
     training.images = context.curriculum;
     training.options.pacing = [count = context.curriculum.size(), pacing = settings.pacing](double t) {
@@ -323,13 +328,14 @@ Verdict distill(Candidate& candidate, const Context& context) {
 
 Verdict prune(Candidate& candidate, const Context& context) {
   compress::Pruner pruner(context.settings.pruning);
-  train_stage(candidate, context,
-              {.stage = "prune",
-               .options = train_options(candidate, context, "prune", context.settings.prune_epochs),
-               .images = context.split.train,
-               .before_step = [&pruner](engine::Network& network, int64_t step, int64_t total) {
-                 pruner.before_step(network, step, total);
-               }});
+  Training training{.stage = "prune",
+                    .options = train_options(candidate, context, "prune", context.settings.prune_epochs),
+                    .images = context.split.train,
+                    .before_step = [&pruner](engine::Network& network, int64_t step, int64_t total) {
+                      pruner.before_step(network, step, total);
+                    }};
+  training.options.objective = objective(context, context.settings.prune_alpha);
+  train_stage(candidate, context, std::move(training));
   return Verdict::Continue;
 }
 
@@ -340,9 +346,7 @@ Verdict quantize(Candidate& candidate, const Context& context) {
                     .images = context.split.train,
                     .keep = context.settings.qat_keep,
                     .hold_zeros = true};
-  if (context.teacher != nullptr)
-    training.options.objective = {.alpha = context.settings.qat_alpha,
-                                  .temperature = context.settings.temperature};
+  training.options.objective = objective(context, context.settings.qat_alpha);
   train_stage(candidate, context, std::move(training));
   return Verdict::Continue;
 }

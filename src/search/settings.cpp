@@ -198,6 +198,7 @@ void validate(const PipelineSettings& settings) {
   check("the curriculum's first share", settings.pacing.first_share, 0, 1);
   check("the end of the curriculum's growth", settings.pacing.full_after, 0, 1);
   check("the number of pruning epochs", settings.prune_epochs, 1, kMostEpochs);
+  check("the alpha of pruning", settings.prune_alpha, 0, 1);
   check("the initial sparsity", settings.pruning.initial_sparsity, 0, 1);
   check("the final sparsity", settings.pruning.final_sparsity, settings.pruning.initial_sparsity, 1);
   check("the power of the pruning schedule", settings.pruning.power, 0, 100);
@@ -253,6 +254,7 @@ void to_json(json& out, const PipelineSettings& settings) {
          {"curriculum_first_share", settings.pacing.first_share},
          {"curriculum_full_after", settings.pacing.full_after},
          {"prune_epochs", settings.prune_epochs},
+         {"prune_alpha", settings.prune_alpha},
          {"initial_sparsity", settings.pruning.initial_sparsity},
          {"final_sparsity", settings.pruning.final_sparsity},
          {"pruning_power", settings.pruning.power},
@@ -283,6 +285,7 @@ void from_json(const json& in, PipelineSettings& settings) {
               .pacing = {.first_share = in.at("curriculum_first_share"),
                          .full_after = in.at("curriculum_full_after")},
               .prune_epochs = in.at("prune_epochs"),
+              .prune_alpha = in.at("prune_alpha"),
               .pruning = {.initial_sparsity = in.at("initial_sparsity"),
                           .final_sparsity = in.at("final_sparsity"),
                           .power = in.at("pruning_power"),

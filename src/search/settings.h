@@ -46,6 +46,7 @@ struct PipelineSettings {
   data::Pacing pacing;  // of a curriculum
 
   int prune_epochs = 1;
+  float prune_alpha = 1;  // below 1 pruning distils too, at `temperature`
   compress::PruningOptions pruning;
 
   int qat_epochs = 5;

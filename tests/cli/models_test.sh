@@ -68,6 +68,10 @@ says "layer                        weights    zeros"
 says "conv 3×3×1→8                      72 "
 good distill "$work/pruned/weights.retort" --data "$data" --teacher none --epochs 1 --out "$work/again"
 says "75.0% of the model's weights are zeros, which this trains again: prune after distilling."
+good prune "$work/student/weights.retort" --data "$data" --epochs 1 --out "$work/again" --teacher "logits:$work/logits.npy" \
+  --alpha 0.1 --temperature 2
+bad 2 "--alpha 0.1 leaves a part of the loss to a teacher: give --teacher" prune "$work/student/weights.retort" \
+  --data "$data" --alpha 0.1 --out "$work/x"
 bad 2 "final sparsity" prune "$work/student/weights.retort" --data "$data" --initial-sparsity 0.9 --out "$work/x"
 bad 2 "--power: " prune "$work/student/weights.retort" --data "$data" --power 0 --out "$work/x"
 bad 2 "--end-fraction: " prune "$work/student/weights.retort" --data "$data" --end-fraction 2 --out "$work/x"

@@ -116,7 +116,7 @@ for option in --quick-epochs --quick-patience --distill-epochs --prune-epochs --
   wrong $option 0 "is not a whole number from 1 to 100000"
 done
 for option in --batch --teacher-batch; do wrong $option 0 "is not a whole number from 1 to 65536"; done
-for option in --gate --distill-alpha --qat-alpha --curriculum-start --curriculum-end --prune-initial-sparsity \
+for option in --gate --distill-alpha --prune-alpha --qat-alpha --curriculum-start --curriculum-end --prune-initial-sparsity \
   --prune-final-sparsity --prune-end-fraction --momentum --teacher-momentum --beta1 --beta2 --teacher-beta1 \
   --teacher-beta2 --weight-decay --teacher-weight-decay --epsilon --teacher-epsilon --validation --test-fraction \
   --qat-range-momentum; do

@@ -107,6 +107,26 @@ TEST_F(Pipeline, TheOptimiserAndTheRangesMomentumAreTheSettings) {
   EXPECT_NE(ranges.exported->tflite, adam.exported->tflite);
 }
 
+// The teacher says of every image that it is of the first class: who listens to it alone says so too.
+TEST_F(Pipeline, PruningAndQuantisationListenToTheTeacherAsFarAsTheirAlphasSay) {
+  for (size_t i = 0; i < logits.values.size(); ++i) logits.values[i] = i % 3 == 0 ? 8.0F : 0.0F;
+  const auto share = static_cast<double>(std::ranges::count(dataset.train.labels, 0)) /
+                     static_cast<double>(dataset.train.count());
+  for (const std::string stage : {"prune", "quantize"}) {
+    settings.stages = {"quick", stage, "export"};
+    settings.prune_epochs = settings.qat_epochs = 6;
+    settings.prune_alpha = settings.qat_alpha = 1;
+    Candidate labels = candidate();
+    run_stages(labels, context());
+    EXPECT_GT(labels.stages.back().validation_accuracy, 0.6) << stage;
+    (stage == "prune" ? settings.prune_alpha : settings.qat_alpha) = 0;
+    settings.qat_keep = KeepEpoch::Last;
+    Candidate taught = candidate();
+    run_stages(taught, context());
+    EXPECT_NEAR(taught.stages.back().validation_accuracy, share, 0.1) << stage;
+  }
+}
+
 TEST_F(Pipeline, TheGateSkipsWhatIsNotAboveIt) {
   settings.gate = 1;
   Candidate student = candidate();
