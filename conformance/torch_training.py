@@ -5,11 +5,12 @@ the same in PyTorch, with SAME padding made explicit. Compared are
 
     gradients   loss and every gradient of one step
     quantised   the same through rounded kernels and activations (fake_quantize_*), after the ranges moved by four batches
-    steps       the losses of ten Adam steps at Keras's rate of the notebook's students, to 1e-4 relative, and SGD's
-    forced      of the teacher, whose ten steps are chaotic: each step's loss, to 1e-4, and updated parameters, to 1e-3
-                of a tensor's norm, from PyTorch's weights, batch-norm state and moments before that step. By how much
-                PyTorch's own losses in single and double precision part when both run on freely is printed as the
-                reason.
+    steps       the losses of ten Adam steps at Keras's rate of the notebook's students, to 1e-4 relative, and SGD's;
+                of the teacher at a hundredth of that rate
+    forced      of the teacher at Keras's rate, where ten steps are chaotic: each step's loss, to 1e-4, and updated
+                parameters, to 1e-3 of a tensor's norm, from PyTorch's weights, batch-norm state and moments before
+                that step. By how much PyTorch's own losses in single and double precision part when both run on
+                freely is printed as the reason.
 
 PyTorch computes in double precision where it can, so that a difference is ours.
 
