@@ -23,7 +23,9 @@ void add_distill_command(CLI::App& app) {
                   command->settings.alpha);
     if (command->teacher == "none" && sub->get_option("--temperature")->count() > 0)
       throw_usage("--temperature softens a teacher's answers, and --teacher is none");
-    run_stage(*command, "distill");
+    if (command->settings.curriculum == compress::Curriculum::None)
+      refuse_without_effect(*sub, {"--curriculum-start", "--curriculum-end"}, "--curriculum is none");
+    run_stage(*sub, *command, "distill");
   });
 }
 

@@ -90,6 +90,13 @@ void tell_odd_input(const int8::Tensor& input, Terminal& terminal) {
                   low, high));
 }
 
+// The DEQUANTIZE that makes a float32 output.
+const int8::Operator& last_operator(const int8::QuantGraph& graph) {
+  return *std::ranges::find_if(graph.operators, [&](const int8::Operator& op) {
+    return std::ranges::count(op.outputs, graph.outputs.at(0)) > 0;
+  });
+}
+
 // What the file itself gives: int8, or float32 behind a DEQUANTIZE.
 void write_outputs(const std::filesystem::path& path, const int8::QuantGraph& graph,
                    std::span<const int8_t> values, size_t images) {
@@ -99,7 +106,7 @@ void write_outputs(const std::filesystem::path& path, const int8::QuantGraph& gr
     data::write_npy(path, "|i1", shape, {reinterpret_cast<const uint8_t*>(values.data()), values.size()});
     return;
   }
-  const int8::Tensor& before = graph.tensors.at(static_cast<size_t>(graph.operators.back().inputs.at(0)));
+  const int8::Tensor& before = graph.tensors.at(static_cast<size_t>(last_operator(graph).inputs.at(0)));
   const auto scale = static_cast<double>(before.quantization.scales.at(0));
   const int64_t zero_point = before.quantization.zero_points.at(0);
   std::vector<float> real(values.size());
@@ -109,34 +116,13 @@ void write_outputs(const std::filesystem::path& path, const int8::QuantGraph& gr
   data::write_npy(path, shape, real);
 }
 
-// All outputs, images × outputs.
-std::vector<int8_t> run_model(const int8::QuantGraph& graph, const Part& part, size_t width, int threads,
-                              Terminal& terminal) {
-  constexpr size_t kChunk = 2048;
-  const size_t bytes = part.images.shape.bytes();
-  const size_t count = part.indices.size();
-  std::vector<int8_t> outputs(count * width);
-  std::vector<uint8_t> pixels(std::min(kChunk, count) * bytes);
-  for (size_t begin = 0; begin < count; begin += kChunk) {
-    if (interrupt_token().stop_requested())
-      throw Error(ErrorCode::Interrupted, "the evaluation was interrupted");
-    const size_t size = std::min(kChunk, count - begin);
-    for (size_t i = 0; i < size; ++i)
-      std::ranges::copy(part.images.image(part.indices[begin + i]),
-                        pixels.begin() + static_cast<std::ptrdiff_t>(i * bytes));
-    int8::run_all(graph, std::span(pixels).first(size * bytes), size, threads,
-                  std::span(outputs).subspan(begin * width, size * width));
-    terminal.update("evaluating", static_cast<double>(begin + size), static_cast<double>(count), "");
-  }
-  return outputs;
-}
-
 void run(const EvalCommand& command) {
   if (!command.outputs.empty() && command.outputs.extension() != ".npy")
     throw_usage("--outputs: \"{}\" should end in .npy", command.outputs.string());
   Terminal terminal(command.output);
   const int8::QuantGraph graph = int8::read_tflite(read_file(command.file), command.file.string());
-  const size_t width = int8::Evaluator(graph).outputs();
+  const int8::Evaluator evaluator(graph);
+  const size_t width = evaluator.outputs();
   const auto dataset = load_for(command, graph, terminal);
   if (width != dataset->classes.size())
     throw_usage("{} tells {} classes apart but the data has {}", command.file.string(), width,
@@ -146,18 +132,17 @@ void run(const EvalCommand& command) {
   tell_odd_input(input_of(graph), terminal);
   const Part part = part_of(*dataset, command.split, command.part);
   const auto start = std::chrono::steady_clock::now();
+  const auto images = static_cast<int64_t>(part.indices.size());
   const std::vector<int8_t> outputs =
-      run_model(graph, part, width, resolve_threads(command.threads), terminal);
+      int8::run_all(evaluator, {part.images.pixels, part.indices}, command.threads, [&](size_t done) {
+        if (interrupt_token().stop_requested())
+          throw Error(ErrorCode::Interrupted, "the evaluation was interrupted");
+        terminal.update("evaluating", static_cast<double>(done), static_cast<double>(images), "");
+      });
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  size_t correct = 0;
-  for (size_t i = 0; i < part.indices.size(); ++i)
-    if (int8::predicted_class(std::span(outputs).subspan(i * width, width)) ==
-        static_cast<int>(part.images.labels[part.indices[i]]))
-      ++correct;
+  const double accuracy = int8::accuracy(outputs, part.indices, part.images.labels);
   if (!command.outputs.empty()) write_outputs(command.outputs, graph, outputs, part.indices.size());
 
-  const auto images = static_cast<int64_t>(part.indices.size());
-  const double accuracy = images == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(images);
   const double speed = seconds > 0 ? static_cast<double>(images) / seconds : 0;
   terminal.result_json(
       {{"images", images}, {"accuracy", accuracy}, {"images_per_second", speed}, {"split", command.part}});

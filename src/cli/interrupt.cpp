@@ -48,7 +48,9 @@ void install_interrupts() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGHUP);
+  // Under nohup a hang-up is ignored, and stays so: waiting for a signal would take it out of that.
+  struct sigaction hangup = {};
+  if (sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   struct sigaction ignore = {};
   ignore.sa_handler = SIG_IGN;

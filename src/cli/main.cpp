@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/openmp_wait.h"
 #include "cli/options.h"
 
 namespace {
@@ -104,6 +105,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  retort::cli::let_waiting_threads_sleep(argv);
   try {
     retort::cli::install_interrupts();
     return run(argc, argv);

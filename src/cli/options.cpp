@@ -252,6 +252,24 @@ void add_optimizer_options(CLI::App& app, engine::OptimizerOptions& options, con
   add_number(app, dash + "epsilon", options.epsilon, 1e-12, 1, "what adam adds to its divisor");
 }
 
+void refuse_without_effect(const CLI::App& app, const std::vector<std::string>& beginnings,
+                           std::string_view because) {
+  for (const std::string& beginning : beginnings)
+    for (const CLI::Option* option : app.get_options())
+      if (option->count() > 0 && option->get_name().starts_with(beginning))
+        throw_usage("{} is without effect: {}", option->get_name(), because);
+}
+
+void refuse_optimizer_without_effect(const CLI::App& app, const engine::OptimizerOptions& options,
+                                     const std::string& prefix) {
+  const std::string dash = "--" + prefix;
+  if (options.kind == engine::OptimizerKind::Adam)
+    refuse_without_effect(app, {dash + "momentum"}, fmt::format("{}optimizer is adam", dash));
+  else
+    refuse_without_effect(app, {dash + "beta1", dash + "beta2", dash + "epsilon"},
+                          fmt::format("{}optimizer is sgd", dash));
+}
+
 void add_schedule_options(CLI::App& app, engine::Schedule& schedule, const std::string& prefix) {
   const std::string dash = "--" + prefix;
   add_number(app, dash + "learning-rate", schedule.peak, 1e-9, 100, "highest learning rate");

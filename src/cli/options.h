@@ -84,6 +84,13 @@ void add_split_options(CLI::App& app, data::SplitOptions& options);
 void add_training_options(CLI::App& app, engine::TrainOptions& options, const std::string& prefix = "");
 // --optimizer adam|sgd, --momentum, --weight-decay, --beta1, --beta2, --epsilon, with `prefix`.
 void add_optimizer_options(CLI::App& app, engine::OptimizerOptions& options, const std::string& prefix = "");
+// Error(Usage) that names the first option given whose name begins with one of `beginnings`: it is without
+// effect, `because`.
+void refuse_without_effect(const CLI::App& app, const std::vector<std::string>& beginnings,
+                           std::string_view because);
+// The same for what the chosen optimiser does not use.
+void refuse_optimizer_without_effect(const CLI::App& app, const engine::OptimizerOptions& options,
+                                     const std::string& prefix = "");
 // --mirror, --shift.
 void add_view_options(CLI::App& app, data::ViewOptions& options);
 

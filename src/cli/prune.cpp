@@ -19,7 +19,7 @@ void add_prune_command(CLI::App& app) {
        "    --out taught"});
   sub->callback([command, sub] {
     check_optional_teacher(*sub, *command, command->settings.prune_alpha);
-    run_stage(*command, "prune");
+    run_stage(*sub, *command, "prune");
   });
 }
 

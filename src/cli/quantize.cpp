@@ -18,7 +18,7 @@ void add_quantize_command(CLI::App& app) {
              "    --alpha 0.1 --out int8"});
   sub->callback([command, sub] {
     check_optional_teacher(*sub, *command, command->settings.qat_alpha);
-    run_stage(*command, "quantize");
+    run_stage(*sub, *command, "quantize");
   });
 }
 

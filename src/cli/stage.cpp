@@ -88,7 +88,8 @@ void check_optional_teacher(const CLI::App& app, const StageCommand& command, fl
         "--temperature softens a teacher's answers, which have no part in the loss while --alpha is 1");
 }
 
-void run_stage(const StageCommand& command, std::string_view stage) {
+void run_stage(const CLI::App& app, const StageCommand& command, std::string_view stage) {
+  refuse_optimizer_without_effect(app, command.settings.optimizer);
   search::validate(command.settings);
   Terminal terminal(command.output);
   const auto dataset = load(command.data, terminal);

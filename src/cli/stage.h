@@ -37,6 +37,7 @@ void check_optional_teacher(const CLI::App& app, const StageCommand& command, fl
 
 // Runs the stage (a name of search::stage_names) and writes out/weights.retort; after "quantize"
 // out/model.tflite too.
-void run_stage(const StageCommand& command, std::string_view stage);
+// Throws Error(Usage) for an option of `app` that would be without effect.
+void run_stage(const CLI::App& app, const StageCommand& command, std::string_view stage);
 
 }  // namespace retort::cli

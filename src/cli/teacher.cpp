@@ -53,6 +53,9 @@ nlohmann::json identity(const TeacherCommand& command, const data::Dataset& data
       {"optimizer", optimizer.kind == engine::OptimizerKind::Adam ? "adam" : "sgd"},
       {"momentum", optimizer.momentum},
       {"weight-decay", optimizer.weight_decay},
+      {"beta1", optimizer.beta1},
+      {"beta2", optimizer.beta2},
+      {"epsilon", optimizer.epsilon},
       {"seed", command.seed},
       {"network", identity_of(graph)}};
 }
@@ -158,11 +161,9 @@ void add_teacher_command(CLI::App& app) {
        "retort teacher --data 'cifar10:cifar?gray=1' --out teacher --logits teacher/logits.npy --test",
        "retort teacher --data images:photos --config '3 blocks, 2 layers, 64 filters' --out big.retort"});
   sub->callback([command, sub] {
-    const auto given = [sub](const char* name) { return sub->get_option(name)->count() > 0; };
-    if (given("--momentum") && command->optimizer.kind == engine::OptimizerKind::Adam)
-      throw_usage("--momentum is for sgd, and --optimizer is adam");
-    if (given("--patience") && command->training.early_stopping == engine::MonitorKind::None)
-      throw_usage("--patience is for early stopping: give --early-stopping loss");
+    refuse_optimizer_without_effect(*sub, command->optimizer);
+    if (command->training.early_stopping == engine::MonitorKind::None)
+      refuse_without_effect(*sub, {"--patience"}, "it is for --early-stopping loss");
     run(*command);
   });
 }

@@ -89,8 +89,7 @@ class Terminal final : public ProgressSink {
   // Ends a task that does not reach its total (early stopping). A name without a task is no error.
   void finish(std::string_view task);
   // A line (or several) above the live ones: on standard output for text, on standard error with --json.
-  // Dropped with
-  // --quiet.
+  // Dropped with --quiet.
   void message(std::string_view text) override;
 
   // The line below the tasks, shown as given: "best 84.1%, 11.2 KB".

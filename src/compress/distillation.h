@@ -11,7 +11,7 @@
 
 namespace retort::compress {
 
-// Runs the teacher once over every training image (and view). `threads` as the network was compiled.
+// Runs the teacher once over every training image (and view), on the threads that it was compiled for.
 engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Dataset& dataset,
                                      const data::ViewOptions& views, ProgressSink& progress,
                                      std::stop_token stop);

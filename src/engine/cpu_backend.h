@@ -1,4 +1,5 @@
-// Training on the CPU: oneDNN for convolutions and dense layers, fused kernels of our own for the rest.
+// Training on the CPU: oneDNN for convolutions, fused kernels of our own for the rest (the first convolution,
+// depthwise convolutions and dense layers included).
 //
 // A network with threads = 1 shares nothing with others, so one can run on each core. With more, every step
 // splits its images over OpenMP threads; numbers are reproducible for a given number of threads.

@@ -3,7 +3,7 @@
 //
 // What the interface leaves open is settled here, for all backends:
 //   - ReLU and ReLU6 pass no gradient where the input is at a corner (0, 6); a max pool's goes to the first
-//   maximum.
+//     maximum.
 //   - Batch norm normalises by, and keeps a running average of, the biased variance, as Keras 3 does.
 //   - Dropout keeps a value with probability 1 − rate and divides it by that.
 //   - A FakeQuant's unset range (0, 0) becomes the batch's own; later ranges are
@@ -12,8 +12,7 @@
 //     is fixed. The gradient passes where the rounded value needs no clamping to the grid, as PyTorch's; so a
 //     batch that sets its own range lies inside it whatever the last bit of its largest value.
 //   - WeightGrid::Int8: forward and the input's gradient use the rounded kernel, whose gradient goes to the
-//   kernel
-//     unchanged (straight-through).
+//     kernel unchanged (straight-through).
 //   - Masked weights are zero from set_masks on: at once, and after set_parameters and each step.
 //   - Weight decay shrinks kernels by learning rate · weight decay before the step.
 //   - SGD: velocity = momentum · velocity − rate · g, weight += momentum · velocity − rate · g.

@@ -1,5 +1,3 @@
-
-
 #include <algorithm>
 #include <initializer_list>
 #include <nlohmann/json.hpp>

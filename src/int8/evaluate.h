@@ -1,31 +1,35 @@
-// The accuracy of an int8 network: the number that is reported and ranked.
+// An int8 network's outputs and accuracy on many images: the numbers that are reported and ranked.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <vector>
 
-#include "int8/quant_graph.h"
+#include "int8/evaluator.h"
 
 namespace retort::int8 {
-
-struct EvalResult {
-  size_t images = 0;
-  size_t correct = 0;
-  double accuracy = 0;  // correct / images; 0 without images
-  double images_per_second = 0;
-};
 
 // The class with the largest output, the first of equals.
 int predicted_class(std::span<const int8_t> outputs);
 
-// Runs `graph` on all images on up to `threads` threads. `images` holds labels.size() images of the network's
-// input size, as bytes (Evaluator says what they stand for); labels count from 0. Throws Error(Usage) when
-// sizes do not fit or the graph cannot be evaluated.
-EvalResult evaluate(const QuantGraph& graph, std::span<const uint8_t> images,
-                    std::span<const uint16_t> labels, int threads);
+// Images that lie one after another, as bytes (Evaluator says what they stand for), and which of them to run:
+// by index, in this order.
+struct Selection {
+  std::span<const uint8_t> images;
+  std::span<const uint32_t> indices;
+};
 
-// All outputs, images × outputs, before any DEQUANTIZE. `outputs` must have that size.
-void run_all(const QuantGraph& graph, std::span<const uint8_t> images, size_t count, int threads,
-             std::span<int8_t> outputs);
+// The outputs of the selected images, indices × outputs, before any DEQUANTIZE, on up to `threads` threads (0:
+// all cores). `between` is called on the caller's thread after every stretch of images, with how many are
+// done; what it throws ends the run. Throws Error(Usage) when an index lies behind the images or these are no
+// whole number of the network's inputs.
+std::vector<int8_t> run_all(const Evaluator& evaluator, const Selection& selection, int threads,
+                            const std::function<void(size_t done)>& between = {});
+
+// Share of the images (by index into `labels`, as they were run) whose predicted class is their label; 0
+// without images.
+double accuracy(std::span<const int8_t> outputs, std::span<const uint32_t> indices,
+                std::span<const uint16_t> labels);
 
 }  // namespace retort::int8

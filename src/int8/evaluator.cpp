@@ -173,8 +173,8 @@ class Planner {
   void charge(size_t bytes) {
     planned_bytes_ += bytes;
     if (planned_bytes_ > kMostBytes)
-      throw_usage("the int8 network is too large to evaluate: its layers, packed, take more than {} MiB",
-                  kMostBytes >> 20U);
+      throw_failure("the int8 network is too large to evaluate: its layers, packed, take more than {} MiB",
+                    kMostBytes >> 20U);
   }
   // Weights of the `outputs` channels in whole groups, and `offsets` places where they are read.
   void charge_layer(size_t outputs, size_t inputs, size_t weight_bytes, size_t offsets) {
@@ -512,8 +512,8 @@ Evaluator::Evaluator(const QuantGraph& graph) {
   size_t tensor_bytes = 0;
   for (const size_t slot_elements : plan->slot_elements) tensor_bytes += slot_elements * plan->batch;
   if (tensor_bytes > kMostBytes)
-    throw_usage("the int8 network is too large to evaluate: its tensors take more than {} MiB",
-                kMostBytes >> 20U);
+    throw_failure("the int8 network is too large to evaluate: its tensors take more than {} MiB",
+                  kMostBytes >> 20U);
   memory_ = std::make_unique<Memory>(*plan);
   plan_ = std::move(plan);
 }

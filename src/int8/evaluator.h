@@ -16,8 +16,8 @@ namespace retort::int8 {
 class Evaluator {
  public:
   // The graph must have one input and one output; a float32 input is read by QUANTIZE alone, and a float32
-  // output is made by DEQUANTIZE. Throws Error(Usage) otherwise, when the graph does not pass `check`, and
-  // when its layers or tensors would take more than 256 MiB.
+  // output is made by DEQUANTIZE. Throws Error(Usage) otherwise and when the graph does not pass `check`, and
+  // Error(Failure) when its layers or tensors would take more than 256 MiB.
   explicit Evaluator(const QuantGraph& graph);
   ~Evaluator();
   // A copy shares the packed weights and has its own working memory: one evaluator a thread.

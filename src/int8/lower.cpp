@@ -69,6 +69,12 @@ class Lowering {
     throw_usage("node {} ({}) {}", index, graph::operator_name(graph_.node(index).op), what);
   }
 
+  // No fault of the graph's: whoever tries several goes on with the next.
+  [[noreturn]] void diverged(int index, std::string_view what) const {
+    throw_failure("node {} ({}) has a {} that is not finite: training has diverged", index,
+                  graph::operator_name(graph_.node(index).op), what);
+  }
+
   Tensor& tensor(int index) { return result_.tensors[static_cast<size_t>(index)]; }
 
   [[nodiscard]] static std::vector<int> dims_of(const graph::Shape& shape) {
@@ -345,11 +351,10 @@ class Lowering {
       float maximum = 0;
       for (size_t i = 0; i < per_channel; ++i) {
         const float weight = weights[first + i * step];
-        if (!std::isfinite(weight))
-          node_error(source, "has a weight that is not finite; training has diverged");
+        if (!std::isfinite(weight)) diverged(source, "weight");
         maximum = std::max(maximum, std::abs(weight));
       }
-      if (!std::isfinite(bias[c])) node_error(source, "has a bias that is not finite; training has diverged");
+      if (!std::isfinite(bias[c])) diverged(source, "bias");
       const float scale = kernel_scale(maximum, bias[c], input_scale);
       kernel.scales.push_back(scale);
       kernel.largest_scale = std::max(kernel.largest_scale, static_cast<double>(scale));

@@ -48,6 +48,7 @@ await() {
 
 # begin ARGUMENTS…: runs in the background; the process in $pid.
 begin() {
+  : >"$work/out"  # at once: the last run's words are not this one's
   "$retort" "$@" >"$work/out" 2>"$work/err" </dev/null &
   pid=$!
 }
@@ -82,6 +83,26 @@ await test -e "$work/early.unfinished"
 kill "$pid"
 ended 130 "an early stop"
 [ ! -e "$work/early" ] && [ ! -e "$work/early.unfinished" ] || fail "an early stop leaves something behind"
+
+# Under nohup a hang-up changes nothing. The process keeps its name and lets threads that wait sleep, unless told otherwise.
+trap '' HUP
+begin "${train[@]}" --epochs 100000
+trap - HUP
+await grep -q '^Going on with the stopped run in ' "$work/out"
+kill -s HUP "$pid"
+sleep 0.2
+kill -0 "$pid" 2>/dev/null || fail "a hang-up ends what nohup started"
+[ "$(cat "/proc/$pid/comm")" = retort ] || fail "the process is called $(cat "/proc/$pid/comm")"
+tr '\0' '\n' <"/proc/$pid/environ" | grep -qx GOMP_SPINCOUNT=1000 || fail "waiting threads spin"
+kill "$pid"
+ended 130 "a stop after a hang-up"
+export OMP_WAIT_POLICY=active
+begin "${train[@]}" --epochs 100000
+await grep -q '^Going on with the stopped run in ' "$work/out"
+! tr '\0' '\n' <"/proc/$pid/environ" | grep -q ^GOMP_SPINCOUNT= || fail "OMP_WAIT_POLICY is not the user's"
+kill "$pid"
+ended 130 "a stop"
+unset OMP_WAIT_POLICY
 
 # Cut and taken up again, training gives the bytes of the uncut run.
 cut() {  # cut CHECKPOINT ARGUMENTS…: with --out in two runs, and uncut

@@ -17,12 +17,12 @@ good teacher --data "$data" --config "$config" --epochs 2 --out "$work/one.retor
 bad 2 "--epochs: \"0\" is not a whole number from 1 to" teacher --data "$data" --out "$work/x" --epochs 0
 bad 2 "--logits: \"logits.txt\" should end in .npy" teacher --data "$data" --out "$work/x" --logits logits.txt
 bad 2 "--optimizer: \"lion\" is unknown: write adam or sgd" teacher --data "$data" --out "$work/x" --optimizer lion
-bad 2 "--schedule: " teacher --data "$data" --out "$work/x" --schedule linear
+bad 2 "--schedule: there is no schedule 'linear'; known: constant, cosine, one-cycle" teacher --data "$data" --out "$work/x" --schedule linear
 bad 2 "--learning-rate: \"fast\" is not a number" teacher --data "$data" --out "$work/x" --learning-rate fast
 bad 2 "--seed: \"-1\" is not a seed" teacher --data "$data" --out "$work/x" --seed -1
 bad 2 "--threads: \"many\" is not a whole number" teacher --data "$data" --out "$work/x" --threads many
-bad 2 "--momentum is for sgd, and --optimizer is adam" teacher --data "$data" --out "$work/x" --momentum 0.5
-bad 2 "--patience is for early stopping: give --early-stopping loss" teacher --data "$data" --out "$work/x" --patience 3
+bad 2 "--momentum is without effect: --optimizer is adam" teacher --data "$data" --out "$work/x" --momentum 0.5
+bad 2 "--patience is without effect: it is for --early-stopping loss" teacher --data "$data" --out "$work/x" --patience 3
 bad 2 "--validation: \"2\" is not a number from 0.01 to 0.9" teacher --data "$data" --out "$work/x" --validation 2
 bad 2 "--shift: \"3\" is not a whole number from 0 to 2" teacher --data "$data" --out "$work/x" --shift 3
 
@@ -53,10 +53,14 @@ bad 2 "--alpha: \"2\" is not a number from 0 to 1" distill --data "$data" --conf
   --out "$work/x"
 bad 2 "--temperature: \"0\" is not a number from 0.01 to 1000" distill --data "$data" --config "$config" --teacher none \
   --temperature 0 --out "$work/x"
-bad 2 "--curriculum: " distill --data "$data" --config "$config" --teacher none --curriculum hard --out "$work/x"
+bad 2 "--curriculum: there is no curriculum 'hard'; known: none, entropy, random-pacing" distill --data "$data" --config "$config" --teacher none --curriculum hard --out "$work/x"
 bad 2 "entropy" distill --data "$data" --config "$config" --teacher none --curriculum entropy --out "$work/x"
 bad 2 "takes 8x8x1 but the data has 8x8x3" distill "$work/one.retort" --data "$data?gray=0" --teacher none --out "$work/x"
-bad 2 "" distill --data "$data" --config '9 blocks of nonsense' --teacher none --out "$work/x"
+bad 2 'configuration "9 blocks of nonsense", character 10: a number is missing; a right one is "3 blocks' distill --data "$data" --config '9 blocks of nonsense' --teacher none --out "$work/x"
+bad 2 "--curriculum-start is without effect: --curriculum is none" distill --data "$data" --config "$config" \
+  --teacher none --curriculum-start 0.5 --out "$work/x"
+bad 2 "--beta1 is without effect: --optimizer is sgd" distill --data "$data" --config "$config" --teacher none \
+  --optimizer sgd --beta1 0.5 --out "$work/x"
 
 # ---- prune
 good prune "$work/student/weights.retort" --data "$data" --epochs 10 --batch 8 --update-every 2 --final-sparsity 0.75 \
@@ -72,6 +76,8 @@ good prune "$work/student/weights.retort" --data "$data" --epochs 1 --out "$work
   --alpha 0.1 --temperature 2
 bad 2 "--alpha 0.1 leaves a part of the loss to a teacher: give --teacher" prune "$work/student/weights.retort" \
   --data "$data" --alpha 0.1 --out "$work/x"
+bad 2 "--momentum is without effect: --optimizer is adam" prune "$work/student/weights.retort" --data "$data" \
+  --momentum 0.5 --out "$work/x"
 bad 2 "final sparsity" prune "$work/student/weights.retort" --data "$data" --initial-sparsity 0.9 --out "$work/x"
 bad 2 "--power: " prune "$work/student/weights.retort" --data "$data" --power 0 --out "$work/x"
 bad 2 "--end-fraction: " prune "$work/student/weights.retort" --data "$data" --end-fraction 2 --out "$work/x"

@@ -317,31 +317,64 @@ TEST(Evaluator, RefusesWrongSizesAndInnerFloats) {
   EXPECT_THROW(Evaluator{inner}, Error);
 }
 
-TEST(Evaluate, AccuracyIsTheInterpretersWhateverTheThreads) {
+TEST(Evaluate, OutputsAreTheInterpretersWhateverTheThreadsAndTheOrder) {
   Rng rng(12);
   const QuantGraph network = random_network(rng);
   Interpreter interpreter(network);
   const auto bytes = static_cast<size_t>(interpreter.input_bytes());
   const size_t images = 700;
   const std::vector<uint8_t> input = random_bytes(rng, images * bytes);
-  std::vector<uint16_t> labels;
+  std::vector<uint16_t> labels(images);
+  std::vector<uint32_t> indices;
+  std::vector<int8_t> expected;
   size_t correct = 0;
-  for (size_t i = 0; i < images; ++i) {
+  for (size_t i = 0; i < images; i += 1 + rng.below(2)) {
+    indices.insert(indices.begin(), static_cast<uint32_t>(i));  // the last first
     const std::vector<int8_t> outputs =
         expected_outputs(interpreter, std::span(input).subspan(i * bytes, bytes));
-    labels.push_back(static_cast<uint16_t>(rng.below(static_cast<uint32_t>(outputs.size()))));
-    if (predicted_class(outputs) == labels.back()) ++correct;
+    expected.insert(expected.begin(), outputs.begin(), outputs.end());
+    labels[i] = static_cast<uint16_t>(rng.below(static_cast<uint32_t>(outputs.size())));
+    if (predicted_class(outputs) == labels[i]) ++correct;
   }
+  const Evaluator evaluator(network);
   for (const int threads : {1, 2, 5}) {
-    const EvalResult result = evaluate(network, input, labels, threads);
-    EXPECT_EQ(result.images, images);
-    EXPECT_EQ(result.correct, correct);
-    EXPECT_DOUBLE_EQ(result.accuracy, static_cast<double>(correct) / images);
-    EXPECT_GT(result.images_per_second, 0);
+    size_t last = 0;
+    const std::vector<int8_t> outputs = run_all(evaluator, {input, indices}, threads, [&](size_t done) {
+      EXPECT_GT(done, last);
+      last = done;
+    });
+    EXPECT_EQ(outputs, expected);
+    EXPECT_EQ(last, indices.size());
+    EXPECT_DOUBLE_EQ(accuracy(outputs, indices, labels),
+                     static_cast<double>(correct) / static_cast<double>(indices.size()));
   }
-  EXPECT_EQ(evaluate(network, {}, {}, 2).accuracy, 0);
-  labels.pop_back();
-  EXPECT_THROW(evaluate(network, input, labels, 2), Error);
+  EXPECT_TRUE(run_all(evaluator, {input, {}}, 2).empty());
+  EXPECT_EQ(accuracy({}, {}, labels), 0);
+}
+
+TEST(Evaluate, RefusesWhatIsNoImage) {
+  Rng rng(13);
+  const Evaluator evaluator(random_network(rng));
+  const std::vector<uint8_t> input(evaluator.image_bytes() * 3);
+  const std::vector<uint32_t> indices = {2, 3};
+  EXPECT_THROW(run_all(evaluator, {input, indices}, 1), Error);
+  EXPECT_NO_THROW(run_all(evaluator, {input, std::span(indices).first(1)}, 1));
+  EXPECT_THROW(run_all(evaluator, {std::span(input).first(input.size() - 1), {}}, 1), Error);
+}
+
+TEST(Evaluate, EndsWithWhatIsThrownBetween) {
+  Rng rng(14);
+  const Evaluator evaluator(random_network(rng));
+  const std::vector<uint8_t> input(evaluator.image_bytes());
+  const std::vector<uint32_t> indices(2000, 0);
+  size_t heard = 0;
+  EXPECT_THROW(run_all(evaluator, {input, indices}, 2,
+                       [&](size_t) {
+                         ++heard;
+                         throw Error(ErrorCode::Interrupted, "stop");
+                       }),
+               Error);
+  EXPECT_EQ(heard, 1U);
 }
 
 TEST(Evaluate, TiesGoToTheFirst) {

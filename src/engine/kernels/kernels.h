@@ -9,12 +9,10 @@
 //
 // Layouts, all float32 and 64-byte aligned:
 //   blocked  nChw{B}c: [image][channel block][height][width][B] with B = 8 or 16. Lanes of channels that
-//   don't exist
-//            hold 0 and every kernel keeps them so (given that the parameters' extra lanes are 0).
+//            don't exist hold 0 and every kernel keeps them so (given that the parameters' extra lanes are 0).
 //   flat     [image][channels padded to B]: a blocked tensor with height = width = 1.
 //   planar   [image][channel][padded height][padded width]: the network's input with its zero border
-//   materialised, so
-//            that the first convolution needs no edge cases.
+//            materialised, so that the first convolution needs no edge cases.
 //   per-channel vectors have channel_blocks · B entries.
 // An inner room: pointers are raw and unchecked, sizes are documented at each function; in and out may be the
 // same buffer where that is said. Pointers marked «or null» are optional.
