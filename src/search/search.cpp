@@ -112,6 +112,7 @@ class Search {
     folder_.put_document(kImagesKey, {{"train", split_.train.size()},
                                       {"validation", split_.validation.size()},
                                       {"test", test_indices().size()}});
+    folder_.put_document(kRangeKey, {{"low", dataset_.range.low}, {"high", dataset_.range.high}});
     earlier_seconds_ = folder_.document(kSecondsKey).value_or(json(0.0)).get<double>();
     folder_.storage().release_running();
     study_ = collect(folder_.storage());

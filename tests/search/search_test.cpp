@@ -495,6 +495,27 @@ TEST(Finalists, TheCardIsOfTheExportedRun) {
   EXPECT_EQ(card.at("seed"), 2);
 }
 
+TEST_F(SearchTest, TheCardSaysWhatTheDatasValuesAreInTheModel) {
+  const auto input = [&] {
+    const TemporaryFolder folder;
+    const StudyResult study = run(folder.path());
+    EXPECT_EQ(study.range, dataset.range);
+    EXPECT_EQ(load_study(folder.path()).range, dataset.range);
+    return json::parse(read_text(folder.path() / "best" / "model.json")).at("input");
+  };
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  const json bytes = input();
+  EXPECT_EQ(bytes.at("meaning"), "a byte b of the image stands for b / 255; an int8 input is b - 128");
+  EXPECT_EQ(bytes.at("range"), json({{"low", 0}, {"high", 1}}));
+  dataset.range = {-2, 6};
+  const json sensor = input();
+  EXPECT_EQ(sensor.at("meaning"),
+            "a value v is the byte b = round(255 * (v - low) / (high - low)), from 0 to 255; it stands for "
+            "b / 255; an int8 input is b - 128");
+  EXPECT_EQ(sensor.at("range"), json({{"low", -2}, {"high", 6}}));
+}
+
 TEST(LoadStudy, AFolderWithoutOneIsNamed) {
   const TemporaryFolder folder;
   EXPECT_NE(thrown_by([&] { load_study(folder.path()); }).sentence.find("holds no search"),
