@@ -69,7 +69,10 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
       set_costs(result, cost::analyze(int8::read_tflite(tflite, "the exported model"),
                                       static_cast<int64_t>(tflite.size())));
       result.file = (run.file / "model.tflite").string();
-      keep([&] { engine::save_model(folder / "weights.retort", {candidate.graph, candidate.parameters}); });
+      keep([&] {
+        engine::save_model(folder / "weights.retort",
+                           {candidate.graph, candidate.parameters, context.dataset.classes});
+      });
     }
   } catch (const FolderError&) {
     throw;

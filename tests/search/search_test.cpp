@@ -350,6 +350,46 @@ TEST_F(SearchTest, AnotherTeachersNetworkIsTrained) {
             graph::graph_from_config("1,1,8,0", {8, 8, 1}, 3));
 }
 
+TEST_F(SearchTest, EveryWeightsFileKnowsTheClasses) {
+  const TemporaryFolder folder;
+  settings.teacher = {.config = "1,1,8,0", .epochs = 1};
+  settings.configs = {"1,1,8,0"};
+  // Stopped after its first stage, a candidate has that stage's weights.
+  std::stop_source stop;
+  class Stopper final : public ProgressSink {
+   public:
+    explicit Stopper(std::stop_source& source) : source_(source) {}
+    void update(std::string_view task, double, double, std::string_view) override {
+      if (task.ends_with("distill")) source_.request_stop();
+    }
+    void message(std::string_view) override {}
+
+   private:
+    std::stop_source& source_;
+  } stopper(stop);
+  EXPECT_EQ(thrown_by([&] {
+              run_search(
+                  settings, dataset,
+                  {.folder = folder.path(), .workers = 1, .progress = stopper, .stop = stop.get_token()});
+            }).code,
+            ErrorCode::Interrupted);
+  EXPECT_EQ(engine::load_model(folder.path() / "trials/0/quick.retort").classes, dataset.classes);
+  run(folder.path());
+  for (const char* file :
+       {"teacher/weights.retort", "trials/0/weights.retort", "trials/0/seed-43/weights.retort"})
+    EXPECT_EQ(engine::load_model(folder.path() / file).classes, dataset.classes) << file;
+
+  // A teacher from a file without names learns them from the data that it is used with.
+  engine::Model nameless = engine::load_model(folder.path() / "teacher/weights.retort");
+  nameless.classes.clear();
+  const fs::path path = logits_folder.path() / "teacher.retort";
+  engine::save_model(path, nameless);
+  const TemporaryFolder other;
+  settings.teacher = parse_teacher(path.string(), settings.teacher);
+  run(other.path());
+  EXPECT_EQ(engine::load_model(other.path() / "teacher/weights.retort").classes, dataset.classes);
+}
+
 TEST_F(SearchTest, WhatARunThatDiedLeftIsTidiedUp) {
   const TemporaryFolder folder;
   settings.configs = {"1,1,8,0", "1,1,16,0"};
