@@ -403,6 +403,7 @@ class Search {
         tell_time_left(*needed + finalist_seconds(std::min(static_cast<size_t>(settings_.top), total) *
                                                   static_cast<size_t>(settings_.finalist_seeds - 1)));
     };
+    if (study_.trials.size() < total) tell_finished_candidates(total);
     on_workers([&](const std::stop_token& stop) {
       Context context = this->context(pipeline_, stop);
       if (settings_.seconds) {
@@ -461,9 +462,13 @@ class Search {
     study_.top = rank_trials(study_.trials, settings_.top);
     store_seconds();
     options_.progress.message(printed_block(result));
+    tell_finished_candidates(total);
+    announce();
+  }
+
+  void tell_finished_candidates(size_t total) {
     options_.progress.update("candidates", static_cast<double>(study_.trials.size()),
                              static_cast<double>(total), {});
-    announce();
   }
 
   // ---- finalists

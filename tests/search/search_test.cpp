@@ -410,14 +410,57 @@ TEST_F(SearchTest, WhatARunThatDiedLeftIsTidiedUp) {
 TEST_F(SearchTest, TellsTheTimeThatIsLeft) {
   const TemporaryFolder folder;
   std::vector<double> told;
-  std::mutex mutex;
-  run_search(settings, dataset, {.folder = folder.path(), .workers = 2, .time_left = [&](double seconds) {
-                                   const std::lock_guard lock(mutex);
+  run_search(settings, dataset, {.folder = folder.path(), .workers = 1, .time_left = [&](double seconds) {
                                    told.push_back(seconds);
                                  }});
   ASSERT_GT(told.size(), 3U);
   for (const double seconds : told) EXPECT_TRUE(seconds >= 0 && seconds < 1000) << seconds;
-  EXPECT_LT(told.back(), *std::ranges::max_element(told));
+  // Two runs of finalists are left, then one, each of the candidates' mean time.
+  EXPECT_GT(told.back(), 0);
+  EXPECT_NEAR(told[told.size() - 2], 2 * told.back(), 1e-9);
+}
+
+// Hears how many candidates are finished, and by when; may stop the search at such a moment.
+class CandidateCounter final : public ProgressSink {
+ public:
+  void update(std::string_view task, double done, double total, std::string_view) override {
+    const std::lock_guard lock(mutex_);
+    if (task.starts_with("trial ")) stage_heard_ = true;
+    if (task != "candidates") return;
+    if (heard.empty()) before_any_stage = !stage_heard_;
+    heard.emplace_back(done, total);
+    if (heard.size() == stop_after) stop.request_stop();
+  }
+  void message(std::string_view) override {}
+
+  std::vector<std::pair<double, double>> heard;
+  bool before_any_stage = false;
+  size_t stop_after = 0;
+  std::stop_source stop;
+
+ private:
+  std::mutex mutex_;
+  bool stage_heard_ = false;
+};
+
+TEST_F(SearchTest, CountsItsCandidatesFromTheFirstMomentOn) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0", "1,1,16,0"};
+  using Counts = std::vector<std::pair<double, double>>;
+  const auto count = [&](size_t stop_after) {
+    CandidateCounter counter;
+    counter.stop_after = stop_after;
+    thrown_by([&] {
+      run_search(
+          settings, dataset,
+          {.folder = folder.path(), .workers = 1, .progress = counter, .stop = counter.stop.get_token()});
+    });
+    EXPECT_EQ(counter.before_any_stage, !counter.heard.empty());
+    return counter.heard;
+  };
+  EXPECT_EQ(count(2), (Counts{{0, 2}, {1, 2}}));
+  EXPECT_EQ(count(2), (Counts{{1, 2}, {2, 2}})) << "a resumed search goes on from what it has";
+  EXPECT_EQ(count(0), Counts{}) << "nothing is left to count while finalists are confirmed";
 }
 
 TEST_F(SearchTest, AFolderThatCannotBeWrittenEndsTheSearch) {
