@@ -32,6 +32,14 @@ double float_accuracy(const std::vector<StageResult>& stages) {
 
 }  // namespace
 
+std::string trial_name(int number) {
+  return fmt::format("trial {}", number);
+}
+
+fs::path trial_folder(int number) {
+  return fs::path("trials") / fmt::format("{}", number);
+}
+
 void set_costs(TrialResult& result, const cost::Cost& cost) {
   result.parameters = cost.parameters;
   result.macs = cost.macs;
@@ -69,7 +77,10 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
       set_costs(result, cost::analyze(int8::read_tflite(tflite, "the exported model"),
                                       static_cast<int64_t>(tflite.size())));
       result.file = (run.file / "model.tflite").string();
-      keep([&] { engine::save_model(folder / "weights.retort", {candidate.graph, candidate.parameters}); });
+      keep([&] {
+        engine::save_model(folder / "weights.retort",
+                           {candidate.graph, candidate.parameters, context.dataset.classes});
+      });
     }
   } catch (const FolderError&) {
     throw;
@@ -94,6 +105,14 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   result.seconds = std::max(training, std::chrono::duration<double>(Clock::now() - start).count());
   keep([&] { write_text_atomic(folder / "result.json", nlohmann::json(result).dump(2) + "\n"); });
   return result;
+}
+
+void tidy_up(const fs::path& folder) {
+  std::error_code ignored;
+  for (const std::string& name : stage_names())
+    for (const char* ending : {".retort", ".checkpoint", ".best"})
+      fs::remove(folder / (name + ending), ignored);
+  fs::remove(folder / "stages.json", ignored);
 }
 
 }  // namespace retort::search

@@ -23,6 +23,9 @@ struct CandidateRun {
   std::map<std::string, int, std::less<>> epochs;
 };
 
+std::string trial_name(int number);              // "trial 12"
+std::filesystem::path trial_folder(int number);  // relative to the study's
+
 void set_costs(TrialResult& result, const cost::Cost& cost);
 
 // Runs the stages and fills in the result; an error of the candidate's own makes it Failed. Leaves
@@ -30,5 +33,8 @@ void set_costs(TrialResult& result, const cost::Cost& cost);
 // the user got wrong, FolderError when files can't be written.
 TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
                           const std::filesystem::path& study, const Context& context);
+
+// Takes away what only an unfinished candidate needs in its folder.
+void tidy_up(const std::filesystem::path& folder);
 
 }  // namespace retort::search

@@ -36,6 +36,14 @@ Mean mean_of(const std::vector<FinalistRun>& runs, Value value) {
   return result;
 }
 
+// How a program on the device makes the model's input from what it measures.
+std::string input_meaning(const data::ValueRange& range) {
+  std::string image_byte = "a byte b of the image";
+  if (range != data::ValueRange{})
+    image_byte = "a value v is the byte b = round(255 * (v - low) / (high - low)), from 0 to 255; it";
+  return image_byte + " stands for b / 255; an int8 input is b - 128";
+}
+
 }  // namespace
 
 void summarise(Finalist& finalist) {
@@ -93,7 +101,8 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
       {"sparsity", run.sparsity},
       {"classes", study.classes},
       {"input",
-       {{"meaning", "a byte b of the image stands for b / 255; an int8 input is b - 128"},
+       {{"meaning", input_meaning(study.range)},
+        {"range", {{"low", study.range.low}, {"high", study.range.high}}},
         {"ends", settings.is_null() ? json() : settings.at("pipeline").at("ends")}}},
       {"data", {{"spec", study.data_spec}, {"content_hash", study.content_hash}}},
       {"seed", run.seed},

@@ -211,7 +211,8 @@ void train_stage(Candidate& candidate, const Context& context, Training training
   candidate.stages.push_back(std::move(result));
   if (keeps_files) {
     keep([&] {
-      engine::save_model(model_path(candidate, training.stage), {candidate.graph, candidate.parameters});
+      engine::save_model(model_path(candidate, training.stage),
+                         {candidate.graph, candidate.parameters, context.dataset.classes});
     });
     save_stages(candidate);
     remove_file(checkpoint_path(candidate, training.stage));

@@ -4,7 +4,8 @@
 // A single stage on a model of one's own:
 //   Context context{.dataset = *dataset, .split = split, .settings = settings, .teacher = &logits};
 //   Candidate candidate = make_candidate("student", graph, Rng(seed));   // or adopt_candidate for trained
-//   weights distill(candidate, context); engine::save_model(path, {candidate.graph, candidate.parameters});
+//   weights distill(candidate, context);
+//   engine::save_model(path, {candidate.graph, candidate.parameters, dataset->classes});
 #pragma once
 
 #include <cstdint>

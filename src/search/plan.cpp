@@ -64,6 +64,13 @@ Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend, i
   return speed;
 }
 
+std::map<std::string, int, std::less<>> by_stage(const StageEpochs& epochs) {
+  return {{"quick", epochs.quick},
+          {"distill", epochs.distill},
+          {"prune", epochs.prune},
+          {"quantize", epochs.qat}};
+}
+
 StageEpochs scaled_epochs(const PipelineSettings& settings, double factor) {
   const auto scaled = [&](std::string_view stage, int epochs) {
     if (std::ranges::find(settings.stages, stage) == settings.stages.end()) return 0;

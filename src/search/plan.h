@@ -41,6 +41,9 @@ struct StageEpochs {
   bool operator==(const StageEpochs&) const = default;
 };
 
+// By the stages' names.
+std::map<std::string, int, std::less<>> by_stage(const StageEpochs& epochs);
+
 // The settings' epochs times `factor`, rounded, each at least 1; 0 of a stage that the pipeline lacks.
 StageEpochs scaled_epochs(const PipelineSettings& settings, double factor);
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "compress/pruning.h"
+#include "data/dataset.h"
 #include "engine/trainer.h"
 
 namespace retort::search {
@@ -85,6 +86,7 @@ struct StudyResult {
   std::string data_spec;
   std::string content_hash;
   std::vector<std::string> classes;
+  data::ValueRange range;  // of the data's values, which its bytes stand for
   int64_t train_images = 0;
   int64_t validation_images = 0;
   int64_t test_images = 0;

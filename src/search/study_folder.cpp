@@ -210,6 +210,8 @@ StudyResult collect(const study::Storage& storage) {
     study.validation_images = images->at("validation");
     study.test_images = images->at("test");
   }
+  if (const auto range = read_document(storage, kRangeKey))
+    study.range = {.low = range->at("low"), .high = range->at("high")};
   study.plan_json = plan_json(storage);
   if (const auto teacher = read_document(storage, kTeacherKey)) study.teacher = *teacher;
   for (const study::TrialRecord& record : storage.trials()) {

@@ -23,6 +23,7 @@ namespace retort::search {
 inline constexpr std::string_view kDescriptionKey = "description";  // settings and data: what must not change
 inline constexpr std::string_view kSplitKey = "split";              // {"validation":[…],"test":[…]}
 inline constexpr std::string_view kImagesKey = "images";            // how many for training, validation, test
+inline constexpr std::string_view kRangeKey = "range";              // what the data's bytes stand for
 inline constexpr std::string_view kPlanKey = "plan";                // of a timed search
 inline constexpr std::string_view kTeacherKey = "teacher";          // TeacherResult
 inline constexpr std::string_view kTeacherEpochsKey = "teacher_epochs";

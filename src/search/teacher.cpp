@@ -42,6 +42,7 @@ engine::Model load_teacher(const fs::path& path, const data::Dataset& dataset) {
   if (model.graph.classes() != static_cast<int>(dataset.classes.size()))
     throw_usage("{}: tells {} classes apart, the data has {}", path.string(), model.graph.classes(),
                 dataset.classes.size());
+  if (model.classes.empty()) model.classes = dataset.classes;
   return model;
 }
 
@@ -83,6 +84,7 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
   engine::Model model;
   model.graph = teacher_network(settings.teacher, dataset);
   model.parameters = graph::initialize(model.graph, rng.fork("weights"));
+  model.classes = dataset.classes;
   const auto network = compile(model, settings.teacher.batch_size, options, settings.teacher.optimizer);
 
   const fs::path checkpoint_path = folder / "teacher.checkpoint";

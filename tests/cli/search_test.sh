@@ -40,39 +40,57 @@ bad 2 "seed is 42 there and 7 here" search "$work/plain" "${tiny[@]}" --seed 7
 bad 2 "without a time limit, and this one has one" search "$work/plain" "${base[@]}" --time 1m --quiet
 
 # ---- cut: interrupted in the teacher's training and in a candidate's, or killed
-begin() { # FOLDER WORDS ARGUMENTS…: starts a run in the background, and returns when it has said the words.
-  "$retort" search "$1" "${@:3}" >"$work/begun" 2>&1 </dev/null &
-  pid=$!
-  for ((i = 0; i < 400; ++i)); do
-    grep -q "$2" "$work/begun" && return
-    kill -0 "$pid" 2>/dev/null || return
-    sleep 0.02
+# halt FOLDER FILE ARGUMENTS…: starts a run in the background and holds it ($pid) while FILE is in the folder, which is
+# there during one part of the work only. A run that was over it too soon begins again from the same folder.
+halt() {
+  local folder=$1 file=$2 tries
+  shift 2
+  rm -rf "$work/before"
+  mkdir -p "$folder"
+  cp -R "$folder" "$work/before"
+  for ((tries = 0; tries < 50; ++tries)); do
+    "$retort" search "$folder" "$@" >"$work/begun" 2>&1 </dev/null &
+    pid=$!
+    until [ -e "$folder/$file" ] || ! kill -0 "$pid" 2>/dev/null; do sleep 0.01; done
+    kill -STOP "$pid" 2>/dev/null
+    until [[ $(sed -n 's/^State:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null) =~ ^([TZ]|$) ]]; do sleep 0.01; done
+    if kill -0 "$pid" 2>/dev/null && [ -e "$folder/$file" ]; then return; fi
+    kill -KILL "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+    rm -rf "$folder"
+    cp -R "$work/before" "$folder"
   done
+  cp "$work/begun" "$work/out"
+  fail "no run was met while it had $file"
+}
+# Ends the run that is held with SIGINT.
+interrupt() {
+  kill -INT "$pid"
+  kill -CONT "$pid"
+  code=0
+  wait "$pid" || code=$?
+  [ "$code" = 130 ] || fail "SIGINT gives exit code $code instead of 130"
+  grep -q '^retort: stopped .*; the same command goes on from here$' "$work/begun" || fail "no word on how to go on"
 }
 same() {
   good search "$1" "${tiny[@]}"
   cmp -s "$1/best/model.tflite" "$work/plain/best/model.tflite" || fail "$1: a cut run ends with another model"
 }
-for words in teacher 'trial'; do
-  begin "$work/cut" "$words" "${tiny[@]}"
-  kill -INT "$pid" 2>/dev/null
-  code=0
-  wait "$pid" || code=$?
-  [ "$code" = 130 ] || fail "SIGINT gives exit code $code instead of 130"
-  grep -q '^retort: stopped .*; the same command goes on from here$' "$work/begun" || fail "no word on how to go on"
-done
+halt "$work/cut" teacher/teacher.checkpoint "${tiny[@]}"
+interrupt
+halt "$work/cut" trials/1/distill.checkpoint "${tiny[@]}"
+interrupt
 same "$work/cut"
-begin "$work/killed" 'trial 1: distill' "${tiny[@]}"
-kill -KILL "$pid" 2>/dev/null
+halt "$work/killed" trials/1/distill.checkpoint "${tiny[@]}"
+kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 same "$work/killed"
 
 # ---- two at once
 long=(--data "$data" --teacher-config '1 block' --teacher-epochs 100000 --time none)
-begin "$work/two" teacher "${long[@]}"
+halt "$work/two" teacher/teacher.checkpoint "${long[@]}"
 bad 1 "in use by another process" search "$work/two" "${long[@]}"
-kill -INT "$pid"
-wait "$pid"
+interrupt
 
 # ---- limits, presets, the space, stages
 bad 3 "none of 2 structures fits the limits; the nearest miss is 1 block" search "$work/none" "${tiny[@]}" --flash 1K
@@ -83,6 +101,8 @@ good search "$work/space" --data "$data" --sampler grid --blocks 1,2 --layers 1 
   --teacher none --stages distill,export --distill-epochs 1 --seeds 1 --optimizer sgd --momentum 0.5 --json
 says '"complete": 2'
 says '"config": "2 blocks, 1 layer, 4 filters, 0 dense"'
+# The quick preset has a limit of time; --trials alone lifts it.
+grep -q '^    "seconds": null,\{0,1\}$' "$work/space/study.json" || fail "--trials does not lift the preset's time limit"
 good search "$work/timed" "${base[@]}" --time 3s --trials 1
 says "epochs are scaled to --time 3.0s; --time none keeps them as given"
 grep -q 'teacher_epochs' "$work/timed/study.json" || fail "the plan is not in study.json"

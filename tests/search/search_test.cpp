@@ -350,6 +350,46 @@ TEST_F(SearchTest, AnotherTeachersNetworkIsTrained) {
             graph::graph_from_config("1,1,8,0", {8, 8, 1}, 3));
 }
 
+TEST_F(SearchTest, EveryWeightsFileKnowsTheClasses) {
+  const TemporaryFolder folder;
+  settings.teacher = {.config = "1,1,8,0", .epochs = 1};
+  settings.configs = {"1,1,8,0"};
+  // Stopped after its first stage, a candidate has that stage's weights.
+  std::stop_source stop;
+  class Stopper final : public ProgressSink {
+   public:
+    explicit Stopper(std::stop_source& source) : source_(source) {}
+    void update(std::string_view task, double, double, std::string_view) override {
+      if (task.ends_with("distill")) source_.request_stop();
+    }
+    void message(std::string_view) override {}
+
+   private:
+    std::stop_source& source_;
+  } stopper(stop);
+  EXPECT_EQ(thrown_by([&] {
+              run_search(
+                  settings, dataset,
+                  {.folder = folder.path(), .workers = 1, .progress = stopper, .stop = stop.get_token()});
+            }).code,
+            ErrorCode::Interrupted);
+  EXPECT_EQ(engine::load_model(folder.path() / "trials/0/quick.retort").classes, dataset.classes);
+  run(folder.path());
+  for (const char* file :
+       {"teacher/weights.retort", "trials/0/weights.retort", "trials/0/seed-43/weights.retort"})
+    EXPECT_EQ(engine::load_model(folder.path() / file).classes, dataset.classes) << file;
+
+  // A teacher from a file without names learns them from the data that it is used with.
+  engine::Model nameless = engine::load_model(folder.path() / "teacher/weights.retort");
+  nameless.classes.clear();
+  const fs::path path = logits_folder.path() / "teacher.retort";
+  engine::save_model(path, nameless);
+  const TemporaryFolder other;
+  settings.teacher = parse_teacher(path.string(), settings.teacher);
+  run(other.path());
+  EXPECT_EQ(engine::load_model(other.path() / "teacher/weights.retort").classes, dataset.classes);
+}
+
 TEST_F(SearchTest, WhatARunThatDiedLeftIsTidiedUp) {
   const TemporaryFolder folder;
   settings.configs = {"1,1,8,0", "1,1,16,0"};
@@ -370,14 +410,57 @@ TEST_F(SearchTest, WhatARunThatDiedLeftIsTidiedUp) {
 TEST_F(SearchTest, TellsTheTimeThatIsLeft) {
   const TemporaryFolder folder;
   std::vector<double> told;
-  std::mutex mutex;
-  run_search(settings, dataset, {.folder = folder.path(), .workers = 2, .time_left = [&](double seconds) {
-                                   const std::lock_guard lock(mutex);
+  run_search(settings, dataset, {.folder = folder.path(), .workers = 1, .time_left = [&](double seconds) {
                                    told.push_back(seconds);
                                  }});
   ASSERT_GT(told.size(), 3U);
   for (const double seconds : told) EXPECT_TRUE(seconds >= 0 && seconds < 1000) << seconds;
-  EXPECT_LT(told.back(), *std::ranges::max_element(told));
+  // Two runs of finalists are left, then one, each of the candidates' mean time.
+  EXPECT_GT(told.back(), 0);
+  EXPECT_NEAR(told[told.size() - 2], 2 * told.back(), 1e-9);
+}
+
+// Hears how many candidates are finished, and by when; may stop the search at such a moment.
+class CandidateCounter final : public ProgressSink {
+ public:
+  void update(std::string_view task, double done, double total, std::string_view) override {
+    const std::lock_guard lock(mutex_);
+    if (task.starts_with("trial ")) stage_heard_ = true;
+    if (task != "candidates") return;
+    if (heard.empty()) before_any_stage = !stage_heard_;
+    heard.emplace_back(done, total);
+    if (heard.size() == stop_after) stop.request_stop();
+  }
+  void message(std::string_view) override {}
+
+  std::vector<std::pair<double, double>> heard;
+  bool before_any_stage = false;
+  size_t stop_after = 0;
+  std::stop_source stop;
+
+ private:
+  std::mutex mutex_;
+  bool stage_heard_ = false;
+};
+
+TEST_F(SearchTest, CountsItsCandidatesFromTheFirstMomentOn) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0", "1,1,16,0"};
+  using Counts = std::vector<std::pair<double, double>>;
+  const auto count = [&](size_t stop_after) {
+    CandidateCounter counter;
+    counter.stop_after = stop_after;
+    thrown_by([&] {
+      run_search(
+          settings, dataset,
+          {.folder = folder.path(), .workers = 1, .progress = counter, .stop = counter.stop.get_token()});
+    });
+    EXPECT_EQ(counter.before_any_stage, !counter.heard.empty());
+    return counter.heard;
+  };
+  EXPECT_EQ(count(2), (Counts{{0, 2}, {1, 2}}));
+  EXPECT_EQ(count(2), (Counts{{1, 2}, {2, 2}})) << "a resumed search goes on from what it has";
+  EXPECT_EQ(count(0), Counts{}) << "nothing is left to count while finalists are confirmed";
 }
 
 TEST_F(SearchTest, AFolderThatCannotBeWrittenEndsTheSearch) {
@@ -493,6 +576,27 @@ TEST(Finalists, TheCardIsOfTheExportedRun) {
   EXPECT_EQ(card.at("accuracy_float"), 0.75);
   EXPECT_EQ(card.at("sparsity"), 0.5);
   EXPECT_EQ(card.at("seed"), 2);
+}
+
+TEST_F(SearchTest, TheCardSaysWhatTheDatasValuesAreInTheModel) {
+  const auto input = [&] {
+    const TemporaryFolder folder;
+    const StudyResult study = run(folder.path());
+    EXPECT_EQ(study.range, dataset.range);
+    EXPECT_EQ(load_study(folder.path()).range, dataset.range);
+    return json::parse(read_text(folder.path() / "best" / "model.json")).at("input");
+  };
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  const json bytes = input();
+  EXPECT_EQ(bytes.at("meaning"), "a byte b of the image stands for b / 255; an int8 input is b - 128");
+  EXPECT_EQ(bytes.at("range"), json({{"low", 0}, {"high", 1}}));
+  dataset.range = {-2, 6};
+  const json sensor = input();
+  EXPECT_EQ(sensor.at("meaning"),
+            "a value v is the byte b = round(255 * (v - low) / (high - low)), from 0 to 255; it stands for "
+            "b / 255; an int8 input is b - 128");
+  EXPECT_EQ(sensor.at("range"), json({{"low", -2}, {"high", 6}}));
 }
 
 TEST(LoadStudy, AFolderWithoutOneIsNamed) {

@@ -1,0 +1,122 @@
+#include "search/candidate_phase.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "search/candidates.h"
+#include "search/finalist_phase.h"
+#include "search/keep.h"
+#include "search/plan.h"
+#include "search/timed_plan.h"
+#include "search/workers.h"
+
+namespace retort::search {
+namespace {
+
+using nlohmann::json;
+
+study::TrialState state_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::Complete:
+      return study::TrialState::Complete;
+    case Outcome::Skipped:
+      return study::TrialState::Skipped;
+    case Outcome::Infeasible:
+      return study::TrialState::Infeasible;
+    case Outcome::Failed:
+      break;
+  }
+  return study::TrialState::Failed;
+}
+
+void tell_progress(const Session& session, size_t total) {
+  session.options.progress.update("candidates", static_cast<double>(session.study.trials.size()),
+                                  static_cast<double>(total), {});
+}
+
+// The candidates that are left, with the stages before them. Without a time limit the pacer only estimates
+// what is left, and any unit of cost will do.
+void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRecord>& records) {
+  for (const study::TrialRecord& record : records) {
+    if (study::is_finished(record.state)) continue;
+    const StoredProposal stored = from_stored(json::parse(record.proposal));
+    if (!stored.infeasible.empty()) continue;
+    auto epochs = by_stage(scaled_epochs(session.pipeline, 1));
+    for (const study::StageRecord& stage : record.stages) epochs.erase(stage.name);
+    std::erase_if(epochs, [](const auto& stage) { return stage.second == 0; });  // what the pipeline lacks
+    const double epoch =
+        session.settings.seconds ? stored.epoch_seconds : static_cast<double>(stored.costs.macs);
+    pacer.add(trial_name(record.number), epoch, epochs);
+  }
+}
+
+// A search without a time limit tells when it will be done, as soon as that can be said.
+void estimate(Session& session, const Pacer& pacer, size_t total) {
+  const SearchSettings& settings = session.settings;
+  if (settings.seconds) return;
+  const auto needed = pacer.seconds_needed();
+  if (!needed) return;
+  const size_t finalists = std::min(static_cast<size_t>(settings.top), total);
+  session.tell_time_left(
+      *needed + finalist_seconds(session, finalists * static_cast<size_t>(settings.finalist_seeds - 1)));
+}
+
+// A stored trial is announced.
+void finished(Session& session, const TrialResult& result, size_t total) {
+  const std::lock_guard lock(session.mutex);
+  StudyResult& study = session.study;
+  study.trials.push_back(result);
+  std::ranges::sort(study.trials, {}, &TrialResult::number);
+  study.top = rank_trials(study.trials, session.settings.top);
+  session.store_seconds();
+  session.options.progress.message(printed_block(result));
+  tell_progress(session, total);
+  session.announce();
+}
+
+}  // namespace
+
+void run_candidates(Session& session, double confirmation_seconds) {
+  study::Storage& storage = session.folder.storage();
+  const std::vector<study::TrialRecord> records = storage.trials();
+  const size_t total = records.size();
+  // A run that died after storing the result left what only an unfinished candidate needs.
+  for (const study::TrialRecord& record : records)
+    if (study::is_finished(record.state)) tidy_up(session.folder.path() / trial_folder(record.number));
+  Pacer pacer(session.deadline(), confirmation_seconds + closing_seconds(session.settings), session.workers);
+  fill(pacer, session, records);
+  if (session.study.trials.size() < total) tell_progress(session, total);
+
+  on_workers(session.workers, session.options.stop, [&](const std::stop_token& stop) {
+    Context context = session.context(session.pipeline, stop);
+    if (session.settings.seconds) {
+      context.epochs = [&](const Candidate& candidate, std::string_view stage, int epochs) {
+        return pacer.begin(candidate.name, stage, epochs);
+      };
+    }
+    while (!stop.stop_requested()) {
+      const auto record = keep([&] { return storage.claim(); });
+      if (!record) break;
+      context.stage_finished = [&](const Candidate& candidate) {
+        const StageResult& stage = candidate.stages.back();
+        keep([&] { storage.put_stage(record->number, {stage.name, json(stage).dump()}); });
+        pacer.end(candidate.name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
+        estimate(session, pacer, total);
+      };
+      const CandidateRun run{.trial = record->number,
+                             .seed = session.settings.seed,
+                             .name = trial_name(record->number),
+                             .file = trial_folder(record->number),
+                             .epochs = {}};
+      const TrialResult result =
+          run_candidate(from_stored(json::parse(record->proposal)), run, session.folder.path(), context);
+      keep([&] { storage.finish(record->number, state_of(result.outcome), json(result).dump()); });
+      tidy_up(session.folder.path() / run.file);
+      pacer.remove(run.name);
+      finished(session, result, total);
+      estimate(session, pacer, total);
+    }
+  });
+}
+
+}  // namespace retort::search

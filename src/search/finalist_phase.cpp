@@ -1,0 +1,214 @@
+#include "search/finalist_phase.h"
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/file.h"
+#include "base/parallel.h"
+#include "base/units.h"
+#include "search/candidates.h"
+#include "search/finalists.h"
+#include "search/keep.h"
+#include "search/plan.h"
+#include "search/timed_plan.h"
+#include "search/workers.h"
+
+namespace retort::search {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// One of the top trials from another seed.
+struct Job {
+  int trial = 0;
+  int run = 0;  // from 1; the search's own run is 0
+};
+
+const TrialResult& trial_of(const Session& session, int number) {
+  return *find_trial(session.study, number);
+}
+uint64_t seed_of(const Session& session, const Job& job) {
+  return session.settings.seed + static_cast<uint64_t>(job.run);
+}
+std::string key_of(const Job& job) {
+  return fmt::format("finalist/{}/{}", job.trial, job.run);
+}
+
+// Which of the top are trained again, and how often: as often as the settings say, or as a timed search has
+// time for. Decided once.
+std::vector<Job> decide_jobs(Session& session) {
+  const SearchSettings& settings = session.settings;
+  std::vector<Job> jobs;
+  if (const auto stored = session.folder.document(kFinalistPlanKey)) {
+    for (const json& job : *stored) jobs.push_back({job.at(0), job.at(1)});
+    return jobs;
+  }
+  std::vector<double> seconds;
+  const double available = settings.seconds ? session.seconds_left() - closing_seconds(settings) : 0;
+  bool full = false;
+  for (const int trial : session.study.top) {
+    for (int run = 1; run < settings.finalist_seeds && !full; ++run) {
+      seconds.push_back(1.03 * trial_of(session, trial).seconds);
+      full = settings.seconds && makespan(seconds, session.workers) > available;
+      if (!full) jobs.push_back({trial, run});
+    }
+  }
+  // The longest first, so that none begins when the others end.
+  std::ranges::stable_sort(jobs, std::greater<>(),
+                           [&](const Job& job) { return trial_of(session, job.trial).seconds; });
+  json document = json::array();
+  for (const Job& job : jobs) document.push_back({job.trial, job.run});
+  session.folder.put_document(kFinalistPlanKey, document);
+  return jobs;
+}
+
+// Where a job's files are, relative to the study's folder.
+fs::path folder_of(const Session& session, const Job& job) {
+  return trial_folder(job.trial) / fmt::format("seed-{}", seed_of(session, job));
+}
+
+// Trains one of them and stores what came of it.
+void confirm(Session& session, const Job& job, const StoredProposal& proposal, const Context& context) {
+  const uint64_t seed = seed_of(session, job);
+  CandidateRun run{.trial = job.trial,
+                   .seed = seed,
+                   .name = fmt::format("trial {}, seed {}", job.trial, seed),
+                   .file = folder_of(session, job),
+                   .epochs = {}};
+  for (const StageResult& stage : trial_of(session, job.trial).stages) run.epochs[stage.name] = stage.epochs;
+  const TrialResult result = run_candidate(proposal, run, session.folder.path(), context);
+  const FinalistRun stored{.seed = seed,
+                           .validation_accuracy = result.accuracy_int8,
+                           .file = result.file,
+                           .accuracy_float = result.accuracy_float,
+                           .sparsity = result.sparsity};
+  session.folder.put_document(key_of(job), stored);
+  tidy_up(session.folder.path() / run.file);
+  const std::lock_guard lock(session.mutex);
+  session.store_seconds();
+  session.options.progress.message(
+      result.outcome == Outcome::Complete
+          ? fmt::format("{}: {:.4f} (int8, validation)", run.name, result.accuracy_int8)
+          : fmt::format("{}: {}", run.name, result.reason));
+}
+
+void confirm_all(Session& session, const std::vector<Job>& jobs) {
+  const std::vector<int>& top = session.study.top;
+  std::map<int, StoredProposal> proposals;
+  for (const study::TrialRecord& record : session.folder.storage().trials())
+    if (std::ranges::find(top, record.number) != top.end())
+      proposals.emplace(record.number, from_stored(json::parse(record.proposal)));
+  if (!jobs.empty())
+    session.options.progress.message(
+        fmt::format("Confirming: {} more runs of the top {} with other seeds.", jobs.size(), top.size()));
+  // They have passed the gate already.
+  PipelineSettings pipeline = session.pipeline;
+  std::erase(pipeline.stages, "gate");
+  std::atomic<size_t> next = 0;
+  on_workers(session.workers, session.options.stop, [&](const std::stop_token& stop) {
+    const Context context = session.context(pipeline, stop);
+    while (!stop.stop_requested()) {
+      const size_t number = next++;
+      if (number >= jobs.size()) break;
+      const Job& job = jobs[number];
+      if (session.folder.document(key_of(job))) {  // of an earlier run
+        tidy_up(session.folder.path() / folder_of(session, job));
+        continue;
+      }
+      if (!session.settings.seconds) session.tell_time_left(finalist_seconds(session, jobs.size() - number));
+      confirm(session, job, proposals.at(job.trial), context);
+    }
+  });
+}
+
+// The top trials with all their runs that have a model.
+std::vector<Finalist> gather(const Session& session, const std::vector<Job>& jobs) {
+  std::vector<Finalist> finalists;
+  for (const int number : session.study.top) {
+    const TrialResult& trial = trial_of(session, number);
+    Finalist finalist;
+    finalist.trial = number;
+    finalist.runs.push_back({.seed = trial.seed,
+                             .validation_accuracy = trial.accuracy_int8,
+                             .file = trial.file,
+                             .accuracy_float = trial.accuracy_float,
+                             .sparsity = trial.sparsity});
+    for (int run = 1; run < session.settings.finalist_seeds; ++run)
+      for (const Job& job : jobs)
+        if (job.trial == number && job.run == run)
+          if (const auto stored = session.folder.document(key_of(job));
+              stored && !stored->at("file").get<std::string>().empty())
+            finalist.runs.push_back(*stored);
+    finalists.push_back(std::move(finalist));
+  }
+  return finalists;
+}
+
+// What is chosen follows from validation alone; nothing is trained after this.
+void read_test_set(Session& session, std::vector<Finalist>& finalists) {
+  const data::ImageSet& images = session.split.test.empty() ? session.dataset.test : session.dataset.train;
+  const std::vector<uint32_t> indices = session.test_indices();
+  std::vector<FinalistRun*> runs;
+  for (Finalist& finalist : finalists)
+    for (FinalistRun& run : finalist.runs) runs.push_back(&run);
+  parallel_for(runs.size(), 1, session.workers, [&](size_t i) {
+    runs[i]->test_accuracy = int8_accuracy(read_file(session.folder.path() / runs[i]->file), images, indices,
+                                           session.options.stop);
+  });
+  session.study.teacher.test_accuracy =
+      teacher_test_accuracy(session.folder, images, indices, session.options);
+}
+
+void write_best(const StudyResult& study, const fs::path& folder) {
+  const BestModel best = best_model(study);
+  if (best.run == nullptr) return;
+  keep([&] {
+    write_file_atomic(folder / "best" / "model.tflite", read_file(folder / best.run->file));
+    write_text_atomic(folder / "best" / "model.json", model_card(study, folder));
+  });
+}
+
+}  // namespace
+
+void run_finalists(Session& session) {
+  const std::vector<Job> jobs = decide_jobs(session);
+  confirm_all(session, jobs);
+
+  StudyResult& study = session.study;
+  std::vector<Finalist> finalists = gather(session, jobs);
+  read_test_set(session, finalists);
+  for (Finalist& finalist : finalists) summarise(finalist);
+  study.finalists = std::move(finalists);
+  study.best = choose_best(study.finalists);
+  write_best(study, session.folder.path());
+  session.folder.put_document(kTeacherKey, study.teacher);
+  session.store_seconds();
+  session.folder.put_document(kFinalistsKey, {{"finalists", study.finalists}, {"best", study.best}});
+  if (session.settings.seconds)
+    session.options.progress.message(
+        fmt::format("Took {} of {}: teacher {}, {} candidates, {} runs with other seeds.",
+                    format_duration(study.seconds), format_duration(*session.settings.seconds),
+                    format_duration(study.teacher.seconds + study.teacher.logits_seconds),
+                    study.trials.size(), jobs.size()));
+  session.announce();
+}
+
+double finalist_seconds(Session& session, size_t runs) {
+  const std::lock_guard lock(session.mutex);
+  double total = 0;
+  size_t complete = 0;
+  for (const TrialResult& trial : session.study.trials) {
+    if (trial.outcome != Outcome::Complete) continue;
+    total += trial.seconds;
+    ++complete;
+  }
+  if (complete == 0) return 0;
+  return makespan(std::vector<double>(runs, total / static_cast<double>(complete)), session.workers);
+}
+
+}  // namespace retort::search

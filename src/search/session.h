@@ -1,0 +1,59 @@
+// What the phases of one run of a search share: what they work with, and what they have found. Private to
+// this room.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <stop_token>
+#include <vector>
+
+#include "data/dataset.h"
+#include "search/pipeline.h"
+#include "search/results.h"
+#include "search/search.h"
+#include "search/settings.h"
+#include "search/study_folder.h"
+#include "search/teacher.h"
+
+namespace retort::search {
+
+class Session {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Takes the folder's lock; the clock begins.
+  Session(const SearchSettings& search_settings, const data::Dataset& data, const RunOptions& run_options);
+
+  const SearchSettings& settings;
+  const data::Dataset& dataset;
+  const RunOptions& options;
+  const int workers;
+  StudyFolder folder;
+
+  // Filled in as the run gets there; read-only while workers run.
+  double earlier_seconds = 0;  // of the runs before this one
+  data::Split split;
+  PipelineSettings pipeline;  // the settings', with a timed search's epochs
+  Teacher teacher;
+  std::vector<uint32_t> curriculum;
+
+  std::mutex mutex;  // for the study, while workers run
+  StudyResult study;
+
+  [[nodiscard]] Context context(const PipelineSettings& stages, std::stop_token stop) const;
+  // Of the data's own test set, else of the part that was set aside.
+  [[nodiscard]] std::vector<uint32_t> test_indices() const;
+
+  // Of a timed search; without a limit the clock's epoch.
+  [[nodiscard]] Clock::time_point deadline() const;
+  [[nodiscard]] double seconds_left() const;
+  void store_seconds();
+  void tell_time_left(double seconds) const;
+  void announce() const;
+
+ private:
+  Clock::time_point start_ = Clock::now();
+};
+
+}  // namespace retort::search

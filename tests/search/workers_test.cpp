@@ -1,0 +1,50 @@
+#include "search/workers.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+
+#include "base/error.h"
+#include "synthetic.h"
+
+namespace retort::search {
+namespace {
+
+void wait_for(const std::stop_token& stop) {
+  while (!stop.stop_requested()) std::this_thread::yield();
+}
+
+TEST(Workers, AnErrorStopsTheOthersAndIsTheOneReported) {
+  std::atomic<int> next = 0;
+  const Thrown thrown = thrown_by([&] {
+    on_workers(3, {}, [&](const std::stop_token& stop) {
+      if (next++ == 0) throw_usage("wrong");
+      wait_for(stop);
+      throw Error(ErrorCode::Interrupted, "stopped because of the other");
+    });
+  });
+  EXPECT_EQ(next, 3);
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_EQ(thrown.sentence, "wrong");
+  EXPECT_THROW(on_workers(2, {}, [](const std::stop_token&) { throw std::logic_error("any other"); }),
+               std::logic_error);
+}
+
+TEST(Workers, AStopByTheUserReachesAllAndIsAnInterruption) {
+  std::stop_source user;
+  std::atomic<int> ended = 0;
+  const Thrown thrown = thrown_by([&] {
+    on_workers(2, user.get_token(), [&](const std::stop_token& stop) {
+      user.request_stop();
+      wait_for(stop);
+      ++ended;
+    });
+  });
+  EXPECT_EQ(ended, 2);
+  EXPECT_EQ(thrown.code, ErrorCode::Interrupted);
+}
+
+}  // namespace
+}  // namespace retort::search
