@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "data/npy.h"
 
 namespace retort::compress {
@@ -99,7 +100,7 @@ void save_teacher_logits(const std::filesystem::path& npy, const engine::Teacher
   const Json note{
       {"spec", dataset.spec}, {"classes", dataset.classes}, {"content_hash", dataset.content_hash}};
   // Folder names need not be UTF-8; JSON must be.
-  write_text_atomic(note_beside(npy), note.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_text_atomic(note_beside(npy), dump_json(note, 2) + "\n");
 }
 
 engine::TeacherLogits load_teacher_logits(const std::filesystem::path& npy, const data::Dataset& dataset) {

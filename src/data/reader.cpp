@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "data/preprocess.h"
 #include "data/readers.h"
@@ -135,6 +136,13 @@ void check(const Dataset& dataset) {
   if (dataset.classes.size() < 2)
     throw_usage("{}: has the single class \"{}\"; there is nothing to tell apart", name,
                 dataset.classes.at(0));
+  // They go into weights, .tflite files and databases, as JSON.
+  for (size_t c = 0; c < dataset.classes.size(); ++c) {
+    const std::string carried = nlohmann::json::parse(dump_json(nlohmann::json(dataset.classes[c])));
+    if (carried != dataset.classes[c])
+      throw_usage("{}: the name of class {} of {}, \"{}\", is not UTF-8: rename it", name, c + 1,
+                  dataset.classes.size(), carried);
+  }
   for (const ImageSet* set : {&dataset.train, &dataset.test})
     for (size_t i = 0; i < set->count(); ++i)
       if (set->labels[i] >= dataset.classes.size())
