@@ -119,6 +119,7 @@ void write_outputs(const std::filesystem::path& path, const int8::QuantGraph& gr
 void run(const EvalCommand& command) {
   if (!command.outputs.empty() && command.outputs.extension() != ".npy")
     throw_usage("--outputs: \"{}\" should end in .npy", command.outputs.string());
+  if (!command.outputs.empty()) require_writable("--outputs", command.outputs);
   Terminal terminal(command.output);
   const int8::QuantGraph graph = int8::read_tflite(read_file(command.file), command.file.string());
   const int8::Evaluator evaluator(graph);
@@ -168,8 +169,8 @@ void add_eval_command(CLI::App& app) {
                  throw_usage("\"{}\" is unknown: write test, train, validation or all", text);
                command->part = text;
              });
-  sub->add_option("--outputs", command->outputs, "write every output of the model, images x classes")
-      ->type_name("FILE.npy");
+  add_output_path(*sub, "--outputs", command->outputs, "FILE.npy",
+                  "write every output of the model, images x classes");
   add_split_options(*sub, command->split);
   add_threads_option(*sub, command->threads);
   add_output_options(*sub, command->output);

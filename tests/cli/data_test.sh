@@ -39,7 +39,7 @@ bad 2 "nonsense" data check nonsense:x
 bad 2 "size=big" data check "idx:$work/idx?size=big"
 bad 2 "colour=1" data check "idx:$work/idx?colour=1"
 : >"$work/file"
-bad 1 "$work/file" data export --npy "$work/file/npy" --data "idx:$work/idx"
+bad 2 "--npy: $work/file is a file where a folder is expected" data export --npy "$work/file/npy" --data "idx:$work/idx"
 bad 2 "--validation" data export --npy "$work/npy" --data "idx:$work/idx" --validation 2
 
 # What every format says of a folder that is not there, is a file or is empty.

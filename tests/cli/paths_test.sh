@@ -18,4 +18,37 @@ good search "$odd/s" --data "idx:$odd" --teacher "$odd/t/weights.retort" --confi
   --quick-epochs 1 --distill-epochs 1 --qat-epochs 1 --seeds 1 --json
 good report "$odd/s" --json
 
+# ---- outputs that cannot be: told before the work, nothing left behind
+: >"$work/file"
+mkdir -p "$work/taken/weights.retort" "$work/taken/model.tflite"
+for command in "teacher" "distill --teacher none" "prune" "quantize"; do
+  # shellcheck disable=SC2086
+  set -- $command --data "$data" --config "$config" --epochs 100000 --batch 1
+  bad 2 "--out: $work/file is a file where a folder is expected" "$@" --out "$work/file"
+  bad 2 "--out: $work/file is a file where a folder is expected" "$@" --out "$work/file/below/it"
+  bad 2 "--out: $work/taken/weights.retort is a folder where a file is to be written" "$@" --out "$work/taken"
+  bad 2 "--out: it is empty where the name of a file or folder is expected" "$@" --out ""
+  [ ! -e "$work/file.unfinished" ] && [ ! -e "$work/taken.unfinished" ] || fail "$command leaves its folder behind"
+done
+bad 2 "--logits: $work/file is a file where a folder is expected" teacher --data "$data" --epochs 100000 \
+  --out "$work/x" --logits "$work/file/logits.npy"
+bad 2 "--outputs: $work/file is a file where a folder is expected" eval "$odd/m.tflite" --data "$data" \
+  --outputs "$work/file/o.npy"
+bad 2 "--npy: it is empty where the name of a file or folder is expected" data export --npy "" --data "$data"
+cp "$odd/d/weights.retort" "$work/only.retort"
+export=(export "$work/only.retort" --data "$data")
+bad 2 "--out: it is empty where the name of a file or folder is expected" "${export[@]}" --out ""
+bad 2 "--out: $work/file is a file where a folder is expected" "${export[@]}" --out "$work/file/m.tflite"
+bad 2 "--out: $work/taken is a folder where a file is to be written" "${export[@]}" --out "$work/taken"
+bad 2 "--out: $work/../${work##*/}/only.retort is the model itself: its weights would be lost" "${export[@]}" \
+  --out "$work/../${work##*/}/only.retort"
+ln -s only.retort "$work/link"
+bad 2 "is the model itself" "${export[@]}" --out "$work/link"
+bad 2 "--out: /dev/null is not a regular file" "${export[@]}" --out /dev/null
+cmp -s "$odd/d/weights.retort" "$work/only.retort" || fail "export wrote over its model"
+if [ "$(id -u)" != 0 ]; then
+  mkdir "$work/closed" && chmod 500 "$work/closed"
+  bad 2 "--out: nothing can be written in $work/closed: Permission denied" teacher --data "$data" --out "$work/closed/a/b"
+fi
+
 finish
