@@ -163,6 +163,15 @@ says '"cortex-m4"'
 macs=$(field macs)
 good inspect "$work/student/weights.retort" --json
 [ "$(field macs)" = "$macs" ] || fail "weights and file differ in MACs: $(field macs), $macs"
+says '"classes": ['
+# Weights are as large as the file that is made of them, trained for int8 or not, with either ends.
+for model in int8 student; do
+  for ends in float int8; do
+    good export "$work/$model/weights.retort" --data "$data" --ends $ends --out "$work/ends.tflite"
+    good inspect "$work/$model/weights.retort" --ends $ends --json
+    [ "$(field flash_bytes)" = "$(wc -c <"$work/ends.tflite")" ] || fail "$model is $(field flash_bytes) bytes with $ends ends"
+  done
+done
 good inspect --config "$config" --input 8x8x1 --classes 4 --json
 [ "$(field macs)" = "$macs" ] || fail "--config and file differ in MACs: $(field macs), $macs"
 good inspect --config '3,2,32,1,128' --input 32x32x1
