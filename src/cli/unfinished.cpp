@@ -39,7 +39,7 @@ std::string difference(const json& before, const json& now) {
 }  // namespace
 
 Unfinished::Unfinished(const fs::path& out, const json& identity, ProgressSink& progress)
-    : folder_(beside(out)) {
+    : folder_(beside(out)), lock_(std::make_unique<FileLock>(folder_ / ".lock")) {
   const fs::path file = folder_ / "identity.json";
   if (holds_work()) {
     json before;
@@ -65,6 +65,7 @@ Unfinished::~Unfinished() {
 }
 
 void Unfinished::finish() {
+  // The lock goes with the folder, still held: a command that comes now begins a folder of its own.
   std::error_code ignored;  // a folder that stays only takes room
   fs::remove_all(folder_, ignored);
 }

@@ -51,4 +51,15 @@ if [ "$(id -u)" != 0 ]; then
   bad 2 "--out: nothing can be written in $work/closed: Permission denied" teacher --data "$data" --out "$work/closed/a/b"
 fi
 
+# ---- one command at a time for each --out
+"$retort" teacher --data "$data" --config "$config" --threads 1 --epochs 100000 --out "$work/one" >/dev/null 2>&1 &
+pid=$!
+until [ -e "$work/one.unfinished/teacher.checkpoint" ] || ! kill -0 "$pid"; do sleep 0.01; done
+bad 1 "$work/one.unfinished/.lock: is in use by another process" teacher --data "$data" --config "$config" --threads 1 \
+  --epochs 100000 --out "$work/one"
+bad 1 "$work/one.unfinished/.lock: is in use by another process" prune "$work/only.retort" --data "$data" --out "$work/one"
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
+bad 2 "$work/one.unfinished: holds a stopped run of another command" teacher --data "$data" "${fast[@]}" --out "$work/one"
+
 finish
