@@ -187,6 +187,16 @@ distill=(distill --data "idx:$work/idx" --config '1 block, 1 layer, 4 filters' -
 bad 2 "$work/teacher/logits.npy: nothing says which images these logits belong to" "${distill[@]}"
 cp "$work/npy/dataset.json" "$work/teacher/"
 good "${distill[@]}"
+# rows ROW: logits.npy with this row (printf escapes of its little-endian floats) for each image.
+rows() {
+  local row=$1 i
+  for ((i = 0; i < 240; ++i)); do printf '%b' "$row"; done | write_npy "$work/teacher/logits.npy" '<f4' '(240, 4)'
+}
+zero='\0\0\0\0' half='\0\0\0\x3f' one='\0\0\x80\x3f'
+rows "$zero$half$zero$half"
+bad 2 "$work/teacher/logits.npy: holds probabilities (every row sums to 1) where logits are expected" "${distill[@]}"
+rows "$zero$half$one$half"
+good "${distill[@]}"
 good data export --npy "$work/teacher" --data "idx:$work/train-only"
 bad 2 "$work/teacher/logits.npy: the logits were made for other data (idx:$work/train-only, hash " "${distill[@]}"
 
