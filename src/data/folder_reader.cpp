@@ -105,7 +105,7 @@ Layout find_layout(const fs::path& root) {
 
 // Raise it when decode_image, to_gray or resize give other bytes for the same file: caches of older programs
 // then no longer count.
-constexpr int kDecoderVersion = 1;
+constexpr int kDecoderVersion = 2;
 
 // Whatever changes when an image is added, removed, renamed or written anew. Copying with the times kept
 // (cp -p, rsync -t) still changes the inode or its change time.
