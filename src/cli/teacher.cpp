@@ -146,8 +146,7 @@ void add_teacher_command(CLI::App& app) {
       ->required();
   add_output_path(*sub, "--logits", command->logits, "FILE.npy",
                   "keep the teacher's logits of the training images too");
-  sub->add_option("--config", command->config, "another network than the notebook's teacher")
-      ->type_name("TEXT");
+  add_config_option(*sub, command->config, "another network than the notebook's teacher");
   sub->add_flag_callback(
       "--test", [command] { command->test = TestSet::Read; }, "read the test set, once, after training");
   add_training_options(*sub, command->training);

@@ -15,6 +15,10 @@ good teacher --data "$data" --config "$config" --epochs 2 --out "$work/one.retor
   --schedule cosine --early-stopping loss --learning-rate 0.01 --mirror --shift 1
 [ -s "$work/one.retort" ] && [ "$(field file)" = "$work/one.retort" ] || fail "--out FILE.retort"
 bad 2 "--epochs: \"0\" is not a whole number from 1 to" teacher --data "$data" --out "$work/x" --epochs 0
+bad 2 "--config: it is empty where a network is expected" teacher --data "$data" --out "$work/x" --config ""
+bad 2 "--config: it is empty where a network is expected" inspect --config "" --input 8x8x1
+bad 2 "the list of layers ends with Conv2D, but its last one stands for the classes' layer: write ('Dense', 4) last" \
+  teacher --data "$data" --out "$work/x" --config "[('Conv2D', 8)]"
 bad 2 "--logits: \"logits.txt\" should end in .npy" teacher --data "$data" --out "$work/x" --logits logits.txt
 bad 2 "--optimizer: \"lion\" is unknown: write adam or sgd" teacher --data "$data" --out "$work/x" --optimizer lion
 bad 2 "--schedule: there is no schedule 'linear'; known: constant, cosine, one-cycle" teacher --data "$data" --out "$work/x" --schedule linear
