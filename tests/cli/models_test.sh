@@ -14,6 +14,9 @@ says "test        "
 good teacher --data "$data" --config "$config" --epochs 2 --out "$work/one.retort" --json --optimizer sgd \
   --schedule cosine --early-stopping loss --learning-rate 0.01 --mirror --shift 1
 [ -s "$work/one.retort" ] && [ "$(field file)" = "$work/one.retort" ] || fail "--out FILE.retort"
+good teacher --data "$data" --config "$config" --epochs 5 --batch 16 --out "$work/said"
+final=$(sed -n 's/^teacher     validation \([^,]*\),.*/\1/p' "$work/out")
+[[ $err == *"epoch 5/5, loss "*", validation $final" ]] || fail "progress ends with another validation than the result's"
 bad 2 "--epochs: \"0\" is not a whole number from 1 to" teacher --data "$data" --out "$work/x" --epochs 0
 bad 2 "--config: it is empty where a network is expected" teacher --data "$data" --out "$work/x" --config ""
 bad 2 "--config: it is empty where a network is expected" inspect --config "" --input 8x8x1
