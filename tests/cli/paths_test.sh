@@ -62,4 +62,10 @@ kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 bad 2 "$work/one.unfinished: holds a stopped run of another command" teacher --data "$data" "${fast[@]}" --out "$work/one"
 
+# ---- a limit on files' sizes is told like a full disk
+code=0
+(ulimit -f 4 && exec "$retort" data export --npy "$work/limited" --data "$data" >"$work/out" 2>"$work/err") || code=$?
+[ "$code" = 1 ] && grep -q "^retort: $work/limited/x_train.npy: cannot be written: File too large" "$work/err" ||
+  fail "ulimit -f: exit code $code, $(cat "$work/err")"
+
 finish
