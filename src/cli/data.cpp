@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/models.h"
@@ -52,6 +53,11 @@ void check(const DataCommand& command) {
   Terminal terminal(command.output);
   const auto dataset = load(command.data, terminal);
   const nlohmann::json json = describe(*dataset);
+  try {
+    data::stratified_split(*dataset, command.split);
+  } catch (const Error& error) {
+    terminal.message(fmt::format("Training would be refused: {}.", error.what()));
+  }
   terminal.result_json(json);
 
   int widest = 5;

@@ -59,8 +59,10 @@ std::shared_ptr<const data::Dataset> load_for(const EvalCommand& command, const 
     throw_usage("{} takes {} but the data is {}", command.file.string(), to_string(wants), to_string(has));
 
   DataOptions converted = command.data;
-  const auto add = [&converted](const std::string& option) {
-    converted.spec += (converted.spec.find('?') == std::string::npos ? "?" : "&") + option;
+  bool has_options = spec.height > 0 || spec.gray;
+  const auto add = [&](const std::string& option) {
+    converted.spec += (has_options ? "&" : "?") + option;
+    has_options = true;
   };
   if (has.height != wants.height || has.width != wants.width)
     add(fmt::format("size={}x{}", wants.height, wants.width));

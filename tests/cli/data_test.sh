@@ -174,6 +174,9 @@ cp -r "$folder/b" "$folder/c"
 bad 2 "$folder/a: the class folder has no image" data check "$spec"
 good data check "$spec" --skip-bad
 says "skipped     1 broken images or empty class folders"
+good data check "$spec" --skip-bad --json
+[[ $err == *"Training would be refused: $spec: class \"b\" has 2 training images, too few to appear in every part of the split; 7 are enough."* ]] ||
+  fail "data check does not warn of a small class"
 mkdir -p "$work/sets/train" && cp -r "$folder/b" "$folder/c" "$work/sets/train/"
 mkdir -p "$work/sets/test" && cp -r "$folder/b" "$work/sets/test/"
 bad 2 "$work/sets: class \"c\" is in train/ but not in test/" data check "images:$work/sets"
