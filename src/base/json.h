@@ -1,4 +1,4 @@
-// Limits for JSON from outside.
+// Limits for JSON from outside, and text of our own.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -17,6 +17,13 @@ inline nlohmann::json::parser_callback_t limit_json_depth(std::string what, int 
     if (depth > levels) throw_usage("{} is nested more than {} levels deep", what, levels);
     return true;
   };
+}
+
+// The text of a value: `indent` spaces a level, or one line. All JSON that is written goes through here: names
+// of files may be any bytes, JSON is UTF-8, and dump() alone throws; what is not UTF-8 becomes U+FFFD.
+template <typename Json>
+std::string dump_json(const Json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace retort

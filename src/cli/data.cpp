@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/models.h"
@@ -52,6 +53,11 @@ void check(const DataCommand& command) {
   Terminal terminal(command.output);
   const auto dataset = load(command.data, terminal);
   const nlohmann::json json = describe(*dataset);
+  try {
+    data::stratified_split(*dataset, command.split);
+  } catch (const Error& error) {
+    terminal.message(fmt::format("Training would be refused: {}.", error.what()));
+  }
   terminal.result_json(json);
 
   int widest = 5;
@@ -78,6 +84,7 @@ void check(const DataCommand& command) {
 }
 
 void export_data(const DataCommand& command) {
+  require_writable("--npy", command.npy / "x_train.npy");
   Terminal terminal(command.output);
   const auto dataset = load(command.data, terminal);
   const data::Split split = data::stratified_split(*dataset, command.split);
@@ -118,12 +125,9 @@ void add_data_command(CLI::App& app) {
   CLI::App* export_sub =
       sub->add_subcommand("export", "Write images and labels as .npy files, in Retort's order");
   add_data_options(*export_sub, command->data, Presence::Required);
-  export_sub
-      ->add_option(
-          "--npy", command->npy,
-          "folder for x_train.npy, y_train.npy, the split as train_indices.npy, …, and dataset.json, "
-          "which must lie beside logits for --teacher logits:FILE.npy")
-      ->type_name("DIR")
+  add_output_path(*export_sub, "--npy", command->npy, "DIR",
+                  "folder for x_train.npy, y_train.npy, the split as train_indices.npy, …, and dataset.json, "
+                  "which must lie beside logits for --teacher logits:FILE.npy")
       ->required();
   add_split_options(*export_sub, command->split);
   add_output_options(*export_sub, command->output);

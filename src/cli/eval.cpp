@@ -59,8 +59,10 @@ std::shared_ptr<const data::Dataset> load_for(const EvalCommand& command, const 
     throw_usage("{} takes {} but the data is {}", command.file.string(), to_string(wants), to_string(has));
 
   DataOptions converted = command.data;
-  const auto add = [&converted](const std::string& option) {
-    converted.spec += (converted.spec.find('?') == std::string::npos ? "?" : "&") + option;
+  bool has_options = spec.height > 0 || spec.gray;
+  const auto add = [&](const std::string& option) {
+    converted.spec += (has_options ? "&" : "?") + option;
+    has_options = true;
   };
   if (has.height != wants.height || has.width != wants.width)
     add(fmt::format("size={}x{}", wants.height, wants.width));
@@ -119,6 +121,7 @@ void write_outputs(const std::filesystem::path& path, const int8::QuantGraph& gr
 void run(const EvalCommand& command) {
   if (!command.outputs.empty() && command.outputs.extension() != ".npy")
     throw_usage("--outputs: \"{}\" should end in .npy", command.outputs.string());
+  if (!command.outputs.empty()) require_writable("--outputs", command.outputs);
   Terminal terminal(command.output);
   const int8::QuantGraph graph = int8::read_tflite(read_file(command.file), command.file.string());
   const int8::Evaluator evaluator(graph);
@@ -168,8 +171,8 @@ void add_eval_command(CLI::App& app) {
                  throw_usage("\"{}\" is unknown: write test, train, validation or all", text);
                command->part = text;
              });
-  sub->add_option("--outputs", command->outputs, "write every output of the model, images x classes")
-      ->type_name("FILE.npy");
+  add_output_path(*sub, "--outputs", command->outputs, "FILE.npy",
+                  "write every output of the model, images x classes");
   add_split_options(*sub, command->split);
   add_threads_option(*sub, command->threads);
   add_output_options(*sub, command->output);

@@ -54,6 +54,10 @@ Exported export_with_data(const ExportCommand& command, engine::Model model, Ter
 
 void run(const ExportCommand& command) {
   if (command.to != "tflite") throw_usage("--to: \"{}\" is unknown: write tflite", command.to);
+  require_writable("--out", command.out);
+  std::error_code missing;
+  if (std::filesystem::equivalent(command.model, command.out, missing))
+    throw_usage("--out: {} is the model itself: its weights would be lost", command.out.string());
   Terminal terminal(command.output);
   engine::Model model = engine::load_model(command.model);
   const bool trained_for_int8 = is_quantized(model.graph);
@@ -97,7 +101,7 @@ void add_export_command(CLI::App& app) {
       ->type_name("MODEL")
       ->required();
   sub->add_option("--to", command->to, "tflite")->type_name("FORMAT")->default_str("tflite");
-  sub->add_option("--out", command->out, "the file to write")->type_name("FILE")->required();
+  add_output_path(*sub, "--out", command->out, "FILE", "the file to write")->required();
   add_ends_option(*sub, command->ends);
   add_data_options(*sub, command->data, Presence::Optional);
   add_split_options(*sub, command->split);

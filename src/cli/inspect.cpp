@@ -65,9 +65,10 @@ Inspected inspect_tflite(const std::vector<uint8_t>& bytes, const std::filesyste
            {"classes", graph.classes}}};
 }
 
-Inspected inspect_graph(const graph::Graph& graph, int8::Ends ends) {
+// `classes` travel in the file; a fresh network has none yet.
+Inspected inspect_graph(const graph::Graph& graph, int8::Ends ends, const std::vector<std::string>& classes) {
   const graph::Shape input = graph.input_shape();
-  return {cost::analyze(graph, {.ends = ends, .classes = {}}),
+  return {cost::analyze(graph, {.ends = ends, .classes = classes}),
           {{"input", {input.height, input.width, input.channels}},
            {"class_count", graph.classes()},
            {"quantized", is_quantized(graph)},
@@ -81,7 +82,7 @@ Inspected inspect(const InspectCommand& command) {
     if (!command.input) throw_usage("--config needs the network's input: give --input like 32x32x1");
     const graph::Graph graph =
         graph::graph_from_config(command.model.config, input_shape(*command.input), command.classes);
-    return inspect_graph(graph, command.ends);
+    return inspect_graph(graph, command.ends, {});
   }
   const std::vector<uint8_t> bytes = read_file(command.model.file);
   const bool tflite = bytes.size() >= 8 && std::string(bytes.begin() + 4, bytes.begin() + 8) == "TFL3";
@@ -91,8 +92,9 @@ Inspected inspect(const InspectCommand& command) {
     return inspect_tflite(bytes, command.model.file);
   }
   const engine::Model model = engine::load_model(command.model.file);
-  Inspected inspected = inspect_graph(model.graph, command.ends);
+  Inspected inspected = inspect_graph(model.graph, command.ends, model.classes);
   inspected.about["file"] = command.model.file.string();
+  inspected.about["classes"] = model.classes;
   inspected.about["sparsity"] = graph::kernel_sparsity(model.parameters);
   return inspected;
 }

@@ -55,6 +55,7 @@ void install_interrupts() {
   struct sigaction ignore = {};
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &ignore, nullptr);
+  sigaction(SIGXFSZ, &ignore, nullptr);  // of ulimit -f: writing fails with a sentence instead
   std::thread(wait_for_signals, signals).detach();
 }
 

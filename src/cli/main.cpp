@@ -49,7 +49,8 @@ std::string unexpected(const CLI::App& app, const std::string& word) {
   std::string text = option          ? fmt::format("unknown option {}", bare)
                      : known.empty() ? fmt::format("unexpected argument \"{}\"", word)
                                      : fmt::format("unknown subcommand \"{}\"", word);
-  if (const auto near = retort::cli::nearest(bare, known)) text += fmt::format(": did you mean {}?", *near);
+  const auto near = retort::cli::nearest(bare, known);
+  text += near ? fmt::format(": did you mean {}?", *near) : ".";
   return fmt::format("{} See {} --help", text, command_name(app));
 }
 

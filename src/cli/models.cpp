@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cli/options.h"
 #include "compress/distillation.h"
 #include "graph/notebook.h"
 #include "graph/parameters.h"
@@ -27,13 +28,18 @@ std::vector<uint32_t> all_of(const data::ImageSet& images) {
 
 }  // namespace
 
+CLI::Option* add_config_option(CLI::App& app, std::string& config, const std::string& description) {
+  return add_parsed(app, "--config", "TEXT", description, "", [&config](const std::string& text) {
+    if (text.empty()) throw_usage("it is empty where a network is expected, such as '3 blocks, 32 filters'");
+    config = text;
+  });
+}
+
 void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option("model", options.file, "a file of weights (weights.retort)")->type_name("MODEL");
-  app.add_option("--config", options.config,
-                 "a fresh network instead: '3 blocks, 2 layers, 32 filters, 1 dense, 128 units', the "
-                 "notebook's list, "
-                 "or a .json file")
-      ->type_name("TEXT");
+  add_config_option(app, options.config,
+                    "a fresh network instead: '3 blocks, 2 layers, 32 filters, 1 dense, 128 units', the "
+                    "notebook's list, or a .json file");
 }
 
 graph::Shape input_shape(const data::ImageShape& shape) {

@@ -26,6 +26,8 @@ struct ModelOptions {
   std::filesystem::path file;
   std::string config;
 };
+// --config; an empty text is refused.
+CLI::Option* add_config_option(CLI::App& app, std::string& config, const std::string& description);
 void add_model_options(CLI::App& app, ModelOptions& options);
 
 // The network for this data, with its weights (fresh ones drawn from rng.fork("weights")). Throws

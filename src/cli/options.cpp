@@ -1,11 +1,14 @@
 #include "cli/options.h"
 
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -160,6 +163,38 @@ CLI::Option* add_names(CLI::App& app, const std::string& name, std::vector<std::
                         begin = comma + 1;
                       }
                     });
+}
+
+CLI::Option* add_output_path(CLI::App& app, const std::string& name, std::filesystem::path& path,
+                             const std::string& type, const std::string& description) {
+  return add_parsed(app, name, type, description, "", [&path](const std::string& text) {
+    if (text.empty()) throw_usage("it is empty where the name of a file or folder is expected");
+    path = text;
+  });
+}
+
+void require_writable(std::string_view option, const std::filesystem::path& file) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  // Through a link its target is written.
+  const fs::path target = fs::is_symlink(file, error) ? fs::weakly_canonical(file, error) : file;
+  fs::file_status status = fs::status(target, error);
+  if (fs::is_directory(status))
+    throw_usage("{}: {} is a folder where a file is to be written", option, file.string());
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    throw_usage("{}: {} is not a regular file, so it is not written over", option, file.string());
+  // The nearest folder that is there; those below it will be made.
+  fs::path folder = fs::absolute(target).lexically_normal();
+  do {
+    folder = folder.parent_path();
+    status = fs::status(folder, error);
+  } while (status.type() == fs::file_type::not_found && !fs::is_symlink(folder, error) &&
+           folder != folder.root_path());
+  if (fs::exists(status) && !fs::is_directory(status))
+    throw_usage("{}: {} is a file where a folder is expected", option, folder.string());
+  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+    throw_usage("{}: nothing can be written in {}: {}", option, folder.string(),
+                std::generic_category().message(errno));
 }
 
 void add_data_options(CLI::App& app, DataOptions& options, Presence presence) {

@@ -55,6 +55,13 @@ CLI::Option* add_integer_list(CLI::App& app, const std::string& name, std::vecto
 CLI::Option* add_names(CLI::App& app, const std::string& name, std::vector<std::string>& values,
                        const std::string& description);
 
+// A file or folder that will be written; an empty name is refused.
+CLI::Option* add_output_path(CLI::App& app, const std::string& name, std::filesystem::path& path,
+                             const std::string& type, const std::string& description);
+// Error(Usage) where `option`'s file could not be written in the end: asked before hours of work. Makes
+// nothing.
+void require_writable(std::string_view option, const std::filesystem::path& file);
+
 // --data SPEC, --skip-bad, --no-cache.
 struct DataOptions {
   std::string spec;  // empty: not given

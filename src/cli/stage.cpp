@@ -55,7 +55,7 @@ nlohmann::json identity(const StageCommand& command, std::string_view stage, con
 void add_stage_command_options(CLI::App& app, StageCommand& command) {
   add_model_options(app, command.model);
   add_data_options(app, command.data, Presence::Required);
-  app.add_option("--out", command.out, "folder for weights.retort")->type_name("DIR")->required();
+  add_output_path(app, "--out", command.out, "DIR", "folder for weights.retort")->required();
   add_stage_options(app, command.settings);
   add_split_options(app, command.split);
   add_seed_option(app, command.seed);
@@ -91,6 +91,8 @@ void check_optional_teacher(const CLI::App& app, const StageCommand& command, fl
 void run_stage(const CLI::App& app, const StageCommand& command, std::string_view stage) {
   refuse_optimizer_without_effect(app, command.settings.optimizer);
   search::validate(command.settings);
+  require_writable("--out", command.out / "weights.retort");
+  if (stage == "quantize") require_writable("--out", command.out / "model.tflite");
   Terminal terminal(command.output);
   const auto dataset = load(command.data, terminal);
   const data::Split split = data::stratified_split(*dataset, command.split);

@@ -64,6 +64,8 @@ void run(const TeacherCommand& command) {
   Terminal terminal(command.output);
   if (!command.logits.empty() && command.logits.extension() != ".npy")
     throw_usage("--logits: \"{}\" should end in .npy", command.logits.string());
+  require_writable("--out", weights_path(command.out));
+  if (!command.logits.empty()) require_writable("--logits", command.logits);
   const auto dataset = load(command.data, terminal);
   const data::Split split = data::stratified_split(*dataset, command.split);
   const auto input = input_shape(dataset->train.shape);
@@ -139,13 +141,12 @@ void add_teacher_command(CLI::App& app) {
   const auto command = std::make_shared<TeacherCommand>();
   command->training.epochs = 20;
   add_data_options(*sub, command->data, Presence::Required);
-  sub->add_option("--out", command->out, "folder for weights.retort, or the .retort file itself")
-      ->type_name("PATH")
+  add_output_path(*sub, "--out", command->out, "PATH",
+                  "folder for weights.retort, or the .retort file itself")
       ->required();
-  sub->add_option("--logits", command->logits, "keep the teacher's logits of the training images too")
-      ->type_name("FILE.npy");
-  sub->add_option("--config", command->config, "another network than the notebook's teacher")
-      ->type_name("TEXT");
+  add_output_path(*sub, "--logits", command->logits, "FILE.npy",
+                  "keep the teacher's logits of the training images too");
+  add_config_option(*sub, command->config, "another network than the notebook's teacher");
   sub->add_flag_callback(
       "--test", [command] { command->test = TestSet::Read; }, "read the test set, once, after training");
   add_training_options(*sub, command->training);

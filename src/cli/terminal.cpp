@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/units.h"
 
 namespace retort::cli {
@@ -429,7 +430,7 @@ void Terminal::result_json(const nlohmann::json& json) {
   const std::scoped_lock lock(mutex_);
   erase();
   // File and class names may be any bytes; JSON is UTF-8.
-  write_standard_output(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_standard_output(dump_json(json, 2) + "\n");
 }
 
 void Terminal::erase() {

@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "base/file.h"
+#include "base/json.h"
 
 namespace retort::cli {
 namespace {
@@ -23,8 +24,8 @@ std::string difference(const json& before, const json& now) {
   const json new_values = now.flatten();
   for (const json* side : {&new_values, &old_values}) {
     for (const auto& [key, unused] : side->items()) {
-      const std::string was = old_values.value(key, json()).dump();
-      const std::string is = new_values.value(key, json()).dump();
+      const std::string was = dump_json(old_values.value(key, json()));
+      const std::string is = dump_json(new_values.value(key, json()));
       if (was == is) continue;
       std::string name = key.substr(1);
       std::ranges::replace(name, '/', ' ');
@@ -38,7 +39,7 @@ std::string difference(const json& before, const json& now) {
 }  // namespace
 
 Unfinished::Unfinished(const fs::path& out, const json& identity, ProgressSink& progress)
-    : folder_(beside(out)) {
+    : folder_(beside(out)), lock_(std::make_unique<FileLock>(folder_ / ".lock")) {
   const fs::path file = folder_ / "identity.json";
   if (holds_work()) {
     json before;
@@ -48,7 +49,7 @@ Unfinished::Unfinished(const fs::path& out, const json& identity, ProgressSink& 
       throw_usage("{}: is not the work of a stopped command ({}): remove it or give another --out",
                   folder_.string(), error.what());
     }
-    if (before != identity)
+    if (before != json::parse(dump_json(identity)))
       throw_usage(
           "{}: holds a stopped run of another command ({}): give that command again to go on with it, remove "
           "the folder, or give another --out",
@@ -56,7 +57,7 @@ Unfinished::Unfinished(const fs::path& out, const json& identity, ProgressSink& 
     progress.message(fmt::format("Going on with the stopped run in {}.", folder_.string()));
     return;
   }
-  write_text_atomic(file, identity.dump(1) + "\n");
+  write_text_atomic(file, dump_json(identity, 1) + "\n");
 }
 
 Unfinished::~Unfinished() {
@@ -64,6 +65,7 @@ Unfinished::~Unfinished() {
 }
 
 void Unfinished::finish() {
+  // The lock goes with the folder, still held: a command that comes now begins a folder of its own.
   std::error_code ignored;  // a folder that stays only takes room
   fs::remove_all(folder_, ignored);
 }

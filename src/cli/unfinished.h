@@ -3,11 +3,13 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/progress.h"
 #include "data/dataset.h"
 #include "graph/graph.h"
@@ -19,7 +21,7 @@ class Unfinished {
  public:
   // `identity`: everything that decides the result. Says so when there is work to go on with. Throws
   // Error(Usage) when that work has another identity: nobody's epochs are thrown away over a slip in a
-  // command.
+  // command. Throws Error(Failure) while another command works for the same `out`.
   Unfinished(const std::filesystem::path& out, const nlohmann::json& identity, ProgressSink& progress);
   ~Unfinished();
   Unfinished(const Unfinished&) = delete;
@@ -35,6 +37,7 @@ class Unfinished {
   [[nodiscard]] bool holds_work() const;
 
   std::filesystem::path folder_;
+  std::unique_ptr<FileLock> lock_;
 };
 
 // Pieces of an identity.

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "data/npy.h"
 
 namespace retort::compress {
@@ -52,6 +53,19 @@ void check_note(const std::filesystem::path& npy, const data::Dataset& dataset) 
   if (hash != dataset.content_hash)
     throw_usage("{}: the logits were made for other data ({}, hash {}; this is {}, hash {})", npy.string(),
                 text("spec"), hash, dataset.spec, dataset.content_hash);
+}
+
+// What Keras's predict gives behind a softmax: every row is a distribution.
+bool are_probabilities(std::span<const float> values, size_t classes) {
+  for (size_t at = 0; at < values.size(); at += classes) {
+    double sum = 0;
+    for (const float value : values.subspan(at, classes)) {
+      if (value < 0 || value > 1) return false;
+      sum += static_cast<double>(value);
+    }
+    if (std::abs(sum - 1) > 1e-3) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -99,7 +113,7 @@ void save_teacher_logits(const std::filesystem::path& npy, const engine::Teacher
   const Json note{
       {"spec", dataset.spec}, {"classes", dataset.classes}, {"content_hash", dataset.content_hash}};
   // Folder names need not be UTF-8; JSON must be.
-  write_text_atomic(note_beside(npy), note.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_text_atomic(note_beside(npy), dump_json(note, 2) + "\n");
 }
 
 engine::TeacherLogits load_teacher_logits(const std::filesystem::path& npy, const data::Dataset& dataset) {
@@ -131,6 +145,13 @@ engine::TeacherLogits load_teacher_logits(const std::filesystem::path& npy, cons
   if (bad != logits.values.end())
     throw_usage("{}: the logits of row {} hold {}; finite numbers are needed", npy.string(),
                 (bad - logits.values.begin()) / classes, *bad);
+  // Taken for logits they would teach that all classes are nearly alike.
+  if (are_probabilities(logits.values, static_cast<size_t>(classes)))
+    throw_usage(
+        "{}: holds probabilities (every row sums to 1) where logits are expected: store what the teacher "
+        "gives "
+        "before its softmax, or the probabilities' logarithms",
+        npy.string());
   return logits;
 }
 

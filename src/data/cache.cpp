@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/parallel.h"
 
 namespace retort::data {
@@ -170,15 +171,14 @@ void write_cache(const fs::path& path, std::string_view key, const Dataset& data
   json classes = json::array();
   for (const std::string& name : dataset.classes)
     classes.push_back(std::vector<uint8_t>(name.begin(), name.end()));
-  const std::string header = json({{"key", key},
-                                   {"classes", classes},
-                                   {"low", dataset.range.low},
-                                   {"high", dataset.range.high},
-                                   {"skipped", dataset.skipped},
-                                   {"content_hash", dataset.content_hash},
-                                   {"train", describe(dataset.train)},
-                                   {"test", describe(dataset.test)}})
-                                 .dump();
+  const std::string header = dump_json(json({{"key", key},
+                                             {"classes", classes},
+                                             {"low", dataset.range.low},
+                                             {"high", dataset.range.high},
+                                             {"skipped", dataset.skipped},
+                                             {"content_hash", dataset.content_hash},
+                                             {"train", describe(dataset.train)},
+                                             {"test", describe(dataset.test)}}));
   Start start;
   start.header_bytes = header.size();
   const std::array<std::span<const uint8_t>, 6> pieces = {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "base/error.h"
@@ -14,6 +15,10 @@ constexpr ImageShape kShape = {32, 32, 3};
 constexpr size_t kPlane = 32 * 32;
 constexpr size_t kRecord = 1 + 3 * kPlane;
 constexpr size_t kClasses = 10;
+// The last one tests.
+constexpr std::array<std::string_view, 6> kFiles = {"data_batch_1.bin", "data_batch_2.bin",
+                                                    "data_batch_3.bin", "data_batch_4.bin",
+                                                    "data_batch_5.bin", "test_batch.bin"};
 
 // Returns how many records were left out.
 int64_t append_batch(const fs::path& path, ImageSet& set, BadImages bad_images) {
@@ -61,23 +66,21 @@ class Cifar10Reader final : public Reader {
     fs::path folder = spec.directory;
     require_folder(folder);
     if (fs::is_directory(folder / "cifar-10-batches-bin")) folder /= "cifar-10-batches-bin";
-    std::vector<fs::path> batches;
-    for (const auto& entry : fs::directory_iterator(folder)) {
-      const std::string name = entry.path().filename().string();
-      if (name.starts_with("data_batch_") && name.ends_with(".bin")) batches.push_back(entry.path());
-    }
-    if (batches.empty())
-      throw_usage("{}: has no data_batch_*.bin; expected is the binary version of CIFAR-10", folder.string());
-    std::sort(batches.begin(), batches.end());
+    // All before any: a half-unpacked archive must not pass for a smaller data set.
+    for (const std::string_view name : kFiles)
+      if (!fs::exists(folder / name))
+        throw_usage(
+            "{}: has no {}; expected are data_batch_1.bin to data_batch_5.bin and {}, the binary "
+            "version of CIFAR-10",
+            folder.string(), name, kFiles.back());
     Dataset dataset;
     dataset.classes = class_names(folder / "batches.meta.txt");
     double done = 0;
-    for (const fs::path& batch : batches) {
-      dataset.skipped += append_batch(batch, dataset.train, options.bad_images);
-      progress.update("loading images", ++done, static_cast<double>(batches.size()), "");
+    for (const std::string_view name : kFiles) {
+      ImageSet& set = name == kFiles.back() ? dataset.test : dataset.train;
+      dataset.skipped += append_batch(folder / name, set, options.bad_images);
+      progress.update("loading images", ++done, static_cast<double>(kFiles.size()), "");
     }
-    if (fs::exists(folder / "test_batch.bin"))
-      dataset.skipped += append_batch(folder / "test_batch.bin", dataset.test, options.bad_images);
     return dataset;
   }
 };

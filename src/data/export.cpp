@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "data/npy.h"
 
 namespace retort::data {
@@ -43,8 +44,7 @@ void export_npy(const Dataset& dataset, const Split& split, const std::filesyste
       {"content_hash", dataset.content_hash},
       {"range", {{"low", dataset.range.low}, {"high", dataset.range.high}}}};
   // Folder names need not be UTF-8; JSON must be.
-  write_text_atomic(folder / "dataset.json",
-                    description.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  write_text_atomic(folder / "dataset.json", dump_json(description, 2) + "\n");
 }
 
 }  // namespace retort::data

@@ -86,13 +86,33 @@ Listing list_classes(const fs::path& folder, BadImages bad_images) {
   return listing;
 }
 
+// Folders that are named like sets and hold class folders: Train/ and Test/, or test/ alone.
+void refuse_misnamed_sets(const fs::path& root, const std::vector<std::string>& folders) {
+  const std::set<std::string> sets = {"train", "training", "test", "testing", "val", "valid", "validation"};
+  for (std::string name : folders) {
+    const bool holds_folders = !list(root / name).folders.empty();
+    std::ranges::transform(name, name.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    if (!sets.contains(name) || !holds_folders) return;
+  }
+  if (!folders.empty())
+    throw_usage(
+        "{}: train/ is missing beside {}/; the layout is DIR/train/<class>/<image>, with or without "
+        "DIR/test/<class>/<image>, "
+        "or DIR/<class>/<image>",
+        root.string(), folders.front());
+}
+
 enum class Layout { Classes, TrainAndTest };
 
 // train/ and test/ are sets, not classes, when nothing else is there; so a class may be called train.
 Layout find_layout(const fs::path& root) {
   const std::vector<std::string> folders = list(root).folders;
   const std::set<std::string> validation = {"val", "valid", "validation"};
-  if (!std::binary_search(folders.begin(), folders.end(), "train")) return Layout::Classes;
+  if (!std::binary_search(folders.begin(), folders.end(), "train")) {
+    refuse_misnamed_sets(root, folders);
+    return Layout::Classes;
+  }
   for (const std::string& name : folders)
     if (name != "train" && name != "test" && !validation.contains(name)) return Layout::Classes;
   for (const std::string& name : folders)
@@ -105,7 +125,7 @@ Layout find_layout(const fs::path& root) {
 
 // Raise it when decode_image, to_gray or resize give other bytes for the same file: caches of older programs
 // then no longer count.
-constexpr int kDecoderVersion = 1;
+constexpr int kDecoderVersion = 2;
 
 // Whatever changes when an image is added, removed, renamed or written anew. Copying with the times kept
 // (cp -p, rsync -t) still changes the inode or its change time.

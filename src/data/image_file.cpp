@@ -1,9 +1,11 @@
 #include "data/image_file.h"
 
+#include <algorithm>
 #include <array>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 // jpeglib.h needs size_t and FILE declared before it.
 #include <jpeglib.h>
@@ -28,6 +30,68 @@ void check_size(uint64_t width, uint64_t height, const std::string& name) {
   if (width * height > static_cast<uint64_t>(kMaxImagePixels))
     throw_usage("{}: {}x{} pixels are more than the {} million an image may have", name, width, height,
                 kMaxImagePixels >> 20);
+}
+
+// ---- Exif: how the camera was held.
+
+constexpr int kExifMarker = JPEG_APP0 + 1;
+
+// Orientation 1 to 8 of an APP1 segment: "Exif", then a TIFF header and its first directory. Whatever is not as
+// it should be means 1, as it lies. <https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf>
+int exif_orientation(std::span<const uint8_t> segment) {
+  constexpr std::array<uint8_t, 6> kExif = {'E', 'x', 'i', 'f', 0, 0};
+  constexpr uint32_t kTag = 0x0112;
+  constexpr uint32_t kShort = 3;
+  constexpr size_t kEntryBytes = 12;
+  if (!starts_with(segment, kExif)) return 1;
+  const auto tiff = segment.subspan(kExif.size());
+  const bool little = !tiff.empty() && tiff[0] == 'I';
+  // Zero beyond the end.
+  const auto number = [&](size_t at, size_t bytes) {
+    uint32_t value = 0;
+    for (size_t i = 0; i < bytes; ++i) {
+      const size_t place = at + (little ? bytes - 1 - i : i);
+      value = value << 8 | (place < tiff.size() ? tiff[place] : 0U);
+    }
+    return value;
+  };
+  if (number(2, 2) != 42) return 1;
+  const size_t directory = number(4, 4);
+  const size_t entries = number(directory, 2);
+  for (size_t i = 0; i < entries; ++i) {
+    const size_t entry = directory + 2 + i * kEntryBytes;
+    if (entry + kEntryBytes > tiff.size()) return 1;
+    if (number(entry, 2) != kTag) continue;
+    const uint32_t value = number(entry + 8, 2);
+    return number(entry + 2, 2) == kShort && value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
+// The picture upright. From 5 on rows and columns change places.
+DecodedImage turn(DecodedImage image, int orientation) {
+  if (orientation == 1) return image;
+  const bool transposed = orientation >= 5;
+  const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  const auto height = static_cast<size_t>(image.shape.height);
+  const auto width = static_cast<size_t>(image.shape.width);
+  const auto channels = static_cast<size_t>(image.shape.channels);
+  DecodedImage turned;
+  turned.shape = image.shape;
+  if (transposed) std::swap(turned.shape.height, turned.shape.width);
+  turned.pixels.resize(image.pixels.size());
+  uint8_t* out = turned.pixels.data();
+  for (size_t y = 0; y < (transposed ? width : height); ++y)
+    for (size_t x = 0; x < (transposed ? height : width); ++x) {
+      const size_t row = transposed ? x : y;
+      const size_t column = transposed ? y : x;
+      const uint8_t* pixel = image.pixels.data() + ((from_bottom ? height - 1 - row : row) * width +
+                                                    (from_right ? width - 1 - column : column)) *
+                                                       channels;
+      out = std::copy_n(pixel, channels, out);
+    }
+  return turned;
 }
 
 // ---- JPEG. libjpeg reports errors by a call that must not return, so decoding runs between setjmp and
@@ -88,6 +152,7 @@ bool jpeg_read_start(Jpeg& jpeg, const uint8_t* bytes, size_t size) {
   jpeg.progress.progress_monitor = jpeg_limit_scans;
   jpeg.info.progress = &jpeg.progress;
   jpeg_mem_src(&jpeg.info, bytes, size);
+  jpeg_save_markers(&jpeg.info, kExifMarker, 0xffff);
   jpeg_read_header(&jpeg.info, TRUE);
   switch (jpeg.info.jpeg_color_space) {
     case JCS_GRAYSCALE:
@@ -134,6 +199,10 @@ DecodedImage decode_jpeg(std::span<const uint8_t> file, const std::string& name)
   const int channels = jpeg.info.out_color_space == JCS_GRAYSCALE ? 1
                        : jpeg.info.out_color_space == JCS_CMYK    ? 4
                                                                   : 3;
+  int orientation = 1;  // the segments go when the pixels have been read
+  for (const auto* marker = jpeg.info.marker_list; marker != nullptr && orientation == 1;
+       marker = marker->next)
+    orientation = exif_orientation({marker->data, marker->data_length});
   DecodedImage image;
   image.shape = {static_cast<int>(jpeg.info.image_height), static_cast<int>(jpeg.info.image_width), channels};
   image.pixels.resize(image.shape.bytes());
@@ -143,7 +212,7 @@ DecodedImage decode_jpeg(std::span<const uint8_t> file, const std::string& name)
     image.pixels = cmyk_to_rgb(image.pixels, jpeg.info.saw_Adobe_marker != 0 ? 0xff : 0);
     image.shape.channels = 3;
   }
-  return image;
+  return turn(std::move(image), orientation);
 }
 
 // ---- PNG, in the same manner.

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "data/preprocess.h"
 #include "data/readers.h"
@@ -87,6 +88,41 @@ std::string expand_home(std::string_view directory) {
   return std::string(directory);
 }
 
+// FORMAT:DIR of the spec `text`.
+Spec parse_place(std::string_view place, std::string_view text) {
+  Spec spec;
+  spec.text = text;
+  const size_t colon = place.find(':');
+  spec.format = place.substr(0, colon);
+  const Format* format = find_format(spec.format);
+  if (format == nullptr)
+    throw_usage("data \"{}\": unknown format \"{}\"; known are {}", spec.text, spec.format, format_list());
+  spec.directory = colon == std::string_view::npos ? "" : expand_home(place.substr(colon + 1));
+  if (format->place == Place::Folder && spec.directory.empty())
+    throw_usage("data \"{}\": a folder is missing; write {}:DIR", spec.text, spec.format);
+  if (format->place == Place::Known && colon != std::string_view::npos)
+    throw_usage("data \"{}\": {} takes no folder; idx:DIR reads such files anywhere", spec.text, spec.format);
+  return spec;
+}
+
+void parse_options(std::string_view options, Spec& spec) {
+  if (options.empty())
+    throw_usage("data \"{}\": no option follows the ?; remove it or write ?gray=1", spec.text);
+  while (!options.empty()) {
+    const size_t end = std::min(options.find('&'), options.size());
+    parse_option(options.substr(0, end), spec);
+    options.remove_prefix(std::min(end + 1, options.size()));
+  }
+}
+
+// Whether all that follows the colon is the name of a folder.
+bool names_existing_folder(std::string_view text) {
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos || find_format(text.substr(0, colon)) == nullptr) return false;
+  std::error_code ignored;
+  return std::filesystem::is_directory(expand_home(text.substr(colon + 1)), ignored);
+}
+
 // Grey and size as the spec wishes. Readers that could do so while decoding already have.
 void convert(ImageSet& set, const Spec& spec, const LoadOptions& options, std::string_view part) {
   if (set.count() == 0) return;
@@ -135,6 +171,13 @@ void check(const Dataset& dataset) {
   if (dataset.classes.size() < 2)
     throw_usage("{}: has the single class \"{}\"; there is nothing to tell apart", name,
                 dataset.classes.at(0));
+  // They go into weights, .tflite files and databases, as JSON.
+  for (size_t c = 0; c < dataset.classes.size(); ++c) {
+    const std::string carried = nlohmann::json::parse(dump_json(nlohmann::json(dataset.classes[c])));
+    if (carried != dataset.classes[c])
+      throw_usage("{}: the name of class {} of {}, \"{}\", is not UTF-8: rename it", name, c + 1,
+                  dataset.classes.size(), carried);
+  }
   for (const ImageSet* set : {&dataset.train, &dataset.test})
     for (size_t i = 0; i < set->count(); ++i)
       if (set->labels[i] >= dataset.classes.size())
@@ -191,31 +234,16 @@ std::vector<std::string> reader_names() {
 }
 
 Spec parse_spec(std::string_view text) {
-  Spec spec;
-  spec.text = text;
-  std::string_view options;
-  if (const size_t mark = text.rfind('?'); mark != std::string_view::npos) {
-    options = text.substr(mark + 1);
-    text = text.substr(0, mark);
-    if (options.empty())
-      throw_usage("data \"{}\": no option follows the ?; remove it or write ?gray=1", spec.text);
+  const size_t mark = text.rfind('?');
+  if (mark == std::string_view::npos) return parse_place(text, text);
+  try {
+    Spec spec = parse_place(text.substr(0, mark), text);
+    parse_options(text.substr(mark + 1), spec);
+    return spec;
+  } catch (const Error&) {
+    if (names_existing_folder(text)) return parse_place(text, text);
+    throw;
   }
-  const size_t colon = text.find(':');
-  spec.format = text.substr(0, colon);
-  const Format* format = find_format(spec.format);
-  if (format == nullptr)
-    throw_usage("data \"{}\": unknown format \"{}\"; known are {}", spec.text, spec.format, format_list());
-  spec.directory = colon == std::string_view::npos ? "" : expand_home(text.substr(colon + 1));
-  if (format->place == Place::Folder && spec.directory.empty())
-    throw_usage("data \"{}\": a folder is missing; write {}:DIR", spec.text, spec.format);
-  if (format->place == Place::Known && colon != std::string_view::npos)
-    throw_usage("data \"{}\": {} takes no folder; idx:DIR reads such files anywhere", spec.text, spec.format);
-  while (!options.empty()) {
-    const size_t end = std::min(options.find('&'), options.size());
-    parse_option(options.substr(0, end), spec);
-    options.remove_prefix(std::min(end + 1, options.size()));
-  }
-  return spec;
 }
 
 std::shared_ptr<const Dataset> load_dataset(std::string_view text, const LoadOptions& options,

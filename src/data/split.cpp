@@ -37,6 +37,23 @@ void check_fraction(double fraction, std::string_view name) {
     throw_usage("the {} fraction is {}: it must be at least 0 and below 1", name, fraction);
 }
 
+// A number of images of a class from which on no rounding leaves a part of the split without one.
+size_t enough_images(double test_fraction, double validation_fraction) {
+  constexpr size_t kMost = 1'000'000;  // fractions of almost 0 or 1
+  const auto share = [](double fraction, size_t count) {
+    return static_cast<size_t>(fraction * static_cast<double>(count));
+  };
+  size_t count = 1;
+  for (; count < kMost; ++count) {
+    const size_t test = share(test_fraction, count);
+    if (test_fraction > 0 && test == 0) continue;
+    const size_t rest = count - test - (test_fraction > 0 ? 1 : 0);  // rounding may give one more
+    const size_t validation = share(validation_fraction, rest);
+    if ((validation_fraction == 0 || validation > 0) && validation + 1 < rest) break;
+  }
+  return count;
+}
+
 }  // namespace
 
 Split stratified_split(const Dataset& dataset, const SplitOptions& options) {
@@ -60,8 +77,11 @@ Split stratified_split(const Dataset& dataset, const SplitOptions& options) {
   for (size_t c = 0; c < classes; ++c) {
     if ((test[c] == 0 && test_fraction > 0) || (validation[c] == 0 && options.validation_fraction > 0) ||
         validation[c] == rest[c])
-      throw_usage("{}: class \"{}\" has {} image{}, too few to appear in every part of the split",
-                  dataset.spec, dataset.classes[c], counts[c], counts[c] == 1 ? "" : "s");
+      throw_usage(
+          "{}: class \"{}\" has {} training image{}, too few to appear in every part of the split; {} are "
+          "enough",
+          dataset.spec, dataset.classes[c], counts[c], counts[c] == 1 ? "" : "s",
+          enough_images(test_fraction, options.validation_fraction));
     rng.fork("class", c).shuffle(std::span(members[c]));
     const auto test_end = members[c].begin() + static_cast<std::ptrdiff_t>(test[c]);
     const auto validation_end = test_end + static_cast<std::ptrdiff_t>(validation[c]);

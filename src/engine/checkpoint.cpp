@@ -38,7 +38,7 @@ std::string tensor_name(std::string_view group, const ParameterSpec& spec) {
 std::string hash_of(Json header, std::span<const uint8_t> tensors) {
   header.erase("sha256");
   Sha256 sha;
-  sha.update(header.dump());
+  sha.update(dump_json(header));
   sha.update(tensors);
   return sha.hex();
 }
@@ -63,7 +63,7 @@ class Writer {
 
   void write(const std::filesystem::path& path) {
     header_["sha256"] = hash_of(header_, tensors_);
-    const std::string line = header_.dump() + "\n";
+    const std::string line = dump_json(header_) + "\n";
     std::vector<uint8_t> bytes(line.begin(), line.end());
     bytes.insert(bytes.end(), tensors_.begin(), tensors_.end());
     write_file_atomic(path, bytes);
@@ -85,7 +85,7 @@ class Reader {
       throw_usage("{}: not a {} file", path_.string(), format);
     if (header_.value("version", Json()) != Json(version))
       throw_usage("{}: version {} of the {} format; this program reads version {}", path_.string(),
-                  header_.value("version", Json()).dump(), format, version);
+                  dump_json(header_.value("version", Json())), format, version);
     tensors_ = std::span<const uint8_t>(end + 1, bytes_.end());
     if (header_.value("sha256", Json()) != Json(hash_of(header_, tensors_)))
       throw_usage("{}: the file is damaged: its contents do not match their SHA-256", path_.string());
@@ -102,7 +102,8 @@ class Reader {
       if (next_ >= listed.size() || listed[next_].at("name") != Json(name) ||
           listed[next_].at("dims") != Json(spec.dims))
         throw_usage("{}: tensor {} is {}, expected {} {}", path_.string(), next_,
-                    next_ < listed.size() ? listed[next_].dump() : "missing", name, Json(spec.dims).dump());
+                    next_ < listed.size() ? dump_json(listed[next_]) : "missing", name,
+                    dump_json(Json(spec.dims)));
       ++next_;
     }
     const auto values = parameters.values();
@@ -184,7 +185,7 @@ Model load_model(const std::filesystem::path& path) {
   return reader.reading([&] {
     Model model;
     try {
-      model.graph = graph::graph_from_json(reader.header().at("graph").dump());
+      model.graph = graph::graph_from_json(dump_json(reader.header().at("graph")));
     } catch (const Error& error) {
       throw_usage("{}: {}", path.string(), error.what());
     }
@@ -220,7 +221,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, const graph::Graph
     const Json& header = reader.header();
     if (header.at("graph") != Json(graph::structural_hash(graph)))
       throw_usage("{}: the checkpoint belongs to another graph ({}, not {})", path.string(),
-                  header.at("graph").dump(), graph::structural_hash(graph));
+                  dump_json(header.at("graph")), graph::structural_hash(graph));
     Checkpoint checkpoint;
     checkpoint.history = history_from_json(header.at("history"));
     const Json& rng = header.at("rng");

@@ -117,10 +117,15 @@ class Reporter {
   template <typename Note>
   void at(int64_t steps, const Note& note) {
     if (callbacks_.progress == nullptr) return;
-    if (steps < total_ && last_ != Clock::time_point{} && seconds_since(last_) < 0.2) return;
+    // The end is told when the last validation is known.
+    if (steps == total_ || (last_ != Clock::time_point{} && seconds_since(last_) < 0.2)) return;
     last_ = Clock::now();
+    now(steps, note());
+  }
+  void now(int64_t steps, std::string_view note) {
+    if (callbacks_.progress == nullptr) return;
     callbacks_.progress->update(callbacks_.task, static_cast<double>(steps), static_cast<double>(total_),
-                                note());
+                                note);
   }
 
  private:
@@ -170,6 +175,8 @@ class Run {
       history_.epochs.push_back(result);
       history_.steps = step_;
       history_.seconds += result.seconds;
+      if (out_of_patience() || step_ == total_steps_)
+        reporter_.now(step_, note(result.epoch, result.train_loss));
       if (callbacks_.after_epoch) callbacks_.after_epoch(checkpoint());
     }
     return history_;
@@ -212,13 +219,7 @@ class Run {
       done += count;
       loss += result.loss * static_cast<double>(count);
       correct += result.correct;
-      reporter_.at(step_, [&] {
-        std::string note =
-            fmt::format("epoch {}/{}, loss {:.3f}", epoch, options_.epochs, loss / static_cast<double>(done));
-        if (!history_.epochs.empty() && !data_.validation.empty())
-          note += fmt::format(", validation {:.1f}%", 100 * history_.epochs.back().validation_accuracy);
-        return note;
-      });
+      reporter_.at(step_, [&] { return note(epoch, loss / static_cast<double>(done)); });
     }
     const double images = static_cast<double>(data_.train.size());
     EpochResult result;
@@ -226,6 +227,16 @@ class Run {
     result.train_loss = loss / images;
     result.train_accuracy = static_cast<double>(correct) / images;
     return result;
+  }
+
+  // "epoch 3/5, loss 0.412, validation 71.3% after epoch 2"; without the last words where epochs are equal.
+  [[nodiscard]] std::string note(int epoch, double loss) const {
+    std::string text = fmt::format("epoch {}/{}, loss {:.3f}", epoch, options_.epochs, loss);
+    if (history_.epochs.empty() || data_.validation.empty()) return text;
+    const EpochResult& validated = history_.epochs.back();
+    text += fmt::format(", validation {:.1f}%", 100 * validated.validation_accuracy);
+    if (validated.epoch != epoch) text += fmt::format(" after epoch {}", validated.epoch);
+    return text;
   }
 
   void validate(EpochResult& result) {

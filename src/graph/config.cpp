@@ -159,6 +159,17 @@ std::vector<Layer> parse_json_list(const nlohmann::json& json) {
   return layers;
 }
 
+// create_model drops the last layer, whatever it is, because it stands for the classes' layer.
+Graph model_of_list(const std::vector<Layer>& layers, Shape input, int classes) {
+  if (layers.empty() || layers.back().kind != LayerKind::Dense)
+    throw_usage(
+        "the list of layers {}, but its last one stands for the classes' layer: write ('Dense', {}) last",
+        layers.empty() ? std::string("is empty")
+                       : fmt::format("ends with {}", layer_name(layers.back().kind)),
+        classes);
+  return create_model(layers, input, classes);
+}
+
 std::string shape_text(const Shape& shape) {
   return shape.flat ? std::to_string(shape.channels)
                     : fmt::format("{}×{}×{}", shape.height, shape.width, shape.channels);
@@ -176,7 +187,7 @@ Graph graph_from_file(const std::string& path, Shape input, int classes) {
         return true;
       };
       try {
-        return create_model(parse_json_list(nlohmann::json::parse(text, limit_depth)), input, classes);
+        return model_of_list(parse_json_list(nlohmann::json::parse(text, limit_depth)), input, classes);
       } catch (const nlohmann::json::exception& error) {
         throw_usage("this is not a JSON list of layers: {}", error.what());
       }
@@ -201,7 +212,7 @@ Graph graph_from_config(std::string_view text, Shape input, int classes) {
   if (first == std::string_view::npos) throw_usage("the configuration is empty; {}", kExample);
   text = text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
   if (text.ends_with(".json")) return graph_from_file(std::string(text), input, classes);
-  if (text.front() == '[') return create_model(parse_printed_list(text), input, classes);
+  if (text.front() == '[') return model_of_list(parse_printed_list(text), input, classes);
   const bool digits_only = text.find_first_not_of("0123456789, ") == std::string_view::npos;
   const StudentConfig config = digits_only ? parse_table_order(text) : parse_words(text);
   return create_model(student_layers(config, classes), input, classes);

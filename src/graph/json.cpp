@@ -286,7 +286,7 @@ Json parse_limited(std::string_view text) {
 std::string node_attributes(const Node& node) {
   OrderedJson json = node_json(node);
   json.erase("inputs");
-  return json.dump();
+  return dump_json(json);
 }
 
 std::string graph_to_json(const Graph& graph) {
@@ -294,7 +294,7 @@ std::string graph_to_json(const Graph& graph) {
   std::string text = fmt::format("{{\"format\":\"{}\",\"version\":{},\"nodes\":[", kFormat, kVersion);
   std::string_view separator = "\n ";
   for (const Node& node : graph.nodes()) {
-    text += fmt::format("{}{}", separator, node_json(node).dump());
+    text += fmt::format("{}{}", separator, dump_json(node_json(node)));
     separator = ",\n ";
   }
   return text + "\n]}\n";

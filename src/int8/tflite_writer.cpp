@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "int8/tflite.h"
 #include "tflite_generated.h"
 
@@ -210,8 +211,7 @@ std::vector<uint8_t> write_tflite(const QuantGraph& graph) {
 
   Offset<fb::Vector<Offset<tflite::Metadata>>> metadata = 0;
   if (!graph.classes.empty()) {
-    const std::string text =
-        nlohmann::json(graph.classes).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const std::string text = dump_json(nlohmann::json(graph.classes));
     const auto index = static_cast<uint32_t>(buffers.size());
     buffers.push_back(write_buffer(builder, reinterpret_cast<const uint8_t*>(text.data()), text.size()));
     const auto name = builder.CreateString("retort.classes");

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/json.h"
 #include "base/units.h"
 #include "report/svg.h"
 
@@ -284,7 +285,7 @@ void add_all_trials(std::string& out, const StudyResult& study) {
 }
 
 std::string indented(const std::string& json) {
-  return json.empty() ? std::string() : nlohmann::json::parse(json).dump(2);
+  return json.empty() ? std::string() : dump_json(nlohmann::json::parse(json), 2);
 }
 
 void add_how(std::string& out, const StudyResult& study, const std::vector<const TrialResult*>& top) {

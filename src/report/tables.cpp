@@ -8,6 +8,8 @@
 
 #include "report/report.h"
 
+#include "base/json.h"
+
 namespace retort::report {
 namespace {
 
@@ -74,7 +76,7 @@ std::string trials_csv(const search::StudyResult& study) {
 }
 
 std::string study_json(const search::StudyResult& study) {
-  return nlohmann::json(study).dump(2) + "\n";
+  return dump_json(nlohmann::json(study), 2) + "\n";
 }
 
 }  // namespace retort::report

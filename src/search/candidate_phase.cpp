@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "search/candidates.h"
 #include "search/finalist_phase.h"
 #include "search/keep.h"
@@ -99,7 +100,7 @@ void run_candidates(Session& session, double confirmation_seconds) {
       if (!record) break;
       context.stage_finished = [&](const Candidate& candidate) {
         const StageResult& stage = candidate.stages.back();
-        keep([&] { storage.put_stage(record->number, {stage.name, json(stage).dump()}); });
+        keep([&] { storage.put_stage(record->number, {stage.name, dump_json(json(stage))}); });
         pacer.end(candidate.name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
         estimate(session, pacer, total);
       };
@@ -110,7 +111,7 @@ void run_candidates(Session& session, double confirmation_seconds) {
                              .epochs = {}};
       const TrialResult result =
           run_candidate(from_stored(json::parse(record->proposal)), run, session.folder.path(), context);
-      keep([&] { storage.finish(record->number, state_of(result.outcome), json(result).dump()); });
+      keep([&] { storage.finish(record->number, state_of(result.outcome), dump_json(json(result))); });
       tidy_up(session.folder.path() / run.file);
       pacer.remove(run.name);
       finished(session, result, total);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "engine/checkpoint.h"
 #include "int8/tflite.h"
 #include "search/keep.h"
@@ -103,7 +104,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   double training = 0;
   for (const StageResult& stage : result.stages) training += stage.seconds;
   result.seconds = std::max(training, std::chrono::duration<double>(Clock::now() - start).count());
-  keep([&] { write_text_atomic(folder / "result.json", nlohmann::json(result).dump(2) + "\n"); });
+  keep([&] { write_text_atomic(folder / "result.json", dump_json(nlohmann::json(result), 2) + "\n"); });
   return result;
 }
 

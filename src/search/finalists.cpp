@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "search/json_numbers.h"
 #include "search/search.h"
 
@@ -108,7 +109,7 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
       {"seed", run.seed},
       {"trial", trial->number},
       {"teacher", study.teacher.source}};
-  return card.dump(2) + "\n";
+  return dump_json(card, 2) + "\n";
 }
 
 }  // namespace retort::search

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "compress/pruning.h"
 #include "compress/quantization.h"
 #include "data/curriculum.h"
@@ -48,7 +49,7 @@ fs::path best_path(const Candidate& candidate, std::string_view stage_name) {
 
 void save_stages(const Candidate& candidate) {
   const json state = {{"stages", candidate.stages}, {"epochs", candidate.epochs}};
-  keep([&] { write_text_atomic(candidate.folder / "stages.json", state.dump(1)); });
+  keep([&] { write_text_atomic(candidate.folder / "stages.json", dump_json(state, 1)); });
 }
 
 void remove_file(const fs::path& path) {

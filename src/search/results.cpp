@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/units.h"
 #include "search/json_numbers.h"
 
@@ -212,8 +213,8 @@ void from_json(const json& in, StudyResult& study) {
            .validation_images = in.at("validation_images"),
            .test_images = in.at("test_images"),
            .preset = in.at("preset"),
-           .settings_json = in.at("settings").is_null() ? std::string() : in.at("settings").dump(),
-           .plan_json = in.at("plan").is_null() ? std::string() : in.at("plan").dump(),
+           .settings_json = in.at("settings").is_null() ? std::string() : dump_json(in.at("settings")),
+           .plan_json = in.at("plan").is_null() ? std::string() : dump_json(in.at("plan")),
            .command = in.at("command"),
            .teacher = in.at("teacher"),
            .trials = in.at("trials"),

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/units.h"
 #include "search/candidate_phase.h"
 #include "search/finalist_phase.h"
@@ -96,7 +97,7 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   const double confirmation_seconds = settings.seconds ? decide_candidates(session, proposals) : 0;
   if (!proposals.empty()) {
     std::vector<std::string> texts;
-    for (const StoredProposal& proposal : proposals) texts.push_back(to_stored(proposal).dump());
+    for (const StoredProposal& proposal : proposals) texts.push_back(dump_json(to_stored(proposal)));
     keep([&] { session.folder.storage().add_trials(texts); });
   }
   compress::Curriculum& curriculum = session.pipeline.curriculum;

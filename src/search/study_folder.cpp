@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/json.h"
 #include "search/search.h"
 #include "search/teacher.h"
 
@@ -26,7 +27,7 @@ json identity_of(json description) {
 }
 
 std::string shown(const json& value) {
-  return value.is_null() ? "none" : value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_null() ? "none" : value.is_string() ? value.get<std::string>() : dump_json(value);
 }
 
 // "/settings/pipeline/quick_epochs" → "quick epochs"
@@ -85,7 +86,7 @@ StoredProposal from_stored(const json& in) {
   StoredProposal stored;
   stored.proposal = {.config = in.at("config"),
                      .layers = in.at("layers"),
-                     .graph = graph::graph_from_json(in.at("graph").dump()),
+                     .graph = graph::graph_from_json(dump_json(in.at("graph"))),
                      .hash = in.at("hash")};
   stored.costs.parameters = in.at("parameters");
   stored.costs.macs = in.at("macs");
@@ -112,7 +113,7 @@ std::optional<json> StudyFolder::document(std::string_view key) const {
 }
 
 void StudyFolder::put_document(std::string_view key, const json& value) {
-  keep([&] { storage_->put_document(key, value.dump()); });
+  keep([&] { storage_->put_document(key, dump_json(value)); });
 }
 
 void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& dataset,
@@ -190,7 +191,7 @@ data::Split StudyFolder::split(const SearchSettings& settings, const data::Datas
 std::string plan_json(const study::Storage& storage) {
   json plan = read_document(storage, kPlanKey).value_or(json::object());
   if (const auto epochs = read_document(storage, kTeacherEpochsKey)) plan["teacher_epochs"] = *epochs;
-  return plan.empty() ? std::string() : plan.dump();
+  return plan.empty() ? std::string() : dump_json(plan);
 }
 
 StudyResult collect(const study::Storage& storage) {
@@ -203,7 +204,7 @@ StudyResult collect(const study::Storage& storage) {
   study.content_hash = data.at("content_hash");
   study.classes = data.at("classes").get<std::vector<std::string>>();
   study.preset = settings.at("preset");
-  study.settings_json = settings.dump();
+  study.settings_json = dump_json(settings);
   study.command = description->at("command");
   if (const auto images = read_document(storage, kImagesKey)) {
     study.train_images = images->at("train");

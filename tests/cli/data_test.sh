@@ -39,7 +39,7 @@ bad 2 "nonsense" data check nonsense:x
 bad 2 "size=big" data check "idx:$work/idx?size=big"
 bad 2 "colour=1" data check "idx:$work/idx?colour=1"
 : >"$work/file"
-bad 1 "$work/file" data export --npy "$work/file/npy" --data "idx:$work/idx"
+bad 2 "--npy: $work/file is a file where a folder is expected" data export --npy "$work/file/npy" --data "idx:$work/idx"
 bad 2 "--validation" data export --npy "$work/npy" --data "idx:$work/idx" --validation 2
 
 # What every format says of a folder that is not there, is a file or is empty.
@@ -49,7 +49,7 @@ for format in idx cifar10 images npy; do
   bad 2 "$work/file: is a file where a folder is expected" data check "$format:$work/file"
 done
 bad 2 "$work/empty: has no train-images-idx3-ubyte (or .gz)" data check "idx:$work/empty"
-bad 2 "$work/empty: has no data_batch_*.bin; expected is" data check "cifar10:$work/empty"
+bad 2 "$work/empty: has no data_batch_1.bin; expected are data_batch_1.bin to data_batch_5.bin and test_batch.bin" data check "cifar10:$work/empty"
 bad 2 "$work/empty: has no class folders; expected are images as empty/<class>/<image>" data check "images:$work/empty"
 bad 2 "$work/empty/x_train.npy: cannot be read: No such file or directory" data check "npy:$work/empty"
 
@@ -81,7 +81,7 @@ bad 2 "$broken/t10k-labels-idx1-ubyte: label 9 at index 79 is out of range: ther
 good data check "idx:$broken" --skip-bad
 says "skipped     1 broken images or empty class folders"
 
-# CIFAR-10: two records of each class, then damage.
+# CIFAR-10: two records of each class in the first file, one image in each other, then damage.
 cifar=$work/cifar
 mkdir "$cifar"
 for label in 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9; do
@@ -89,13 +89,16 @@ for label in 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9; do
   head -c 3072 /dev/zero
 done >"$cifar/data_batch_1.bin"
 cp "$cifar/data_batch_1.bin" "$work/whole"
+for name in data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
+  head -c 3073 "$work/whole" >"$cifar/$name.bin"
+done
 good data check "cifar10:$cifar"
-says "images      32x32x3, 20 for training, 0 for testing"
+says "images      32x32x3, 24 for training, 1 for testing"
 head -c 61000 "$work/whole" >"$cifar/data_batch_1.bin"
 bad 2 "$cifar/data_batch_1.bin: has 61000 bytes, which is not a whole number of CIFAR-10 records of 3073 bytes" \
   data check "cifar10:$cifar"
 good data check "cifar10:$cifar" --skip-bad --json
-[ "$(field skipped)" = 1 ] && [ "$(field train)" = 19 ] || fail "the truncated record is not skipped"
+[ "$(field skipped)" = 1 ] && [ "$(field train)" = 23 ] || fail "the truncated record is not skipped"
 { printf '\12' && tail -c +2 "$work/whole"; } >"$cifar/data_batch_1.bin"
 bad 2 "$cifar/data_batch_1.bin: record 0 (byte 0) has label 10; CIFAR-10 labels are 0 to 9" data check "cifar10:$cifar"
 good data check "cifar10:$cifar" --skip-bad
@@ -171,6 +174,9 @@ cp -r "$folder/b" "$folder/c"
 bad 2 "$folder/a: the class folder has no image" data check "$spec"
 good data check "$spec" --skip-bad
 says "skipped     1 broken images or empty class folders"
+good data check "$spec" --skip-bad --json
+[[ $err == *"Training would be refused: $spec: class \"b\" has 2 training images, too few to appear in every part of the split; 7 are enough."* ]] ||
+  fail "data check does not warn of a small class"
 mkdir -p "$work/sets/train" && cp -r "$folder/b" "$folder/c" "$work/sets/train/"
 mkdir -p "$work/sets/test" && cp -r "$folder/b" "$work/sets/test/"
 bad 2 "$work/sets: class \"c\" is in train/ but not in test/" data check "images:$work/sets"
@@ -183,6 +189,16 @@ distill=(distill --data "idx:$work/idx" --config '1 block, 1 layer, 4 filters' -
   "logits:$work/teacher/logits.npy" --out "$work/student")
 bad 2 "$work/teacher/logits.npy: nothing says which images these logits belong to" "${distill[@]}"
 cp "$work/npy/dataset.json" "$work/teacher/"
+good "${distill[@]}"
+# rows ROW: logits.npy with this row (printf escapes of its little-endian floats) for each image.
+rows() {
+  local row=$1 i
+  for ((i = 0; i < 240; ++i)); do printf '%b' "$row"; done | write_npy "$work/teacher/logits.npy" '<f4' '(240, 4)'
+}
+zero='\0\0\0\0' half='\0\0\0\x3f' one='\0\0\x80\x3f'
+rows "$zero$half$zero$half"
+bad 2 "$work/teacher/logits.npy: holds probabilities (every row sums to 1) where logits are expected" "${distill[@]}"
+rows "$zero$half$one$half"
 good "${distill[@]}"
 good data export --npy "$work/teacher" --data "idx:$work/train-only"
 bad 2 "$work/teacher/logits.npy: the logits were made for other data (idx:$work/train-only, hash " "${distill[@]}"

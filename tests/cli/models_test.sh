@@ -14,7 +14,14 @@ says "test        "
 good teacher --data "$data" --config "$config" --epochs 2 --out "$work/one.retort" --json --optimizer sgd \
   --schedule cosine --early-stopping loss --learning-rate 0.01 --mirror --shift 1
 [ -s "$work/one.retort" ] && [ "$(field file)" = "$work/one.retort" ] || fail "--out FILE.retort"
+good teacher --data "$data" --config "$config" --epochs 5 --batch 16 --out "$work/said"
+final=$(sed -n 's/^teacher     validation \([^,]*\),.*/\1/p' "$work/out")
+[[ $err == *"epoch 5/5, loss "*", validation $final" ]] || fail "progress ends with another validation than the result's"
 bad 2 "--epochs: \"0\" is not a whole number from 1 to" teacher --data "$data" --out "$work/x" --epochs 0
+bad 2 "--config: it is empty where a network is expected" teacher --data "$data" --out "$work/x" --config ""
+bad 2 "--config: it is empty where a network is expected" inspect --config "" --input 8x8x1
+bad 2 "the list of layers ends with Conv2D, but its last one stands for the classes' layer: write ('Dense', 4) last" \
+  teacher --data "$data" --out "$work/x" --config "[('Conv2D', 8)]"
 bad 2 "--logits: \"logits.txt\" should end in .npy" teacher --data "$data" --out "$work/x" --logits logits.txt
 bad 2 "--optimizer: \"lion\" is unknown: write adam or sgd" teacher --data "$data" --out "$work/x" --optimizer lion
 bad 2 "--schedule: there is no schedule 'linear'; known: constant, cosine, one-cycle" teacher --data "$data" --out "$work/x" --schedule linear
@@ -163,6 +170,15 @@ says '"cortex-m4"'
 macs=$(field macs)
 good inspect "$work/student/weights.retort" --json
 [ "$(field macs)" = "$macs" ] || fail "weights and file differ in MACs: $(field macs), $macs"
+says '"classes": ['
+# Weights are as large as the file that is made of them, trained for int8 or not, with either ends.
+for model in int8 student; do
+  for ends in float int8; do
+    good export "$work/$model/weights.retort" --data "$data" --ends $ends --out "$work/ends.tflite"
+    good inspect "$work/$model/weights.retort" --ends $ends --json
+    [ "$(field flash_bytes)" = "$(wc -c <"$work/ends.tflite")" ] || fail "$model is $(field flash_bytes) bytes with $ends ends"
+  done
+done
 good inspect --config "$config" --input 8x8x1 --classes 4 --json
 [ "$(field macs)" = "$macs" ] || fail "--config and file differ in MACs: $(field macs), $macs"
 good inspect --config '3,2,32,1,128' --input 32x32x1

@@ -20,18 +20,22 @@ class Cifar10 : public testing::Test {
     }
     return bytes;
   }
+  // The six files, of two images each: labels 0 and 1, 2 and 3, …, and 0 and 1 for testing.
+  void write_all(const fs::path& folder) {
+    for (int i = 0; i < 5; ++i)
+      write_bytes(folder / fmt::format("data_batch_{}.bin", i + 1), batch(2, static_cast<uint8_t>(2 * i)));
+    write_bytes(folder / "test_batch.bin", batch(2));
+  }
   [[nodiscard]] std::string spec() const { return "cifar10:" + folder_.path().string(); }
   [[nodiscard]] std::string error() const { return load_error(spec()); }
   TestFolder folder_;
 };
 
 TEST_F(Cifar10, ReadsBatchesInOrderAsChannelsLast) {
-  write_bytes(folder_ / "data_batch_2.bin", batch(5, 5));
-  write_bytes(folder_ / "data_batch_1.bin", batch(5));
-  write_bytes(folder_ / "test_batch.bin", batch(3));
+  write_all(folder_.path());
   const auto dataset = load(spec());
   EXPECT_EQ(dataset->train.labels, (std::vector<uint16_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
-  EXPECT_EQ(dataset->test.count(), 3U);
+  EXPECT_EQ(dataset->test.count(), 2U);
   EXPECT_EQ(dataset->train.shape, (ImageShape{32, 32, 3}));
   for (size_t p = 0; p < 1024; ++p)
     for (size_t c = 0; c < 3; ++c) ASSERT_EQ(dataset->train.image(7)[3 * p + c], (p + 50 * c) % 251);
@@ -42,7 +46,7 @@ TEST_F(Cifar10, ReadsBatchesInOrderAsChannelsLast) {
 
 TEST_F(Cifar10, ReadsNamesAndTheArchivesOwnFolder) {
   const fs::path inner = folder_ / "cifar-10-batches-bin";
-  write_bytes(inner / "data_batch_1.bin", batch(10));
+  write_all(inner);
   write_text_atomic(inner / "batches.meta.txt", "a\r\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
   EXPECT_EQ(load(spec())->classes,
             (std::vector<std::string>{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}));
@@ -52,8 +56,7 @@ TEST_F(Cifar10, ReadsNamesAndTheArchivesOwnFolder) {
 
 TEST_F(Cifar10, RefusesWrongFiles) {
   EXPECT_EQ(load_error("cifar10:" + folder_.at("none")), folder_.at("none") + ": there is no such folder");
-  EXPECT_EQ(error(), folder_.path().string() +
-                         ": has no data_batch_*.bin; expected is the binary version of CIFAR-10");
+  write_all(folder_.path());
   const std::string name = folder_.at("data_batch_1.bin");
   write_bytes(name, {});
   EXPECT_EQ(error(), name + ": has 0 bytes, which is not a whole number of CIFAR-10 records of 3073 bytes");
@@ -66,11 +69,29 @@ TEST_F(Cifar10, RefusesWrongFiles) {
   bytes[2 * 3073] = 10;
   write_bytes(name, bytes);
   EXPECT_EQ(error(), name + ": record 2 (byte 6146) has label 10; CIFAR-10 labels are 0 to 9");
-  write_bytes(name, batch(9));
+  write_bytes(name, batch(2));
+  write_bytes(folder_ / "data_batch_5.bin", batch(1, 8));
   EXPECT_EQ(error(), spec() + ": class \"truck\" has no training image");
   fs::remove(name);
   fs::create_directory(name);
   EXPECT_EQ(error(), name + ": is a folder where a file is expected");
+}
+
+TEST_F(Cifar10, ReadsAllSixFilesAndNothingElse) {
+  write_all(folder_.path());
+  write_bytes(folder_ / "data_batch_1_copy.bin", batch(7));
+  write_bytes(folder_ / "data_batch_6.bin", batch(7));
+  EXPECT_EQ(load(spec())->train.count(), 10U);
+  for (const char* name : {"test_batch.bin", "data_batch_5.bin", "data_batch_3.bin", "data_batch_1.bin"}) {
+    fs::remove(folder_ / name);
+    const std::string sentence = fmt::format(
+        "{}: has no {}; expected are data_batch_1.bin to data_batch_5.bin and test_batch.bin, the binary "
+        "version "
+        "of CIFAR-10",
+        folder_.path().string(), name);
+    EXPECT_EQ(error(), sentence);
+    EXPECT_EQ(load_error(spec(), BadImages::Skip), sentence);
+  }
 }
 
 TEST_F(Cifar10, SkipsWrongRecordsAndCountsThem) {
@@ -78,15 +99,16 @@ TEST_F(Cifar10, SkipsWrongRecordsAndCountsThem) {
   bytes[2 * 3073] = 10;
   bytes[5 * 3073] = 255;
   bytes.resize(bytes.size() - 7);
+  write_all(folder_.path());
   write_bytes(folder_ / "data_batch_1.bin", bytes);
   bytes = batch(2);
   bytes.resize(3073 + 100);
   write_bytes(folder_ / "test_batch.bin", bytes);
   const auto dataset = load(spec(), BadImages::Skip);
   EXPECT_EQ(dataset->skipped, 4);
-  EXPECT_EQ(dataset->train.labels,
-            (std::vector<uint16_t>{0, 1, 3, 4, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8}));
-  EXPECT_EQ(dataset->train.pixels.size(), 17U * 3072);
+  EXPECT_EQ(dataset->train.labels, (std::vector<uint16_t>{0, 1, 3, 4, 6, 7, 8, 9, 0, 1, 2, 3, 4,
+                                                          5, 6, 7, 8, 2, 3, 4, 5, 6, 7, 8, 9}));
+  EXPECT_EQ(dataset->train.pixels.size(), 25U * 3072);
   EXPECT_EQ(dataset->test.count(), 1U);
   write_bytes(folder_ / "test_batch.bin", {});
   EXPECT_EQ(load_error(spec(), BadImages::Skip),

@@ -235,6 +235,31 @@ TEST_F(Folder, SkippingLeavesEmptyClassFoldersOutAndCountsThem) {
   EXPECT_EQ(load_error(spec(), BadImages::Skip), root() + ": its class folders have no images");
 }
 
+TEST_F(Folder, SetsWithoutTrainAreNoClasses) {
+  const auto sentence = [&](const char* name) {
+    return root() + ": train/ is missing beside " + name +
+           "/; the layout is DIR/train/<class>/<image>, with or without DIR/test/<class>/<image>, or "
+           "DIR/<class>/<image>";
+  };
+  write_pets("test/");
+  EXPECT_EQ(error(), sentence("test"));
+  fs::rename(folder_ / "test", folder_ / "Test");
+  write_pets("Train/");
+  EXPECT_EQ(error(), sentence("Test"));
+  fs::rename(folder_ / "Train", folder_ / "train");
+  fs::rename(folder_ / "Test", folder_ / "test");
+  EXPECT_EQ(load(spec())->test.count(), 6U);
+}
+
+TEST_F(Folder, ClassNamesMustBeUtf8AndOtherNamesNeedNot) {
+  write_pets("s\xe4tze/");
+  EXPECT_EQ(load(spec() + "/s\xe4tze")->train.count(), 6U);
+  for (int i = 0; i < 3; ++i) write(fmt::format("s\xe4tze/\xff\xe4/{}.png", i), png());
+  for (int again = 0; again < 2; ++again)  // decoded, and from the cache
+    EXPECT_EQ(load_error(spec() + "/s\xe4tze"),
+              spec() + "/s\xe4tze: the name of class 3 of 3, \"\ufffd\ufffd\", is not UTF-8: rename it");
+}
+
 TEST_F(Folder, LargeImagesNeedASize) {
   const ImageShape shape = {513, 512, 1};
   write("cat/0.png", encode_png(std::vector<uint8_t>(shape.bytes()), shape));

@@ -41,6 +41,98 @@ TEST(Jpeg, DecodesColorAndGray) {
   }
 }
 
+// An APP1 segment with an Exif directory of two entries.
+std::vector<uint8_t> exif(uint16_t orientation, bool little) {
+  std::vector<uint8_t> out = {'E', 'x', 'i', 'f', 0, 0};
+  const auto put = [&](uint32_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i)
+      out.push_back(static_cast<uint8_t>(value >> 8 * (little ? i : bytes - 1 - i)));
+  };
+  out.insert(out.end(), 2, little ? 'I' : 'M');
+  put(42, 2);
+  put(8, 4);  // where the directory lies
+  put(2, 2);
+  for (const auto& [tag, value] : {std::pair{0x010f, 77}, std::pair{0x0112, static_cast<int>(orientation)}}) {
+    put(static_cast<uint32_t>(tag), 2);
+    put(3, 2);  // a short
+    put(1, 4);
+    put(static_cast<uint32_t>(value), 2);
+    put(0, 2);
+  }
+  put(0, 4);
+  return out;
+}
+
+std::vector<uint8_t> with_segment(std::vector<uint8_t> jpeg, const std::vector<uint8_t>& segment) {
+  const size_t bytes = segment.size() + 2;
+  std::vector<uint8_t> marker = {0xff, 0xe1, static_cast<uint8_t>(bytes >> 8), static_cast<uint8_t>(bytes)};
+  marker.insert(marker.end(), segment.begin(), segment.end());
+  jpeg.insert(jpeg.begin() + 2, marker.begin(), marker.end());
+  return jpeg;
+}
+
+TEST(Jpeg, TheExifOrientationTurnsThePictureUpright) {
+  // Where the standard puts the stored first row and first column.
+  struct Sides {
+    char row;
+    char column;
+  };
+  constexpr std::array<Sides, 8> kSides = {
+      {{'T', 'L'}, {'T', 'R'}, {'B', 'R'}, {'B', 'L'}, {'L', 'T'}, {'R', 'T'}, {'R', 'B'}, {'L', 'B'}}};
+  for (const int channels : {1, 3}) {
+    const ImageShape shape = {11, 17, channels};
+    const auto file = encode_jpeg(gradient(shape), shape, 95, channels == 1 ? Mode::Gray : Mode::Rgb);
+    const DecodedImage stored = decode_image(file, "x");
+    for (uint16_t orientation = 1; orientation <= 8; ++orientation)
+      for (const bool little : {true, false}) {
+        SCOPED_TRACE(orientation);
+        const DecodedImage image = decode_image(with_segment(file, exif(orientation, little)), "x");
+        const bool transposed = orientation >= 5;
+        ASSERT_EQ(image.shape, (transposed ? ImageShape{17, 11, channels} : shape));
+        const Sides sides = kSides[orientation - 1U];
+        for (int row = 0; row < shape.height; ++row)
+          for (int column = 0; column < shape.width; ++column) {
+            int y = 0;
+            int x = 0;
+            const auto place = [&](char side, int distance) {
+              if (side == 'T') y = distance;
+              if (side == 'B') y = image.shape.height - 1 - distance;
+              if (side == 'L') x = distance;
+              if (side == 'R') x = image.shape.width - 1 - distance;
+            };
+            place(sides.row, row);
+            place(sides.column, column);
+            for (int c = 0; c < channels; ++c)
+              ASSERT_EQ(image.pixels[static_cast<size_t>((y * image.shape.width + x) * channels + c)],
+                        stored.pixels[static_cast<size_t>((row * shape.width + column) * channels + c)]);
+          }
+      }
+  }
+}
+
+TEST(Jpeg, ADamagedExifSegmentMeansNoTurning) {
+  const ImageShape shape = {6, 9, 3};
+  const auto file = encode_jpeg(gradient(shape), shape);
+  const auto shape_with = [&](const std::vector<uint8_t>& segment) {
+    return decode_image(with_segment(file, segment), "x").shape;
+  };
+  for (const int value : {0, 9, 65535})
+    EXPECT_EQ(shape_with(exif(static_cast<uint16_t>(value), true)), shape);
+  const std::vector<uint8_t> whole = exif(6, false);
+  ASSERT_EQ(shape_with(whole), (ImageShape{9, 6, 3}));
+  constexpr size_t kNextDirectory = 4;  // behind the entries, which nobody reads
+  for (size_t bytes = 0; bytes + kNextDirectory < whole.size(); ++bytes)
+    EXPECT_EQ(shape_with({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(bytes)}), shape)
+        << bytes;
+  Rng rng(5);
+  for (int i = 0; i < 2000; ++i) {
+    std::vector<uint8_t> damaged = exif(static_cast<uint16_t>(1 + i % 8), i % 3 == 0);
+    for (int changes = 0; changes < 3; ++changes)
+      damaged[rng.below(static_cast<uint32_t>(damaged.size()))] = static_cast<uint8_t>(rng.below(256));
+    EXPECT_EQ(shape_with(damaged).bytes(), shape.bytes());
+  }
+}
+
 TEST(Jpeg, DecodesCmykToRgb) {
   const ImageShape shape = {16, 16, 4};
   std::vector<uint8_t> inks;

@@ -25,6 +25,22 @@ TEST(Spec, TakesFormatFolderAndOptions) {
   EXPECT_EQ(parse_spec("npy:C:odd?name?gray=1").directory, "C:odd?name");
 }
 
+TEST(Spec, AQuestionMarkMayBelongToAFolderThatIsThere) {
+  const TestFolder folder;
+  std::filesystem::create_directory(folder / "which?");
+  std::filesystem::create_directory(folder / "a?gray=2");
+  for (const char* name : {"which?", "a?gray=2"}) {
+    EXPECT_EQ(parse_spec("images:" + folder.at(name)).directory, folder.at(name));
+    const Spec spec = parse_spec("images:" + folder.at(name) + "?size=8x9");
+    EXPECT_EQ(spec.directory, folder.at(name));
+    EXPECT_EQ(spec.width, 9);
+  }
+  EXPECT_NE(usage_error([&] { parse_spec("images:" + folder.at("when?")); }), "no error");
+  // Known options are options, whatever is there.
+  std::filesystem::create_directory(folder / "b?gray=1");
+  EXPECT_EQ(parse_spec("images:" + folder.at("b?gray=1")).directory, folder.at("b"));
+}
+
 TEST(Spec, ExpandsTheHomeFolder) {
   const char* home = std::getenv("HOME");
   if (home == nullptr) GTEST_SKIP() << "no HOME";

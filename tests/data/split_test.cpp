@@ -94,6 +94,30 @@ TEST(Split, AFractionOfNoughtLeavesAPartEmpty) {
   EXPECT_TRUE(split.test.empty());
 }
 
+TEST(Split, ClassesOfTheNumberThatItNamesAreLargeEnough) {
+  Dataset dataset;
+  dataset.classes = {"cat", "dog", "elk"};
+  SplitOptions options;
+  const auto assign = [&](size_t cats, size_t dogs, size_t elks) {
+    dataset.train.labels.assign(cats, 0);
+    dataset.train.labels.insert(dataset.train.labels.end(), dogs, 1);
+    dataset.train.labels.insert(dataset.train.labels.end(), elks, 2);
+  };
+  for (const double test : {0.01, 0.15, 0.3, 0.5, 0.9})
+    for (const double validation : {0.01, 0.2, 0.5, 0.9}) {
+      options.test_fraction = test;
+      options.validation_fraction = validation;
+      assign(1000, 1, 1000);
+      const std::string sentence = usage_error([&] { stratified_split(dataset, options); });
+      const size_t enough = std::stoul(sentence.substr(sentence.find("; ") + 2));
+      for (size_t more = 0; more < 30; ++more) {
+        assign(enough + more, enough, enough + 7 * more);
+        EXPECT_EQ(usage_error([&] { stratified_split(dataset, options); }), "no error")
+            << test << ' ' << validation;
+      }
+    }
+}
+
 TEST(Split, RefusesClassesThatAreTooSmallAndWrongFractions) {
   Dataset dataset;
   dataset.spec = "images:pets";
@@ -101,7 +125,8 @@ TEST(Split, RefusesClassesThatAreTooSmallAndWrongFractions) {
   dataset.train.labels.assign(100, 0);
   dataset.train.labels.back() = 1;
   EXPECT_EQ(usage_error([&] { stratified_split(dataset, {}); }),
-            "images:pets: class \"dog\" has 1 image, too few to appear in every part of the split");
+            "images:pets: class \"dog\" has 1 training image, too few to appear in every part of the split; "
+            "7 are enough");
   SplitOptions options;
   options.validation_fraction = 1;
   EXPECT_EQ(usage_error([&] { stratified_split(dataset, options); }),

@@ -384,9 +384,13 @@ TEST_F(Training, ReportsProgressToTheEnd) {
   TrainCallbacks callbacks;
   callbacks.progress = &sink;
   callbacks.task = "student";
-  run(*small_network(), options, callbacks);
+  const History history = run(*small_network(), options, callbacks);
   EXPECT_EQ(sink.last, 6);
   EXPECT_EQ(sink.words.find("epoch 2/2, loss "), 0);
+  // The last words are about the last epoch, as the result is.
+  EXPECT_TRUE(sink.words.ends_with(
+      fmt::format(", validation {:.1f}%", 100 * history.epochs.back().validation_accuracy)))
+      << sink.words;
 }
 
 TEST(Predict, GivesTheSameInChunksAndInAnyOrder) {

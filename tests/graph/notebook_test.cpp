@@ -127,6 +127,11 @@ TEST(Config, RefusesWithOneClearSentence) {
   EXPECT_NE(usage_message("16 blocks, 65536 filters").find("doubled"), std::string::npos);
   EXPECT_NE(usage_message("[('Conv2D', None)]").find("needs a number of filters"), std::string::npos);
   EXPECT_NE(usage_message("[('Flatten', 3)]").find("takes no number"), std::string::npos);
+  for (const char* list : {"[('Dense', 8), ('Conv2D', 8)]", "[('Conv2D', 8)]"})
+    EXPECT_EQ(usage_message(list),
+              "the list of layers ends with Conv2D, but its last one stands for the classes' layer: write "
+              "('Dense', 10) last");
+  EXPECT_NE(usage_message("[]").find("the list of layers is empty, but"), std::string::npos);
   EXPECT_NE(usage_message("[('Conv3D', 3)]").find("\"Conv3D\" is not a layer"), std::string::npos);
   EXPECT_NE(usage_message("[('Conv2D', 3)").find("']' is missing"), std::string::npos);
   EXPECT_NE(usage_message("[('Conv2D', 0), ('Dense', 10)]").find("layer 1 (Conv2D): filters is 0"),
