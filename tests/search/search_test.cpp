@@ -222,6 +222,25 @@ TEST_F(SearchTest, WhenNothingFitsItSaysSoAtOnce) {
   EXPECT_EQ(run(folder.path()).trials.size(), 3U);
 }
 
+TEST_F(SearchTest, TheLadderLooksAtTheLimitsFirst) {
+  const TemporaryFolder folder;
+  settings.sampler = "ladder";
+  settings.configs.clear();
+  settings.space = {
+      .blocks = {1}, .layers = {1, 2}, .filters = {2, 4, 8, 16, 32, 64}, .dense_layers = {0, 1}};
+  settings.space.dense_units = {8, 16, 32};
+  settings.limits.flash_bytes = 1000;
+  const Thrown thrown = thrown_by([&] { run(folder.path()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Infeasible);
+  EXPECT_NE(thrown.sentence.find("none of 48 structures fits"), std::string::npos) << thrown.sentence;
+  settings.limits.flash_bytes.reset();
+  settings.limits.macs = 3000;  // the smallest alone
+  settings.finalist_seeds = 1;
+  const StudyResult study = run(folder.path());
+  ASSERT_GT(study.trials.size(), 0U);
+  for (const TrialResult& trial : study.trials) EXPECT_EQ(trial.outcome, Outcome::Complete) << trial.reason;
+}
+
 // Refuses one structure, with an error of the given kind.
 class Picky final : public engine::Backend {
  public:
