@@ -53,9 +53,12 @@ std::vector<Job> decide_jobs(Session& session) {
   bool full = false;
   for (const int trial : session.study.top) {
     for (int run = 1; run < settings.finalist_seeds && !full; ++run) {
-      seconds.push_back(1.03 * trial_of(session, trial).seconds);
-      full = settings.seconds && makespan(seconds, session.workers) > available;
-      if (!full) jobs.push_back({trial, run});
+      const Job job{trial, run};
+      if (!session.folder.document(key_of(job))) {  // no run of before has done it
+        seconds.push_back(1.03 * trial_of(session, trial).seconds);
+        full = settings.seconds && makespan(seconds, session.workers) > available;
+      }
+      if (!full) jobs.push_back(job);
     }
   }
   // The longest first, so that none begins when the others end.
@@ -188,7 +191,12 @@ void run_finalists(Session& session) {
   write_best(study, session.folder.path());
   session.folder.put_document(kTeacherKey, study.teacher);
   session.store_seconds();
-  session.folder.put_document(kFinalistsKey, {{"finalists", study.finalists}, {"best", study.best}});
+  const size_t runs = study.top.size() * static_cast<size_t>(session.settings.finalist_seeds - 1);
+  session.folder.put_document(
+      kFinalistsKey, {{"finalists", study.finalists},
+                      {"best", study.best},
+                      {"limit_seconds", session.settings.seconds ? json(*session.settings.seconds) : json()},
+                      {"missing_runs", runs - jobs.size()}});
   if (session.settings.seconds)
     session.options.progress.message(
         fmt::format("Took {} of {}: teacher {}, {} candidates, {} runs with other seeds.",

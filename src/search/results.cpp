@@ -197,6 +197,7 @@ void to_json(json& out, const StudyResult& study) {
          {"command", study.command},
          {"teacher", study.teacher},
          {"trials", study.trials},
+         {"left_out", study.left_out},
          {"top", study.top},
          {"finalists", study.finalists},
          {"best", study.best},
@@ -217,6 +218,7 @@ void from_json(const json& in, StudyResult& study) {
            .command = in.at("command"),
            .teacher = in.at("teacher"),
            .trials = in.at("trials"),
+           .left_out = in.value("left_out", 0),
            .top = in.at("top"),
            .finalists = in.at("finalists"),
            .best = in.at("best"),
@@ -250,6 +252,13 @@ std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) 
   return numbers;
 }
 
+std::string epochs_text(const TrialResult& trial) {
+  std::string text;
+  for (const StageResult& stage : trial.stages)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", stage.name, stage.history.epochs.size());
+  return text;
+}
+
 std::string printed_block(const TrialResult& trial) {
   std::string out = fmt::format("Configuration: {}\n", trial.layers.empty() ? trial.config : trial.layers);
   const auto add = [&out]<typename... Args>(fmt::format_string<Args...> format, Args&&... args) {
@@ -264,6 +273,7 @@ std::string printed_block(const TrialResult& trial) {
           format_integer(trial.arena_bytes_cortex_m4));
       add("Number of parameters: {} ({:.0f}% zeros, {} multiply-accumulates)\n", trial.parameters,
           trial.sparsity * 100, format_count(trial.macs));
+      add("Epochs: {}\n", epochs_text(trial));
       break;
     case Outcome::Skipped:
       add("Quick Accuracy: {:.4f} - Skipped\n", trial.quick_accuracy);

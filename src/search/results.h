@@ -96,7 +96,8 @@ struct StudyResult {
   std::string command;        // as given, for the report
   TeacherResult teacher;
   std::vector<TrialResult> trials;  // by number
-  std::vector<int> top;             // trial numbers: best int8 validation accuracy first, then smaller file
+  int left_out = 0;      // structures that the time had no room for: a run with more time takes them up
+  std::vector<int> top;  // trial numbers: best int8 validation accuracy first, then smaller file
   std::vector<Finalist> finalists;  // in the order of `top`
   // Trial number of the exported finalist: the best mean validation accuracy over its runs, among those with
   // most runs. −1: none yet.
@@ -133,6 +134,9 @@ const TrialResult* find_trial(const StudyResult& study, int number);
 // Numbers of the complete trials, best int8 validation accuracy first, then the smaller file; at most
 // `count`.
 std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count);
+
+// The epochs that it was really trained: "quick 5, distill 10, prune 1, quantize 5".
+std::string epochs_text(const TrialResult& trial);
 
 // The notebook's printed block for a candidate, skipped ones too.
 std::string printed_block(const TrialResult& trial);

@@ -3,10 +3,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <climits>
 #include <utility>
 
 #include "search/search.h"
 #include "search/teacher.h"
+#include "search/timed_plan.h"
 
 namespace retort::search {
 namespace {
@@ -59,7 +61,8 @@ std::optional<json> read_document(const study::Storage& storage, std::string_vie
   const std::optional<std::string> text = storage.document(key);
   if (!text) return std::nullopt;
   try {
-    return json::parse(*text);
+    json value = json::parse(*text);
+    return value.is_null() ? std::nullopt : std::optional(std::move(value));
   } catch (const json::exception& error) {
     throw_failure("the study's '{}' is damaged: {}", key, error.what());
   }
@@ -151,14 +154,16 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
         there.at("data").at("classes").size(), there.at("data").at("content_hash").get<std::string>(),
         dataset.spec, dataset.classes.size(), dataset.content_hash);
   const json& seconds = stored->at("settings").at("seconds");
-  if (seconds.is_null() != !settings.seconds.has_value())
+  if (seconds.is_null() && settings.seconds)
     throw_usage(
-        "{}: holds a search {} a time limit, and this one has {}: epochs follow from the time, so a search "
-        "can't change from one to the other; {} or give another folder",
-        path_.string(), seconds.is_null() ? "without" : "with", settings.seconds ? "one" : "none",
-        seconds.is_null() ? "leave --time out (--time none)" : "give --time");
+        "{}: holds a search without a time limit, and this one has one: epochs follow from the time; leave "
+        "--time out (--time none) or give another folder",
+        path_.string());
   std::vector<std::string> different = differences(there, here);
-  if (different.empty()) return;
+  if (different.empty()) {
+    if (has_more_time(settings, seconds)) put_document(kDescriptionKey, description);
+    return;
+  }
   constexpr size_t kMost = 3;
   const size_t count = different.size();
   if (count > kMost) {
@@ -214,13 +219,16 @@ StudyResult collect(const study::Storage& storage) {
     study.range = {.low = range->at("low"), .high = range->at("high")};
   study.plan_json = plan_json(storage);
   if (const auto teacher = read_document(storage, kTeacherKey)) study.teacher = *teacher;
+  const auto finalists = read_document(storage, kFinalistsKey);
+  const int planned = read_document(storage, kPlanKey).value_or(json::object()).value("planned", INT_MAX);
   for (const study::TrialRecord& record : storage.trials()) {
-    if (study::is_finished(record.state)) {
+    if (study::is_finished(record.state))
       study.trials.push_back(json::parse(record.result).get<TrialResult>());
-    }
+    else if (finalists || record.number >= planned)
+      ++study.left_out;
   }
   study.top = rank_trials(study.trials, settings.at("top"));
-  if (const auto finalists = read_document(storage, kFinalistsKey)) {
+  if (finalists) {
     study.finalists = finalists->at("finalists").get<std::vector<Finalist>>();
     study.best = finalists->at("best");
   }

@@ -16,6 +16,7 @@
 #include "graph/notebook.h"
 #include "search/finalists.h"
 #include "search/pipeline.h"
+#include "search/study_folder.h"
 #include "synthetic.h"
 
 namespace retort::search {
@@ -61,6 +62,23 @@ json essence(StudyResult study, const fs::path& folder) {
   if (study.best >= 0) out["best_bytes"] = sha256_hex(read_file(folder / "best" / "model.tflite"));
   return out;
 }
+
+std::string hash_of(const std::string& config) {
+  return graph::structural_hash(graph::graph_from_config(config, {8, 8, 1}, 3));
+}
+
+class Listener final : public ProgressSink {
+ public:
+  void update(std::string_view, double, double, std::string_view) override {}
+  void message(std::string_view text) override {
+    const std::lock_guard lock(mutex_);
+    said += text;
+  }
+  std::string said;
+
+ private:
+  std::mutex mutex_;
+};
 
 class SearchTest : public testing::Test {
  protected:
@@ -257,10 +275,6 @@ class Picky final : public engine::Backend {
   ErrorCode code_;
 };
 
-std::string hash_of(const std::string& config) {
-  return graph::structural_hash(graph::graph_from_config(config, {8, 8, 1}, 3));
-}
-
 TEST_F(SearchTest, AFailingCandidateDoesNotEndTheSearch) {
   const TemporaryFolder folder;
   const Picky backend(hash_of("1,1,16,0"), ErrorCode::Failure);
@@ -334,20 +348,80 @@ TEST_F(SearchTest, WithAndWithoutATimeLimitAreTwoSearches) {
   settings.seconds = 2;
   const StudyResult study = run(timed.path());
   EXPECT_TRUE(json::parse(study.plan_json).contains("distill")) << study.plan_json;
-  settings.seconds.reset();
-  EXPECT_NE(thrown_by([&] { run(timed.path()); }).sentence.find("with a time limit, and this one has none"),
-            std::string::npos);
   // More time for what is finished changes nothing, and is said so.
-  settings.seconds = 100;
-  class Listener final : public ProgressSink {
+  for (const std::optional<double> seconds : {std::optional<double>(100), std::optional<double>()}) {
+    settings.seconds = seconds;
+    Listener listener;
+    run_search(settings, dataset, {.folder = timed.path(), .progress = listener});
+    EXPECT_NE(listener.said.find("This search is finished: "), std::string::npos) << listener.said;
+  }
+}
+
+TEST_F(SearchTest, MoreTimeTakesUpWhatWasLeftOut) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0", "1,1,16,0", "1,1,8,1,8"};
+  // As if the second and third had been measured to be slow.
+  StudyFolder(folder.path())
+      .put_document(kSpeedsKey,
+                    {{hash_of("1,1,8,0"), 0.3}, {hash_of("1,1,16,0"), 1e3}, {hash_of("1,1,8,1,8"), 10}});
+  const auto run_for = [&](std::optional<double> seconds, std::string& said) {
+    settings.seconds = seconds;
+    Listener listener;
+    StudyResult study =
+        run_search(settings, dataset, {.folder = folder.path(), .workers = 1, .progress = listener});
+    said = listener.said;
+    EXPECT_EQ(load_study(folder.path()).left_out, study.left_out);
+    EXPECT_EQ(study.finalists.size(), std::min<size_t>(study.trials.size(), 2));
+    // All are trained alike, whenever they were.
+    for (const TrialResult& trial : study.trials)
+      for (size_t i = 0; i < trial.stages.size(); ++i)
+        EXPECT_EQ(trial.stages[i].epochs, study.trials[0].stages[i].epochs);
+    return study;
+  };
+  std::string said;
+  EXPECT_EQ(run_for(20, said).left_out, 2);
+  EXPECT_NE(said.find("2 more are left for a longer --time"), std::string::npos) << said;
+  EXPECT_EQ(run_for(20, said).left_out, 2);
+  EXPECT_NE(said.find("2 structures were left out for lack of time; a longer --time takes them up"),
+            std::string::npos)
+      << said;
+  const StudyResult longer = run_for(1000, said);
+  EXPECT_EQ(longer.left_out, 1);
+  EXPECT_EQ(longer.trials.at(1).config, "1 block, 1 layer, 8 filters, 1 dense, 8 units");
+  EXPECT_NE(said.find("1 more structures of the 2 that were left out"), std::string::npos) << said;
+  const StudyResult all = run_for(std::nullopt, said);
+  EXPECT_EQ(all.left_out, 0);
+  for (const Finalist& finalist : all.finalists) EXPECT_EQ(finalist.runs.size(), 2U);
+  EXPECT_EQ(json::parse(load_study(folder.path()).settings_json).at("seconds"), json());
+  run_for(std::nullopt, said);
+  EXPECT_NE(said.find("nothing is left to do"), std::string::npos) << said;
+}
+
+TEST_F(SearchTest, SpeedIsMeasuredOnce) {
+  const TemporaryFolder folder;
+  settings.teacher = {.config = "1,1,8,0", .epochs = 1};
+  settings.seconds = 20;
+  class Stopper final : public ProgressSink {
    public:
-    void update(std::string_view, double, double, std::string_view) override {}
+    void update(std::string_view task, double, double, std::string_view) override {
+      if (task == "teacher") source.request_stop();
+    }
     void message(std::string_view text) override { said += text; }
+    std::stop_source source;
     std::string said;
-  } listener;
-  run_search(settings, dataset, {.folder = timed.path(), .progress = listener});
-  EXPECT_NE(listener.said.find("This search is finished: more time changes nothing"), std::string::npos)
-      << listener.said;
+  };
+  Stopper stopper;
+  EXPECT_EQ(thrown_by([&] {
+              run_search(settings, dataset,
+                         {.folder = folder.path(), .progress = stopper, .stop = stopper.source.get_token()});
+            }).code,
+            ErrorCode::Interrupted);
+  EXPECT_NE(stopper.said.find("Measuring the speed"), std::string::npos);
+  settings.seconds = 1;
+  Listener listener;
+  run_search(settings, dataset, {.folder = folder.path(), .progress = listener});
+  EXPECT_EQ(listener.said.find("Measuring the speed"), std::string::npos) << listener.said;
+  EXPECT_EQ(listener.said.find(" 0.0s"), std::string::npos) << listener.said;
 }
 
 TEST_F(SearchTest, StoppedInTheTeachersTrainingItSaysHowToGoOn) {
