@@ -152,6 +152,8 @@ void from_json(const json& in, FinalistRun& run) {
 void to_json(json& out, const Finalist& finalist) {
   out = {{"trial", finalist.trial},
          {"runs", finalist.runs},
+         {"validation_mean", number_to_json(finalist.validation_mean)},
+         {"validation_spread", number_to_json(finalist.validation_spread)},
          {"test_mean", number_to_json(finalist.test_mean)},
          {"test_spread", number_to_json(finalist.test_spread)},
          {"best_run", finalist.best_run}};
@@ -160,6 +162,8 @@ void to_json(json& out, const Finalist& finalist) {
 void from_json(const json& in, Finalist& finalist) {
   finalist = {.trial = in.at("trial"),
               .runs = in.at("runs"),
+              .validation_mean = number_from_json(in.value("validation_mean", json())),
+              .validation_spread = number_from_json(in.value("validation_spread", json(0.0))),
               .test_mean = number_from_json(in.at("test_mean")),
               .test_spread = number_from_json(in.at("test_spread")),
               .best_run = in.at("best_run")};
@@ -230,11 +234,16 @@ const TrialResult* find_trial(const StudyResult& study, int number) {
   return found == study.trials.end() ? nullptr : &*found;
 }
 
+const Finalist* find_finalist(const StudyResult& study, int trial) {
+  const auto found = std::ranges::find(study.finalists, trial, &Finalist::trial);
+  return found == study.finalists.end() ? nullptr : &*found;
+}
+
 BestModel best_model(const StudyResult& study) {
   const TrialResult* trial = find_trial(study, study.best);
-  const auto finalist = std::ranges::find(study.finalists, study.best, &Finalist::trial);
-  if (trial == nullptr || finalist == study.finalists.end()) return {};
-  return {trial, &*finalist, &finalist->runs.at(static_cast<size_t>(finalist->best_run))};
+  const Finalist* finalist = find_finalist(study, study.best);
+  if (trial == nullptr || finalist == nullptr) return {};
+  return {trial, finalist, &finalist->runs.at(static_cast<size_t>(finalist->best_run))};
 }
 
 std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) {

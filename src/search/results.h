@@ -68,9 +68,11 @@ struct FinalistRun {
 struct Finalist {
   int trial = 0;
   std::vector<FinalistRun> runs;  // the search's own run first
+  double validation_mean = kUnknown;
+  double validation_spread = 0;  // sample standard deviation over the runs; 0 for one run
   double test_mean = kUnknown;
-  double test_spread = 0;  // sample standard deviation over the runs; 0 for one run
-  int best_run = 0;        // by validation accuracy: the exported one
+  double test_spread = 0;
+  int best_run = 0;  // by validation accuracy: the one whose figures are shown and whose file is exported
 };
 
 struct TeacherResult {
@@ -95,13 +97,14 @@ struct StudyResult {
   std::string plan_json;      // of a timed search: the epochs that the time has room for; empty: none yet
   std::string command;        // as given, for the report
   TeacherResult teacher;
-  std::vector<TrialResult> trials;  // by number
-  int left_out = 0;      // structures that the time had no room for: a run with more time takes them up
-  std::vector<int> top;  // trial numbers: best int8 validation accuracy first, then smaller file
-  std::vector<Finalist> finalists;  // in the order of `top`
-  // Trial number of the exported finalist: the best mean validation accuracy over its runs, among those with
-  // most runs. −1: none yet.
-  int best = -1;
+  std::vector<TrialResult> trials;  // by number; of a finalist the figures of its best run
+  int left_out = 0;  // structures that the time had no room for: a run with more time takes them up
+  // Trial numbers: best int8 validation accuracy first, then smaller file; once there are finalists in their
+  // order.
+  std::vector<int> top;
+  // Those with most runs first, of these the best mean validation accuracy.
+  std::vector<Finalist> finalists;
+  int best = -1;       // trial number of the exported finalist, the first; −1: none yet
   double seconds = 0;  // over resumed runs
 };
 
@@ -128,6 +131,8 @@ struct BestModel {
   const FinalistRun* run = nullptr;
 };
 BestModel best_model(const StudyResult& study);
+// Null when it is no finalist.
+const Finalist* find_finalist(const StudyResult& study, int trial);
 // Null when there is no trial of that number.
 const TrialResult* find_trial(const StudyResult& study, int number);
 

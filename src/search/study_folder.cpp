@@ -192,6 +192,23 @@ data::Split StudyFolder::split(const SearchSettings& settings, const data::Datas
   return split;
 }
 
+std::string finalist_key(int trial, int run) {
+  return fmt::format("finalist/{}/{}", trial, run);
+}
+
+void take_best_runs(StudyResult& study, const study::Storage& storage) {
+  study.top.clear();
+  for (const Finalist& finalist : study.finalists) {
+    study.top.push_back(finalist.trial);
+    const FinalistRun& best = finalist.runs.at(static_cast<size_t>(finalist.best_run));
+    const auto trial = std::ranges::find(study.trials, finalist.trial, &TrialResult::number);
+    if (trial == study.trials.end() || best.seed == trial->seed) continue;
+    const auto run = static_cast<int>(best.seed - trial->seed);
+    if (const auto stored = read_document(storage, finalist_key(finalist.trial, run)))
+      *trial = stored->get<TrialResult>();
+  }
+}
+
 std::string plan_json(const study::Storage& storage) {
   json plan = read_document(storage, kPlanKey).value_or(json::object());
   if (const auto epochs = read_document(storage, kTeacherEpochsKey)) plan["teacher_epochs"] = *epochs;
@@ -231,6 +248,7 @@ StudyResult collect(const study::Storage& storage) {
   if (finalists) {
     study.finalists = finalists->at("finalists").get<std::vector<Finalist>>();
     study.best = finalists->at("best");
+    take_best_runs(study, storage);
   }
   if (const auto seconds = read_document(storage, kSecondsKey)) study.seconds = *seconds;
   return study;

@@ -66,6 +66,11 @@ class StudyFolder {
   std::unique_ptr<study::Storage> storage_;
 };
 
+// Key of a finalist's run from another seed, as a TrialResult; runs count from 1.
+std::string finalist_key(int trial, int run);
+// Puts the finalists' order into `top`, and the figures of each one's best run in place of its trial's.
+void take_best_runs(StudyResult& study, const study::Storage& storage);
+
 // StudyResult::plan_json of what is decided so far.
 std::string plan_json(const study::Storage& storage);
 

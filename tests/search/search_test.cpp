@@ -124,6 +124,22 @@ TEST_F(SearchTest, FindsConfirmsAndWritesTheBest) {
     EXPECT_NEAR(finalist.test_mean, (finalist.runs[0].test_accuracy + finalist.runs[1].test_accuracy) / 2,
                 1e-12);
   }
+  // One model has one set of figures, those of its best run, wherever they are shown.
+  EXPECT_EQ(study.best, study.top[0]);
+  for (size_t i = 0; i < 2; ++i) {
+    const Finalist& finalist = study.finalists[i];
+    EXPECT_EQ(finalist.trial, study.top[i]);
+    const FinalistRun& shown = finalist.runs.at(static_cast<size_t>(finalist.best_run));
+    const TrialResult& trial = *find_trial(study, finalist.trial);
+    EXPECT_EQ(trial.seed, shown.seed);
+    EXPECT_EQ(trial.file, shown.file);
+    EXPECT_EQ(trial.accuracy_int8, shown.validation_accuracy);
+    EXPECT_EQ(trial.accuracy_float, shown.accuracy_float);
+    EXPECT_EQ(trial.stages.size(), 4U);
+    const json stored = json::parse(read_text((folder.path() / shown.file).parent_path() / "result.json"));
+    EXPECT_EQ(json(trial), stored);
+  }
+  EXPECT_GE(study.finalists[0].validation_mean, study.finalists[1].validation_mean);
   const auto best = read_file(folder.path() / "best" / "model.tflite");
   std::vector<uint32_t> all(dataset.test.count());
   for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
@@ -641,11 +657,17 @@ TEST(Finalists, TheBestIsTheMostConfirmedThenTheBestMean) {
     summarise(made);
     return made;
   };
-  EXPECT_EQ(choose_best({}), -1);
-  EXPECT_EQ(choose_best({finalist(4, {0.9}), finalist(2, {0.8, 0.82}), finalist(1, {0.85, 0.79})}), 1);
+  std::vector<Finalist> ranked = {finalist(4, {0.9}), finalist(2, {0.8, 0.82}), finalist(1, {0.85, 0.79})};
+  rank(ranked);
+  std::vector<int> order;
+  for (const Finalist& each : ranked) order.push_back(each.trial);
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 4}));
+  EXPECT_NEAR(ranked[0].validation_mean, 0.82, 1e-12);
   const Finalist three = finalist(0, {0.8, 0.9, 0.7});
   EXPECT_NEAR(three.test_mean, 0.7, 1e-12);
   EXPECT_NEAR(three.test_spread, 0.1, 1e-12);
+  EXPECT_NEAR(three.validation_mean, 0.8, 1e-12);
+  EXPECT_NEAR(three.validation_spread, 0.1, 1e-12);
   EXPECT_EQ(three.best_run, 1);
 }
 
