@@ -124,8 +124,10 @@ void add_summary(std::string& out, const StudyResult& study, const std::vector<c
         " {} more were left out for lack of time: the same command with a longer --time takes them up.",
         study.left_out);
   if (std::isfinite(study.teacher.validation_accuracy)) {
-    fmt::format_to(std::back_inserter(out), " The teacher ({}) has {} on validation",
-                   escape_xml(study.teacher.source), percent(study.teacher.validation_accuracy));
+    fmt::format_to(std::back_inserter(out), " The teacher ({}{}) has {} on validation",
+                   escape_xml(study.teacher.source),
+                   study.teacher.threads > 0 ? fmt::format(", {} threads", study.teacher.threads) : "",
+                   percent(study.teacher.validation_accuracy));
     if (std::isfinite(study.teacher.test_accuracy))
       fmt::format_to(std::back_inserter(out), " and {} on test", percent(study.teacher.test_accuracy));
     out += ".";

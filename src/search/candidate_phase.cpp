@@ -1,6 +1,7 @@
 #include "search/candidate_phase.h"
 
 #include <algorithm>
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "search/candidates.h"
@@ -101,6 +102,18 @@ void finished(Session& session, const TrialResult& result, const size_t& total) 
   session.announce();
 }
 
+// A teacher that knows less than its students makes them worse; said once a run.
+void say_when_poor(const TeacherResult& teacher, const StageResult& quick, const Session& session,
+                   std::atomic_flag& said) {
+  if (quick.name != "quick" || !session.teacher.logits || !teaches(session.pipeline)) return;
+  if (!(quick.validation_accuracy > teacher.validation_accuracy) || said.test_and_set()) return;
+  session.options.progress.message(fmt::format(
+      "The teacher has {:.2f}% on validation and a student {:.2f}% without it: so poor a teacher makes "
+      "students "
+      "worse. Train it longer (--teacher-epochs) or leave it out of the loss (--distill-alpha 1).",
+      teacher.validation_accuracy * 100, quick.validation_accuracy * 100));
+}
+
 }  // namespace
 
 void run_candidates(Session& session, double confirmation_seconds) {
@@ -112,6 +125,7 @@ void run_candidates(Session& session, double confirmation_seconds) {
     if (study::is_finished(record.state)) tidy_up(session.folder.path() / trial_folder(record.number));
   Pacer pacer(session.deadline(), confirmation_seconds + closing_seconds(session.settings), session.workers);
   fill(pacer, session, records);
+  std::atomic_flag poor_teacher_said;
   if (session.study.trials.size() < total) tell_progress(session, total);
 
   on_workers(session.workers, session.options.stop, [&](const std::stop_token& stop) {
@@ -131,6 +145,7 @@ void run_candidates(Session& session, double confirmation_seconds) {
       }
       context.stage_finished = [&](const Candidate& candidate) {
         const StageResult& stage = candidate.stages.back();
+        say_when_poor(session.teacher.result, stage, session, poor_teacher_said);
         keep([&] { storage.put_stage(record->number, {stage.name, json(stage).dump()}); });
         pacer.end(candidate.name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
         estimate(session, pacer);

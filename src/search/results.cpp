@@ -174,6 +174,7 @@ void to_json(json& out, const TeacherResult& teacher) {
          {"history", history_to_json(teacher.history)},
          {"validation_accuracy", number_to_json(teacher.validation_accuracy)},
          {"test_accuracy", number_to_json(teacher.test_accuracy)},
+         {"threads", teacher.threads},
          {"logits_seconds", teacher.logits_seconds},
          {"seconds", teacher.seconds}};
 }
@@ -183,6 +184,7 @@ void from_json(const json& in, TeacherResult& teacher) {
              .history = history_from_json(in.at("history")),
              .validation_accuracy = number_from_json(in.at("validation_accuracy")),
              .test_accuracy = number_from_json(in.at("test_accuracy")),
+             .threads = in.value("threads", 0),
              .logits_seconds = in.at("logits_seconds"),
              .seconds = in.at("seconds")};
 }

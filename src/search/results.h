@@ -80,6 +80,7 @@ struct TeacherResult {
   engine::History history;
   double validation_accuracy = kUnknown;
   double test_accuracy = kUnknown;  // read once, at the end
+  int threads = 0;                  // that its numbers were computed on: part of the machine; 0: not here
   double logits_seconds = 0;
   double seconds = 0;
 };

@@ -73,6 +73,16 @@ TEST_F(Pipeline, ThePrunedZerosAreInTheFile) {
   EXPECT_GE(student.exported->sparsity, pruned - 1e-9);
 }
 
+TEST_F(Pipeline, ThePrunedZerosLastInAnyOrderOfStages) {
+  settings.stages = {"prune", "quick", "distill", "quantize", "export"};
+  Candidate student = candidate();
+  run_stages(student, context());
+  const double pruned = student.stages[0].sparsity;
+  EXPECT_NEAR(pruned, settings.pruning.final_sparsity, 0.03);
+  for (const StageResult& stage : student.stages) EXPECT_GE(stage.sparsity, pruned - 1e-9) << stage.name;
+  EXPECT_GE(student.exported->sparsity, pruned - 1e-9);
+}
+
 TEST_F(Pipeline, PruningTellsItsZerosLayerByLayer) {
   Candidate student = candidate();
   run_stages(student, context());

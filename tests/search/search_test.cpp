@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/parallel.h"
 #include "compress/distillation.h"
 #include "engine/checkpoint.h"
 #include "graph/notebook.h"
@@ -413,6 +414,31 @@ TEST_F(SearchTest, MoreTimeTakesUpWhatWasLeftOut) {
   EXPECT_NE(said.find("nothing is left to do"), std::string::npos) << said;
 }
 
+TEST_F(SearchTest, APoorTeacherIsNamedOnce) {
+  settings.pipeline.quick_epochs = 4;
+  settings.finalist_seeds = 1;
+  const auto said = [&] {
+    const TemporaryFolder folder;
+    Listener listener;
+    run_search(settings, dataset, {.folder = folder.path(), .workers = 2, .progress = listener});
+    return listener.said;
+  };
+  constexpr std::string_view kWords = "so poor a teacher makes students worse";
+  EXPECT_EQ(said().find(kWords), std::string::npos) << "this one knows everything";
+  engine::TeacherLogits logits;
+  logits.classes = 3;
+  logits.images = dataset.train.count();
+  for (size_t i = 0; i < logits.images; ++i)
+    for (int c = 0; c < 3; ++c) logits.values.push_back(dataset.train.labels[i] == c ? -4.0F : 0.0F);
+  compress::save_teacher_logits(settings.teacher.path, logits, dataset);
+  const std::string words = said();
+  const size_t first = words.find(kWords);
+  ASSERT_NE(first, std::string::npos) << words;
+  EXPECT_EQ(words.find(kWords, first + 1), std::string::npos);
+  settings.pipeline.alpha = 1;
+  EXPECT_EQ(said().find(kWords), std::string::npos) << "nobody listens to it";
+}
+
 TEST_F(SearchTest, SpeedIsMeasuredOnce) {
   const TemporaryFolder folder;
   settings.teacher = {.config = "1,1,8,0", .epochs = 1};
@@ -622,6 +648,8 @@ TEST_F(SearchTest, TrainsItsTeacherOnce) {
   EXPECT_EQ(study.teacher.source, "trained");
   EXPECT_EQ(study.teacher.history.epochs.size(), 1U);
   EXPECT_TRUE(std::isfinite(study.teacher.test_accuracy));
+  EXPECT_EQ(study.teacher.threads, available_cores());
+  EXPECT_EQ(load_study(folder.path()).teacher.threads, available_cores());
   EXPECT_TRUE(fs::exists(folder.path() / "teacher" / "weights.retort"));
   EXPECT_TRUE(fs::exists(folder.path() / "teacher" / "logits.npy"));
 
