@@ -32,7 +32,6 @@ using search::StudyResult;
 using search::TrialResult;
 
 constexpr const char* kDefaultPreset = "quick";
-constexpr int kManyEpochs = 100'000;
 
 struct SearchCommand {
   std::filesystem::path folder;
@@ -207,19 +206,10 @@ bool given(const CLI::App& app, const std::string& name) {
   return app.get_option(name)->count() > 0;
 }
 
-// The first option given whose name begins with one of `beginnings`, or an empty text.
-std::string first_given(const CLI::App& app, const std::vector<std::string>& beginnings) {
-  for (const std::string& beginning : beginnings)
-    for (const CLI::Option* option : app.get_options())
-      if (option->count() > 0 && option->get_name().starts_with(beginning)) return option->get_name();
-  return {};
-}
-
-void refuse_without_effect(const CLI::App& app, const search::SearchSettings& settings) {
+void refuse_all_without_effect(const CLI::App& app, const search::SearchSettings& settings) {
   const search::PipelineSettings& pipeline = settings.pipeline;
   const auto refuse = [&](const std::vector<std::string>& beginnings, std::string_view because) {
-    if (const std::string name = first_given(app, beginnings); !name.empty())
-      throw_usage("{} is without effect: {}", name, because);
+    refuse_without_effect(app, beginnings, because);
   };
   const auto lacks = [&](std::string_view stage) {
     return std::ranges::find(pipeline.stages, stage) == pipeline.stages.end();
@@ -252,14 +242,8 @@ void refuse_without_effect(const CLI::App& app, const search::SearchSettings& se
   refuse_stage("distill", {"--distill-epochs", "--distill-alpha", "--curriculum-"});
   refuse_stage("prune", {"--prune-"});
   refuse_stage("quantize", {"--qat-"});
-  for (const auto& [prefix, optimizer] :
-       {std::pair{"--", &pipeline.optimizer}, std::pair{"--teacher-", &settings.teacher.optimizer}}) {
-    const std::string dash = prefix;
-    if (optimizer->kind == engine::OptimizerKind::Adam)
-      refuse({dash + "momentum"}, fmt::format("{}optimizer is adam", dash));
-    else
-      refuse({dash + "beta1", dash + "beta2", dash + "epsilon"}, fmt::format("{}optimizer is sgd", dash));
-  }
+  refuse_optimizer_without_effect(app, pipeline.optimizer);
+  refuse_optimizer_without_effect(app, settings.teacher.optimizer, "teacher-");
 }
 
 // What bounds the search: the preset's time unless candidates are counted, and every structure that is
@@ -270,7 +254,7 @@ void settle(const CLI::App& app, search::SearchSettings& settings) {
     if (!given(app, "--sampler")) settings.sampler = "list";
     if (!given(app, "--trials")) settings.trials.reset();
   }
-  refuse_without_effect(app, settings);
+  refuse_all_without_effect(app, settings);
   search::validate(settings);
 }
 
@@ -278,8 +262,10 @@ void run(SearchCommand& command, const CLI::App& app) {
   search::SearchSettings& settings = command.settings;
   settle(app, settings);
   Terminal terminal(command.output);
-  const std::string epochs = first_given(
-      app, {"--quick-epochs", "--distill-epochs", "--prune-epochs", "--qat-epochs", "--teacher-epochs"});
+  std::string epochs;
+  for (const char* name :
+       {"--quick-epochs", "--distill-epochs", "--prune-epochs", "--qat-epochs", "--teacher-epochs"})
+    if (epochs.empty() && given(app, name)) epochs = name;
   if (settings.seconds && !epochs.empty())
     terminal.message(fmt::format("{}: epochs are scaled to --time {}; --time none keeps them as given.",
                                  epochs, format_duration(*settings.seconds)));
@@ -358,9 +344,9 @@ void add_structures(CLI::App& app, search::SearchSettings& settings) {
 void add_stages(CLI::App& app, search::PipelineSettings& pipeline) {
   add_names(app, "--stages", pipeline.stages, "what a candidate goes through; the last is export");
   add_stage_options(app, pipeline);
-  add_integer(app, "--quick-epochs", pipeline.quick_epochs, 1, kManyEpochs,
+  add_integer(app, "--quick-epochs", pipeline.quick_epochs, 1, search::kMostEpochs,
               "most epochs of the quick evaluation");
-  add_integer(app, "--quick-patience", pipeline.quick_patience, 1, kManyEpochs,
+  add_integer(app, "--quick-patience", pipeline.quick_patience, 1, search::kMostEpochs,
               "epochs without a lower validation loss that end it");
   add_number(app, "--gate", pipeline.gate, 0, 1,
              "candidates whose quick accuracy is not above it are skipped; 0: none");
@@ -377,8 +363,9 @@ void add_teacher(CLI::App& app, SearchCommand& command) {
              [&teacher](const std::string& text) { teacher = search::parse_teacher(text, teacher); });
   app.add_option("--teacher-config", teacher.config, "another network than the notebook's teacher")
       ->type_name("TEXT");
-  add_integer(app, "--teacher-epochs", teacher.epochs, 1, kManyEpochs, "epochs of a trained teacher");
-  add_integer(app, "--teacher-batch", teacher.batch_size, 1, 65'536, "images a step of the teacher");
+  add_integer(app, "--teacher-epochs", teacher.epochs, 1, search::kMostEpochs, "epochs of a trained teacher");
+  add_integer(app, "--teacher-batch", teacher.batch_size, 1, search::kLargestBatch,
+              "images a step of the teacher");
   add_schedule_options(app, teacher.schedule, "teacher-");
   add_optimizer_options(app, teacher.optimizer, "teacher-");
   add_integer(app, "--teacher-threads", command.teacher_threads, 0, 4096,

@@ -79,8 +79,8 @@ void check(std::string_view field, double value, double minimum, double maximum)
 }
 
 void check_schedule(std::string_view field, const engine::Schedule& schedule) {
-  if (!(schedule.peak > 0 && schedule.peak <= 10))
-    throw_usage("{} is {}, but must be above 0 and at most 10", field, schedule.peak);
+  if (!(schedule.peak > 0 && schedule.peak <= kHighestLearningRate))
+    throw_usage("{} is {}, but must be above 0 and at most {}", field, schedule.peak, kHighestLearningRate);
 }
 
 void check_optimizer(std::string_view whose, const engine::OptimizerOptions& optimizer) {
@@ -108,9 +108,6 @@ void check_space(const Space& space) {
   if (count > kMostStructures)
     throw_usage("the space has {:.0f} structures, but at most {:.0f} are tried", count, kMostStructures);
 }
-
-constexpr double kMostEpochs = 100'000;
-constexpr double kLargestBatch = 65'536;
 
 }  // namespace
 

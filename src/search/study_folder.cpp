@@ -101,11 +101,13 @@ StoredProposal from_stored(const json& in) {
 }
 
 StudyFolder::StudyFolder(const fs::path& path) : path_(path) {
+  if (path.empty()) throw_usage("the folder of the search has no name: give one, such as out");
   std::error_code error;
+  if (fs::exists(path, error) && !fs::is_directory(path, error))
+    throw_usage("{}: is a file: a search needs a folder, a new one or that of an earlier search",
+                path.string());
   fs::create_directories(path, error);
-  if (error || !fs::is_directory(path))
-    throw_failure("{}: the folder cannot be created: {}", path.string(),
-                  error ? error.message() : "it is a file");
+  if (error) throw_failure("{}: the folder cannot be created: {}", path.string(), error.message());
   lock_ = std::make_unique<FileLock>(path / ".lock");
   storage_ = study::open_sqlite_storage(path / "study.db");
 }
@@ -257,7 +259,7 @@ StudyResult collect(const study::Storage& storage) {
 StudyResult load_study(const fs::path& folder) {
   const fs::path path = folder / "study.db";
   if (!fs::exists(path)) throw_usage("{}: holds no search (there is no study.db)", folder.string());
-  const auto storage = study::open_sqlite_storage(path);
+  const auto storage = study::open_sqlite_storage_to_read(path);
   try {
     return collect(*storage);
   } catch (const Error& error) {

@@ -1,11 +1,13 @@
 #include "search/search.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -740,6 +742,47 @@ TEST_F(SearchTest, TheCardSaysWhatTheDatasValuesAreInTheModel) {
             "a value v is the byte b = round(255 * (v - low) / (high - low)), from 0 to 255; it stands for "
             "b / 255; an int8 input is b - 128");
   EXPECT_EQ(sensor.at("range"), json({{"low", -2}, {"high", 6}}));
+}
+
+// Every file of a folder with its size and time.
+std::map<std::string, std::pair<uintmax_t, fs::file_time_type>> listing(const fs::path& folder) {
+  std::map<std::string, std::pair<uintmax_t, fs::file_time_type>> files;
+  for (const fs::directory_entry& file : fs::directory_iterator(folder))
+    files[file.path().filename().string()] = {file.is_directory() ? 0 : file.file_size(),
+                                              file.last_write_time()};
+  return files;
+}
+
+TEST_F(SearchTest, AStudyIsReadWhereNothingMayBeWritten) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  const StudyResult study = run(folder.path());
+  const auto before = listing(folder.path());
+  constexpr auto kReadOnly = fs::perms(0555);
+  fs::permissions(folder.path(), kReadOnly);
+  // Root may write everywhere: another user reads.
+  const bool root = geteuid() == 0;
+  if (root) {
+    ASSERT_EQ(seteuid(65534), 0);
+  }
+  const Thrown thrown = thrown_by([&] { EXPECT_EQ(load_study(folder.path()).best, study.best); });
+  if (root) {
+    ASSERT_EQ(seteuid(0), 0);
+  }
+  fs::permissions(folder.path(), fs::perms::owner_all);
+  EXPECT_EQ(thrown.sentence, "");
+  EXPECT_EQ(listing(folder.path()), before);
+}
+
+TEST_F(SearchTest, AFileInTheFoldersPlaceIsTheUsersMistake) {
+  const TemporaryFolder folder;
+  const fs::path file = folder.path() / "file";
+  write_text_atomic(file, "text");
+  const Thrown thrown = thrown_by([&] { run(file); });
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_NE(thrown.sentence.find("is a file: a search needs a folder"), std::string::npos) << thrown.sentence;
+  EXPECT_EQ(thrown_by([&] { run(""); }).code, ErrorCode::Usage);
 }
 
 TEST(LoadStudy, AFolderWithoutOneIsNamed) {

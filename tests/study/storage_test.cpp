@@ -178,5 +178,20 @@ TEST(SqliteStorage, AFolderThatIsMissingIsNamed) {
       << failure;
 }
 
+TEST(SqliteToRead, SeesWhatALiveWriterStoredAndWritesNothing) {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "a 100% #1?.db";
+  EXPECT_THROW(open_sqlite_storage_to_read(path), Error);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  auto writer = open_sqlite_storage(path);
+  writer->put_document("k", "1");
+  EXPECT_EQ(open_sqlite_storage_to_read(path)->document("k"), "1");
+  writer.reset();
+  const auto reader = open_sqlite_storage_to_read(path);
+  EXPECT_EQ(reader->document("k"), "1");
+  EXPECT_THROW(reader->put_document("k", "2"), Error);
+  EXPECT_THROW(reader->claim(), Error);
+}
+
 }  // namespace
 }  // namespace retort::study
