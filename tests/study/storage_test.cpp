@@ -173,7 +173,7 @@ TEST(SqliteStorage, ADamagedPageIsReported) {
 
 TEST(SqliteStorage, AFolderThatIsMissingIsNamed) {
   const std::string failure = failure_of("/nonexistent/folder/study.db");
-  EXPECT_NE(failure.find("/nonexistent/folder/study.db: the study's database cannot be written"),
+  EXPECT_NE(failure.find("/nonexistent/folder/study.db: the study's database cannot be opened or written"),
             std::string::npos)
       << failure;
 }
@@ -190,7 +190,7 @@ TEST(SqliteToRead, SeesWhatALiveWriterStoredAndWritesNothing) {
   const auto reader = open_sqlite_storage_to_read(path);
   EXPECT_EQ(reader->document("k"), "1");
   EXPECT_THROW(reader->put_document("k", "2"), Error);
-  EXPECT_THROW(reader->claim(), Error);
+  EXPECT_THROW(reader->add_trials({"{}"}), Error);
 }
 
 }  // namespace
