@@ -65,8 +65,6 @@ std::string shown(double value) {
   return fmt::format("{:g}", value);
 }
 
-constexpr int kManyEpochs = 100'000;
-constexpr int kLargestBatch = 65'536;
 constexpr const char* kEpochsHelp = "passes over the training images";
 constexpr const char* kTeachesTooHelp = "below 1 the teacher has the rest of the loss";
 
@@ -257,8 +255,8 @@ void add_split_options(CLI::App& app, data::SplitOptions& options) {
 
 void add_training_options(CLI::App& app, engine::TrainOptions& options, const std::string& prefix) {
   const std::string dash = "--" + prefix;
-  add_integer(app, dash + "epochs", options.epochs, 1, kManyEpochs, kEpochsHelp);
-  add_integer(app, dash + "batch", options.batch_size, 1, kLargestBatch, "images a step");
+  add_integer(app, dash + "epochs", options.epochs, 1, search::kMostEpochs, kEpochsHelp);
+  add_integer(app, dash + "batch", options.batch_size, 1, search::kLargestBatch, "images a step");
   add_schedule_options(app, options.schedule, prefix);
   const bool stops = options.early_stopping == engine::MonitorKind::ValidationLoss;
   add_parsed(app, dash + "early-stopping", "NAME",
@@ -268,7 +266,7 @@ void add_training_options(CLI::App& app, engine::TrainOptions& options, const st
                options.early_stopping =
                    choice == 0 ? engine::MonitorKind::None : engine::MonitorKind::ValidationLoss;
              });
-  add_integer(app, dash + "patience", options.patience, 0, kManyEpochs,
+  add_integer(app, dash + "patience", options.patience, 0, search::kMostEpochs,
               "epochs that early stopping waits for a gain");
 }
 
@@ -307,7 +305,8 @@ void refuse_optimizer_without_effect(const CLI::App& app, const engine::Optimize
 
 void add_schedule_options(CLI::App& app, engine::Schedule& schedule, const std::string& prefix) {
   const std::string dash = "--" + prefix;
-  add_number(app, dash + "learning-rate", schedule.peak, 1e-9, 100, "highest learning rate");
+  add_number(app, dash + "learning-rate", schedule.peak, 1e-9, search::kHighestLearningRate,
+             "highest learning rate");
   add_parsed(app, dash + "schedule", "NAME", "constant, cosine or one-cycle",
              std::string(engine::to_string(schedule.kind)),
              [&schedule](const auto& text) { schedule.kind = engine::parse_schedule(text); });
@@ -322,7 +321,7 @@ void add_view_options(CLI::App& app, data::ViewOptions& options) {
 }
 
 void add_stage_options(CLI::App& app, search::PipelineSettings& settings) {
-  add_integer(app, "--batch", settings.batch_size, 1, kLargestBatch, "images a step");
+  add_integer(app, "--batch", settings.batch_size, 1, search::kLargestBatch, "images a step");
   add_schedule_options(app, settings.schedule, "");
   add_optimizer_options(app, settings.optimizer);
   add_view_options(app, settings.views);
@@ -330,7 +329,7 @@ void add_stage_options(CLI::App& app, search::PipelineSettings& settings) {
 
 void add_distill_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix) {
   const std::string dash = "--" + prefix;
-  add_integer(app, dash + "epochs", settings.distill_epochs, 1, kManyEpochs, kEpochsHelp);
+  add_integer(app, dash + "epochs", settings.distill_epochs, 1, search::kMostEpochs, kEpochsHelp);
   add_number(app, dash + "alpha", settings.alpha, 0, 1, "weight of the labels; the teacher has the rest");
   add_number(app, dash + "temperature", settings.temperature, 0.01, 1000,
              "how far the teacher's answers are softened");
@@ -346,7 +345,7 @@ void add_distill_options(CLI::App& app, search::PipelineSettings& settings, cons
 void add_prune_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix) {
   const std::string dash = "--" + prefix;
   compress::PruningOptions& options = settings.pruning;
-  add_integer(app, dash + "epochs", settings.prune_epochs, 1, kManyEpochs, kEpochsHelp);
+  add_integer(app, dash + "epochs", settings.prune_epochs, 1, search::kMostEpochs, kEpochsHelp);
   add_number(app, dash + "alpha", settings.prune_alpha, 0, 1, kTeachesTooHelp);
   add_number(app, dash + "initial-sparsity", options.initial_sparsity, 0, 0.999,
              "share of zeros at the start");
@@ -360,7 +359,7 @@ void add_prune_options(CLI::App& app, search::PipelineSettings& settings, const 
 
 void add_quantize_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix) {
   const std::string dash = "--" + prefix;
-  add_integer(app, dash + "epochs", settings.qat_epochs, 1, kManyEpochs, kEpochsHelp);
+  add_integer(app, dash + "epochs", settings.qat_epochs, 1, search::kMostEpochs, kEpochsHelp);
   add_number(app, dash + "alpha", settings.qat_alpha, 0, 1, kTeachesTooHelp);
   add_number(app, dash + "range-momentum", settings.range_momentum, 0, 0.9999,
              "how slowly the activations' ranges move");

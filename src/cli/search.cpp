@@ -32,7 +32,6 @@ using search::StudyResult;
 using search::TrialResult;
 
 constexpr const char* kDefaultPreset = "quick";
-constexpr int kManyEpochs = 100'000;
 
 struct SearchCommand {
   std::filesystem::path folder;
@@ -46,6 +45,10 @@ struct SearchCommand {
 
 const TrialResult& trial_of(const StudyResult& study, int number) {
   return *search::find_trial(study, number);
+}
+
+const search::FinalistRun& best_run(const Finalist& finalist) {
+  return finalist.runs.at(static_cast<size_t>(finalist.best_run));
 }
 
 // Writes what people look at, at most every few seconds while the search runs.
@@ -86,39 +89,45 @@ nlohmann::json number(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
-nlohmann::json model_json(const TrialResult& trial, const std::filesystem::path& file) {
-  return {{"accuracy_int8", number(trial.accuracy_int8)},
-          {"accuracy_float", number(trial.accuracy_float)},
-          {"flash_bytes", trial.flash_bytes},
-          {"arena_bytes", {{"cortex-m4", trial.arena_bytes_cortex_m4}, {"host", trial.arena_bytes_host}}},
-          {"macs", trial.macs},
-          {"parameters", trial.parameters},
-          {"sparsity", trial.sparsity},
-          {"config", trial.config},
-          {"trial", trial.number},
-          {"file", file.string()}};
+// A finalist's figures are those of its best run; mean and spread over all its seeds stand beside them.
+nlohmann::json model_json(const StudyResult& study, const TrialResult& trial,
+                          const std::filesystem::path& file) {
+  nlohmann::json model = {
+      {"accuracy_int8", number(trial.accuracy_int8)},
+      {"accuracy_float", number(trial.accuracy_float)},
+      {"flash_bytes", trial.flash_bytes},
+      {"arena_bytes", {{"cortex-m4", trial.arena_bytes_cortex_m4}, {"host", trial.arena_bytes_host}}},
+      {"macs", trial.macs},
+      {"parameters", trial.parameters},
+      {"sparsity", trial.sparsity},
+      {"config", trial.config},
+      {"trial", trial.number},
+      {"seed", trial.seed},
+      {"file", file.string()}};
+  if (const Finalist* finalist = search::find_finalist(study, trial.number)) {
+    model["test_accuracy_int8"] = number(best_run(*finalist).test_accuracy);
+    model["validation_mean"] = number(finalist->validation_mean);
+    model["validation_spread"] = number(finalist->validation_spread);
+    model["test_mean"] = number(finalist->test_mean);
+    model["test_spread"] = number(finalist->test_spread);
+    model["seeds"] = finalist->runs.size();
+  }
+  return model;
 }
 
 nlohmann::json result_of(const StudyResult& study, const std::filesystem::path& folder) {
-  const auto count = [&study](search::Outcome outcome) {
-    return std::ranges::count(study.trials, outcome, &TrialResult::outcome);
-  };
+  nlohmann::json trials = {{"left_out", study.left_out}};
+  for (const search::Outcome outcome : {search::Outcome::Complete, search::Outcome::Skipped,
+                                        search::Outcome::Infeasible, search::Outcome::Failed})
+    trials[std::string(search::to_string(outcome))] =
+        std::ranges::count(study.trials, outcome, &TrialResult::outcome);
   nlohmann::json best;
-  if (const auto [trial, finalist, run] = search::best_model(study); run != nullptr) {
-    best = model_json(*trial, folder / "best" / "model.tflite");
-    best["accuracy_int8"] = number(run->validation_accuracy);
-    best["accuracy_float"] = number(run->accuracy_float);
-    best["sparsity"] = run->sparsity;
-    best["seed"] = run->seed;
-    best["test_accuracy_int8"] = number(run->test_accuracy);
-    best["test_mean"] = number(finalist->test_mean);
-    best["test_spread"] = number(finalist->test_spread);
-    best["seeds"] = finalist->runs.size();
-  }
+  if (const TrialResult* trial = search::best_model(study).trial)
+    best = model_json(study, *trial, folder / "best" / "model.tflite");
   nlohmann::json top = nlohmann::json::array();
   for (const int trial : study.top) {
     const TrialResult& result = trial_of(study, trial);
-    top.push_back(model_json(result, folder / result.file));
+    top.push_back(model_json(study, result, folder / result.file));
   }
   return {{"best", best},
           {"top", top},
@@ -126,20 +135,22 @@ nlohmann::json result_of(const StudyResult& study, const std::filesystem::path& 
            {{"source", study.teacher.source},
             {"validation_accuracy", number(study.teacher.validation_accuracy)},
             {"test_accuracy", number(study.teacher.test_accuracy)}}},
-          {"trials",
-           {{"complete", count(search::Outcome::Complete)},
-            {"infeasible", count(search::Outcome::Infeasible)},
-            {"pruned", count(search::Outcome::Skipped)},
-            {"failed", count(search::Outcome::Failed)}}},
+          {"trials", trials},
           {"report", (folder / "report.html").string()},
           {"seconds", study.seconds}};
 }
 
-std::string test_text(const Finalist& finalist) {
-  if (!std::isfinite(finalist.test_mean)) return "test unread";
-  if (finalist.runs.size() < 2) return fmt::format("test {:.2f}% (one seed)", finalist.test_mean * 100);
-  return fmt::format("test {:.2f}% ± {:.2f} ({} seeds)", finalist.test_mean * 100, finalist.test_spread * 100,
-                     finalist.runs.size());
+// "91.67% on validation, test 90.10% (seed 43); over 3 seeds 90.11 ± 0.52%, test 89.97 ± 0.31%"
+std::string accuracy_text(const StudyResult& study, const TrialResult& trial) {
+  std::string text = fmt::format("{:.2f}% on validation", trial.accuracy_int8 * 100);
+  const Finalist* finalist = search::find_finalist(study, trial.number);
+  if (finalist == nullptr) return text;
+  text += fmt::format(", test {:.2f}% (seed {})", best_run(*finalist).test_accuracy * 100, trial.seed);
+  if (finalist->runs.size() > 1)
+    text += fmt::format("; over {} seeds {:.2f} ± {:.2f}%, test {:.2f} ± {:.2f}%", finalist->runs.size(),
+                        finalist->validation_mean * 100, finalist->validation_spread * 100,
+                        finalist->test_mean * 100, finalist->test_spread * 100);
+  return text;
 }
 
 std::string summary(const StudyResult& study, const std::filesystem::path& folder) {
@@ -152,33 +163,38 @@ std::string summary(const StudyResult& study, const std::filesystem::path& folde
          (folder / "report.html").string());
     return out;
   }
-  line("Top {} models (int8 accuracy on validation, then smaller file):", study.top.size());
+  line("Top {} models ({}):", study.top.size(),
+       study.finalists.empty()
+           ? "int8 accuracy on validation, then smaller file"
+           : "those of most seeds first, then mean int8 accuracy on validation over them");
   for (size_t i = 0; i < study.top.size(); ++i) {
     const TrialResult& trial = trial_of(study, study.top[i]);
     line("Model {}:", i + 1);
-    line("  Accuracy: {:.4f}{}", trial.accuracy_int8,
-         i < study.finalists.size() ? ", " + test_text(study.finalists[i]) : std::string());
+    line("  Accuracy: {:.4f}: {}", trial.accuracy_int8, accuracy_text(study, trial));
     line("  Size: {:.2f} MB ({} bytes of flash, {} of arena on a Cortex-M4)",
          static_cast<double>(trial.flash_bytes) / (1024.0 * 1024.0), format_integer(trial.flash_bytes),
          format_integer(trial.arena_bytes_cortex_m4));
     line("  Parameters: {} ({:.0f}% zeros)", trial.parameters, trial.sparsity * 100);
+    line("  Epochs: {}", search::epochs_text(trial));
     line("  Configuration: {}", trial.layers.empty() ? trial.config : trial.layers);
   }
-  if (const auto [trial, finalist, run] = search::best_model(study); run != nullptr) {
+  if (const TrialResult* trial = search::best_model(study).trial) {
     line("");
     line("Best model found: {}", trial->config);
-    line("  Accuracy    {:.2f}% int8 on validation, {}", run->validation_accuracy * 100,
-         test_text(*finalist));
+    line("  Accuracy    int8 {}", accuracy_text(study, *trial));
     line("  Flash       {} ({} bytes)", format_bytes(trial->flash_bytes), format_integer(trial->flash_bytes));
     line("  Arena       {} ({} bytes) on a Cortex-M4", format_bytes(trial->arena_bytes_cortex_m4),
          format_integer(trial->arena_bytes_cortex_m4));
     line("  Parameters  {}, {:.0f}% of the weights zero, {} multiply-accumulates",
-         format_integer(trial->parameters), run->sparsity * 100, format_count(trial->macs));
+         format_integer(trial->parameters), trial->sparsity * 100, format_count(trial->macs));
     line("  File        {}", (folder / "best" / "model.tflite").string());
   }
   if (std::isfinite(study.teacher.test_accuracy))
     line("  Teacher     {:.2f}% on validation, test {:.2f}%", study.teacher.validation_accuracy * 100,
          study.teacher.test_accuracy * 100);
+  if (study.left_out > 0)
+    line("  Left out    {} structures for lack of time: the same command with a longer --time takes them up",
+         study.left_out);
   line("  Report      {}", (folder / "report.html").string());
   line("  Time        {}", format_duration(study.seconds));
   return out;
@@ -190,19 +206,10 @@ bool given(const CLI::App& app, const std::string& name) {
   return app.get_option(name)->count() > 0;
 }
 
-// The first option given whose name begins with one of `beginnings`, or an empty text.
-std::string first_given(const CLI::App& app, const std::vector<std::string>& beginnings) {
-  for (const std::string& beginning : beginnings)
-    for (const CLI::Option* option : app.get_options())
-      if (option->count() > 0 && option->get_name().starts_with(beginning)) return option->get_name();
-  return {};
-}
-
-void refuse_without_effect(const CLI::App& app, const search::SearchSettings& settings) {
+void refuse_all_without_effect(const CLI::App& app, const search::SearchSettings& settings) {
   const search::PipelineSettings& pipeline = settings.pipeline;
   const auto refuse = [&](const std::vector<std::string>& beginnings, std::string_view because) {
-    if (const std::string name = first_given(app, beginnings); !name.empty())
-      throw_usage("{} is without effect: {}", name, because);
+    refuse_without_effect(app, beginnings, because);
   };
   const auto lacks = [&](std::string_view stage) {
     return std::ranges::find(pipeline.stages, stage) == pipeline.stages.end();
@@ -235,14 +242,8 @@ void refuse_without_effect(const CLI::App& app, const search::SearchSettings& se
   refuse_stage("distill", {"--distill-epochs", "--distill-alpha", "--curriculum-"});
   refuse_stage("prune", {"--prune-"});
   refuse_stage("quantize", {"--qat-"});
-  for (const auto& [prefix, optimizer] :
-       {std::pair{"--", &pipeline.optimizer}, std::pair{"--teacher-", &settings.teacher.optimizer}}) {
-    const std::string dash = prefix;
-    if (optimizer->kind == engine::OptimizerKind::Adam)
-      refuse({dash + "momentum"}, fmt::format("{}optimizer is adam", dash));
-    else
-      refuse({dash + "beta1", dash + "beta2", dash + "epsilon"}, fmt::format("{}optimizer is sgd", dash));
-  }
+  refuse_optimizer_without_effect(app, pipeline.optimizer);
+  refuse_optimizer_without_effect(app, settings.teacher.optimizer, "teacher-");
 }
 
 // What bounds the search: the preset's time unless candidates are counted, and every structure that is
@@ -253,7 +254,7 @@ void settle(const CLI::App& app, search::SearchSettings& settings) {
     if (!given(app, "--sampler")) settings.sampler = "list";
     if (!given(app, "--trials")) settings.trials.reset();
   }
-  refuse_without_effect(app, settings);
+  refuse_all_without_effect(app, settings);
   search::validate(settings);
 }
 
@@ -261,8 +262,10 @@ void run(SearchCommand& command, const CLI::App& app) {
   search::SearchSettings& settings = command.settings;
   settle(app, settings);
   Terminal terminal(command.output);
-  const std::string epochs = first_given(
-      app, {"--quick-epochs", "--distill-epochs", "--prune-epochs", "--qat-epochs", "--teacher-epochs"});
+  std::string epochs;
+  for (const char* name :
+       {"--quick-epochs", "--distill-epochs", "--prune-epochs", "--qat-epochs", "--teacher-epochs"})
+    if (epochs.empty() && given(app, name)) epochs = name;
   if (settings.seconds && !epochs.empty())
     terminal.message(fmt::format("{}: epochs are scaled to --time {}; --time none keeps them as given.",
                                  epochs, format_duration(*settings.seconds)));
@@ -341,9 +344,9 @@ void add_structures(CLI::App& app, search::SearchSettings& settings) {
 void add_stages(CLI::App& app, search::PipelineSettings& pipeline) {
   add_names(app, "--stages", pipeline.stages, "what a candidate goes through; the last is export");
   add_stage_options(app, pipeline);
-  add_integer(app, "--quick-epochs", pipeline.quick_epochs, 1, kManyEpochs,
+  add_integer(app, "--quick-epochs", pipeline.quick_epochs, 1, search::kMostEpochs,
               "most epochs of the quick evaluation");
-  add_integer(app, "--quick-patience", pipeline.quick_patience, 1, kManyEpochs,
+  add_integer(app, "--quick-patience", pipeline.quick_patience, 1, search::kMostEpochs,
               "epochs without a lower validation loss that end it");
   add_number(app, "--gate", pipeline.gate, 0, 1,
              "candidates whose quick accuracy is not above it are skipped; 0: none");
@@ -360,8 +363,9 @@ void add_teacher(CLI::App& app, SearchCommand& command) {
              [&teacher](const std::string& text) { teacher = search::parse_teacher(text, teacher); });
   app.add_option("--teacher-config", teacher.config, "another network than the notebook's teacher")
       ->type_name("TEXT");
-  add_integer(app, "--teacher-epochs", teacher.epochs, 1, kManyEpochs, "epochs of a trained teacher");
-  add_integer(app, "--teacher-batch", teacher.batch_size, 1, 65'536, "images a step of the teacher");
+  add_integer(app, "--teacher-epochs", teacher.epochs, 1, search::kMostEpochs, "epochs of a trained teacher");
+  add_integer(app, "--teacher-batch", teacher.batch_size, 1, search::kLargestBatch,
+              "images a step of the teacher");
   add_schedule_options(app, teacher.schedule, "teacher-");
   add_optimizer_options(app, teacher.optimizer, "teacher-");
   add_integer(app, "--teacher-threads", command.teacher_threads, 0, 4096,

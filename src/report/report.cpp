@@ -54,15 +54,16 @@ std::vector<const TrialResult*> top_trials(const StudyResult& study) {
   return top;
 }
 
-const Finalist* find_finalist(const StudyResult& study, int trial) {
-  const auto found = std::ranges::find(study.finalists, trial, &Finalist::trial);
-  return found == study.finalists.end() ? nullptr : &*found;
+// Over the seeds of a finalist; of one seed there is no mean.
+std::string mean_cell(const Finalist* finalist, double mean, double spread) {
+  if (!finalist || finalist->runs.size() < 2 || !std::isfinite(mean)) return "–";
+  return fmt::format("{:.2f} ± {:.2f}%", mean * 100, spread * 100);
 }
 
-std::string test_cell(const Finalist* finalist) {
-  if (!finalist || !std::isfinite(finalist->test_mean)) return "–";
-  if (finalist->runs.size() < 2) return percent(finalist->test_mean);
-  return fmt::format("{:.2f} ± {:.2f}%", finalist->test_mean * 100, finalist->test_spread * 100);
+std::string mean_caption(const Finalist& finalist, double mean, double spread) {
+  return finalist.runs.size() < 2
+             ? std::string()
+             : fmt::format("; {} over {} seeds", mean_cell(&finalist, mean, spread), finalist.runs.size());
 }
 
 void card(std::string& out, std::string_view value, std::string_view caption) {
@@ -97,11 +98,13 @@ void add_summary(std::string& out, const StudyResult& study, const std::vector<c
     fmt::format_to(std::back_inserter(out), "<p>{}: <b>{}</b></p><div class=cards>",
                    exported ? "Best" : "Best so far", escape_xml(best.config));
     if (finalist)
-      card(out, test_cell(finalist),
-           fmt::format("test accuracy, int8, {} seed{}", finalist->runs.size(),
-                       finalist->runs.size() == 1 ? "" : "s"));
-    card(out, percent(run ? run->validation_accuracy : best.accuracy_int8),
-         run ? fmt::format("validation accuracy, int8, seed {}", run->seed)
+      card(out, percent(run->test_accuracy),
+           fmt::format("test accuracy, int8, seed {}{}", run->seed,
+                       mean_caption(*finalist, finalist->test_mean, finalist->test_spread)));
+    card(out, percent(best.accuracy_int8),
+         finalist
+             ? fmt::format("validation accuracy, int8, seed {}{}", run->seed,
+                           mean_caption(*finalist, finalist->validation_mean, finalist->validation_spread))
              : std::string("validation accuracy, int8: what is ranked"));
     card(out, format_bytes(best.flash_bytes),
          fmt::format(".tflite, {} bytes", format_integer(best.flash_bytes)));
@@ -109,17 +112,23 @@ void add_summary(std::string& out, const StudyResult& study, const std::vector<c
          fmt::format("arena on a Cortex-M4, {} bytes", format_integer(best.arena_bytes_cortex_m4)));
     card(out, format_count(best.macs), "multiply-accumulates an image");
     card(out, format_integer(best.parameters),
-         fmt::format("parameters, {:.0f}% of the kernels' weights zero",
-                     (run ? run->sparsity : best.sparsity) * 100));
+         fmt::format("parameters, {:.0f}% of the kernels' weights zero", best.sparsity * 100));
     out += "</div>";
   }
   fmt::format_to(
       std::back_inserter(out),
       "<p>{} networks: {} went through all stages, {} did not pass the gate, {} do not fit, {} failed.",
       study.trials.size(), complete, skipped, infeasible, failed);
+  if (study.left_out > 0)
+    fmt::format_to(
+        std::back_inserter(out),
+        " {} more were left out for lack of time: the same command with a longer --time takes them up.",
+        study.left_out);
   if (std::isfinite(study.teacher.validation_accuracy)) {
-    fmt::format_to(std::back_inserter(out), " The teacher ({}) has {} on validation",
-                   escape_xml(study.teacher.source), percent(study.teacher.validation_accuracy));
+    fmt::format_to(std::back_inserter(out), " The teacher ({}{}) has {} on validation",
+                   escape_xml(study.teacher.source),
+                   study.teacher.threads > 0 ? fmt::format(", {} threads", study.teacher.threads) : "",
+                   percent(study.teacher.validation_accuracy));
     if (std::isfinite(study.teacher.test_accuracy))
       fmt::format_to(std::back_inserter(out), " and {} on test", percent(study.teacher.test_accuracy));
     out += ".";
@@ -190,8 +199,8 @@ void add_top_table(std::string& out, const StudyResult& study, const std::vector
   out +=
       "<section><h2>The top models, stage by stage</h2><div "
       "class=scroll><table><tr><th>Model<th>quick<th>distilled"
-      "<th>pruned<th>quantised<th>int8 validation<th>int8 test<th>zeros<th>.tflite bytes<th>arena M4<th>MACs"
-      "<th>parameters<th>seconds</tr>";
+      "<th>pruned<th>quantised<th>int8 validation<th>over seeds<th>int8 test<th>over seeds<th>seed<th "
+      "class=left>epochs<th>zeros<th>.tflite bytes<th>arena M4<th>MACs<th>parameters<th>seconds</tr>";
   for (size_t i = 0; i < top.size(); ++i) {
     const TrialResult& trial = *top[i];
     fmt::format_to(std::back_inserter(out), "<tr><td><i class=key style='background:{}'></i>{}. {}",
@@ -201,18 +210,26 @@ void add_top_table(std::string& out, const StudyResult& study, const std::vector
       out += "<td>";
       out += stage == trial.stages.end() ? "–" : percent(stage->validation_accuracy);
     }
+    const Finalist* finalist = search::find_finalist(study, trial.number);
     fmt::format_to(
-        std::back_inserter(out), "<td><b>{}</b><td>{}<td>{:.0f}%<td>{}<td>{}<td>{}<td>{}<td>{:.0f}</tr>",
-        percent(trial.accuracy_int8), test_cell(find_finalist(study, trial.number)), trial.sparsity * 100,
-        format_integer(trial.flash_bytes), format_integer(trial.arena_bytes_cortex_m4),
-        format_count(trial.macs), format_integer(trial.parameters), trial.seconds);
+        std::back_inserter(out),
+        "<td><b>{}</b><td>{}<td>{}<td>{}<td>{}<td class=left>{}<td>{:.0f}%<td>{}<td>{}<td>{}<td>{}<td>{:.0f}"
+        "</tr>",
+        percent(trial.accuracy_int8),
+        mean_cell(finalist, finalist ? finalist->validation_mean : 0,
+                  finalist ? finalist->validation_spread : 0),
+        finalist ? percent(finalist->runs.at(static_cast<size_t>(finalist->best_run)).test_accuracy) : "–",
+        mean_cell(finalist, finalist ? finalist->test_mean : 0, finalist ? finalist->test_spread : 0),
+        trial.seed, search::epochs_text(trial), trial.sparsity * 100, format_integer(trial.flash_bytes),
+        format_integer(trial.arena_bytes_cortex_m4), format_count(trial.macs),
+        format_integer(trial.parameters), trial.seconds);
   }
   out +=
       "</table></div><p class=muted>Stages show validation accuracy in float (quantised: with fake "
       "quantisation). "
-      "int8 figures are the exported file's, computed bit for bit as TensorFlow Lite Micro does. The test "
-      "set was "
-      "read once, for these finalists, after every choice was made.</p></section>";
+      "A line's figures are of one run, from the seed that was best on validation: that run's file. int8 "
+      "figures are the file's, computed bit for bit as TensorFlow Lite Micro does. The test set was read for "
+      "these finalists alone, after every choice was made.</p></section>";
 }
 
 // What pruning left, as the notebook logs it.
@@ -256,36 +273,33 @@ void add_finalists(std::string& out, const StudyResult& study) {
 void add_all_trials(std::string& out, const StudyResult& study) {
   out +=
       "<section><h2>Every network</h2><div class=scroll><table><tr><th>Network<th class=left>outcome<th>quick"
-      "<th>int8 validation<th>.tflite bytes<th>arena M4<th>MACs<th>parameters<th>seconds</tr>";
+      "<th>int8 validation<th class=left>epochs<th>.tflite bytes<th>arena "
+      "M4<th>MACs<th>parameters<th>seconds</tr>";
   for (const TrialResult& trial : study.trials) {
-    std::string outcome;
-    switch (trial.outcome) {
-      case Outcome::Complete:
-        outcome = "complete";
-        break;
-      case Outcome::Skipped:
-        outcome = "skipped: " + trial.reason;
-        break;
-      case Outcome::Infeasible:
-        outcome = "does not fit: " + trial.reason;
-        break;
-      case Outcome::Failed:
-        outcome = "failed: " + trial.reason;
-        break;
-    }
-    fmt::format_to(
-        std::back_inserter(out),
-        "<tr{}><td>{}. {}<td class='left wrap'>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.0f}</tr>",
-        trial.outcome == Outcome::Complete ? "" : " class=quiet", trial.number, escape_xml(trial.config),
-        escape_xml(outcome), percent(trial.quick_accuracy), percent(trial.accuracy_int8),
-        format_integer(trial.flash_bytes), format_integer(trial.arena_bytes_cortex_m4),
-        format_count(trial.macs), format_integer(trial.parameters), trial.seconds);
+    std::string outcome(search::to_string(trial.outcome));
+    if (!trial.reason.empty()) outcome += ": " + trial.reason;
+    fmt::format_to(std::back_inserter(out),
+                   "<tr{}><td>{}. {}<td class='left wrap'>{}<td>{}<td>{}<td "
+                   "class=left>{}<td>{}<td>{}<td>{}<td>{}<td>{:.0f}"
+                   "</tr>",
+                   trial.outcome == Outcome::Complete ? "" : " class=quiet", trial.number,
+                   escape_xml(trial.config), escape_xml(outcome), percent(trial.quick_accuracy),
+                   percent(trial.accuracy_int8), search::epochs_text(trial),
+                   format_integer(trial.flash_bytes), format_integer(trial.arena_bytes_cortex_m4),
+                   format_count(trial.macs), format_integer(trial.parameters), trial.seconds);
   }
   out += "</table></div></section>";
 }
 
 std::string indented(const std::string& json) {
   return json.empty() ? std::string() : dump_json(nlohmann::json::parse(json), 2);
+}
+
+// As a shell reads it back.
+std::string shell_word(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
 }
 
 void add_how(std::string& out, const StudyResult& study, const std::vector<const TrialResult*>& top) {
@@ -295,8 +309,8 @@ void add_how(std::string& out, const StudyResult& study, const std::vector<const
   if (!top.empty())
     fmt::format_to(std::back_inserter(out),
                    "<p>The best model is <code>best/model.tflite</code> beside this page.</p>"
-                   "<pre>retort inspect best/model.tflite\nretort eval best/model.tflite --data '{}'</pre>",
-                   escape_xml(study.data_spec));
+                   "<pre>retort inspect best/model.tflite\nretort eval best/model.tflite --data {}</pre>",
+                   escape_xml(shell_word(study.data_spec)));
   fmt::format_to(std::back_inserter(out),
                  "<details><summary>Every setting</summary>{}<pre>{}</pre></details>"
                  "<p class=muted>Data hash {}</p></section>",

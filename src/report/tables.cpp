@@ -28,37 +28,23 @@ std::string csv_number(double value) {
   return std::isfinite(value) ? fmt::format("{:.6g}", value) : "";
 }
 
-std::string_view outcome_name(search::Outcome outcome) {
-  switch (outcome) {
-    case search::Outcome::Complete:
-      return "complete";
-    case search::Outcome::Skipped:
-      return "skipped";
-    case search::Outcome::Infeasible:
-      return "infeasible";
-    case search::Outcome::Failed:
-      return "failed";
-  }
-  return "";
-}
-
 }  // namespace
 
 std::string trials_csv(const search::StudyResult& study) {
   static constexpr std::array kStages = {"quick", "distill", "prune", "quantize"};
   std::string out =
-      "number,config,outcome,reason,quick_accuracy,accuracy_float,accuracy_int8,parameters,macs,"
+      "number,config,outcome,reason,accuracy_float,accuracy_int8,parameters,macs,"
       "flash_bytes,arena_bytes_cortex_m4,arena_bytes_host,sparsity,seconds";
   for (const auto* stage : kStages)
     fmt::format_to(std::back_inserter(out), ",{0}_accuracy,{0}_sparsity,{0}_epochs,{0}_seconds", stage);
-  out += ",seed,hash,file\r\n";
+  out +=
+      ",seeds,validation_mean,validation_spread,test_accuracy_int8,test_mean,test_spread,seed,hash,file\r\n";
   for (const search::TrialResult& trial : study.trials) {
-    fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{},{}", trial.number,
-                   csv_field(trial.config), outcome_name(trial.outcome), csv_field(trial.reason),
-                   csv_number(trial.quick_accuracy), csv_number(trial.accuracy_float),
-                   csv_number(trial.accuracy_int8), trial.parameters, trial.macs, trial.flash_bytes,
-                   trial.arena_bytes_cortex_m4, trial.arena_bytes_host, csv_number(trial.sparsity),
-                   csv_number(trial.seconds));
+    fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{}", trial.number,
+                   csv_field(trial.config), search::to_string(trial.outcome), csv_field(trial.reason),
+                   csv_number(trial.accuracy_float), csv_number(trial.accuracy_int8), trial.parameters,
+                   trial.macs, trial.flash_bytes, trial.arena_bytes_cortex_m4, trial.arena_bytes_host,
+                   csv_number(trial.sparsity), csv_number(trial.seconds));
     for (const std::string_view name : kStages) {
       const search::StageResult* found = nullptr;
       for (const search::StageResult& stage : trial.stages)
@@ -69,6 +55,13 @@ std::string trials_csv(const search::StudyResult& study) {
       else
         out += ",,,,";
     }
+    if (const search::Finalist* finalist = search::find_finalist(study, trial.number))
+      fmt::format_to(std::back_inserter(out), ",{},{},{},{},{},{}", finalist->runs.size(),
+                     csv_number(finalist->validation_mean), csv_number(finalist->validation_spread),
+                     csv_number(finalist->runs.at(static_cast<size_t>(finalist->best_run)).test_accuracy),
+                     csv_number(finalist->test_mean), csv_number(finalist->test_spread));
+    else
+      out += ",,,,,,";
     fmt::format_to(std::back_inserter(out), ",{},{},{}\r\n", trial.seed, csv_field(trial.hash),
                    csv_field(trial.file));
   }

@@ -1,6 +1,7 @@
 #include "search/candidate_phase.h"
 
 #include <algorithm>
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -35,13 +36,29 @@ void tell_progress(const Session& session, size_t total) {
                                   static_cast<double>(total), {});
 }
 
-// The candidates that are left, with the stages before them. Without a time limit the pacer only estimates
-// what is left, and any unit of cost will do.
+double training_seconds(const TrialResult& trial) {
+  double seconds = 0;
+  for (const StageResult& stage : trial.stages) seconds += stage.seconds;
+  return seconds;
+}
+
+// The candidates that are left, with the stages before them, and what those that are finished took. Without a
+// time limit the pacer only estimates what is left, and any unit of cost will do.
 void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRecord>& records) {
   for (const study::TrialRecord& record : records) {
-    if (study::is_finished(record.state)) continue;
+    if (static_cast<size_t>(record.number) >= session.planned) break;
     const StoredProposal stored = from_stored(json::parse(record.proposal));
     if (!stored.infeasible.empty()) continue;
+    if (study::is_finished(record.state)) {
+      const std::string name = trial_name(record.number);
+      const TrialResult& trial = *find_trial(session.study, record.number);
+      if (trial.outcome != Outcome::Complete || !session.settings.seconds) continue;
+      pacer.add(name, stored.epoch_seconds, {});
+      for (const StageResult& stage : trial.stages)
+        pacer.end(name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
+      pacer.finish(name, trial.seconds - training_seconds(trial));
+      continue;
+    }
     auto epochs = by_stage(scaled_epochs(session.pipeline, 1));
     for (const study::StageRecord& stage : record.stages) epochs.erase(stage.name);
     std::erase_if(epochs, [](const auto& stage) { return stage.second == 0; });  // what the pipeline lacks
@@ -52,18 +69,29 @@ void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRe
 }
 
 // A search without a time limit tells when it will be done, as soon as that can be said.
-void estimate(Session& session, const Pacer& pacer, size_t total) {
+void estimate(Session& session, const Pacer& pacer) {
   const SearchSettings& settings = session.settings;
   if (settings.seconds) return;
   const auto needed = pacer.seconds_needed();
   if (!needed) return;
-  const size_t finalists = std::min(static_cast<size_t>(settings.top), total);
+  const size_t finalists = std::min(static_cast<size_t>(settings.top), session.planned);
   session.tell_time_left(
       *needed + finalist_seconds(session, finalists * static_cast<size_t>(settings.finalist_seeds - 1)));
 }
 
+// There is no time for a candidate that was to begin now.
+void left_out(Session& session, const StoredProposal& proposal, size_t& total) {
+  const std::lock_guard lock(session.mutex);
+  ++session.study.left_out;
+  --total;
+  session.options.progress.message(
+      fmt::format("Left out for lack of time: {}. A longer --time takes it up.", proposal.proposal.config));
+  tell_progress(session, total);
+  session.announce();
+}
+
 // A stored trial is announced.
-void finished(Session& session, const TrialResult& result, size_t total) {
+void finished(Session& session, const TrialResult& result, const size_t& total) {
   const std::lock_guard lock(session.mutex);
   StudyResult& study = session.study;
   study.trials.push_back(result);
@@ -75,17 +103,30 @@ void finished(Session& session, const TrialResult& result, size_t total) {
   session.announce();
 }
 
+// A teacher that knows less than its students makes them worse; said once a run.
+void say_when_poor(const TeacherResult& teacher, const StageResult& quick, const Session& session,
+                   std::atomic_flag& said) {
+  if (quick.name != "quick" || !session.teacher.logits || !teaches(session.pipeline)) return;
+  if (!(quick.validation_accuracy > teacher.validation_accuracy) || said.test_and_set()) return;
+  session.options.progress.message(fmt::format(
+      "The teacher has {:.2f}% on validation and a student {:.2f}% without it: so poor a teacher makes "
+      "students "
+      "worse. Train it longer (--teacher-epochs) or leave it out of the loss (--distill-alpha 1).",
+      teacher.validation_accuracy * 100, quick.validation_accuracy * 100));
+}
+
 }  // namespace
 
 void run_candidates(Session& session, double confirmation_seconds) {
   study::Storage& storage = session.folder.storage();
   const std::vector<study::TrialRecord> records = storage.trials();
-  const size_t total = records.size();
+  size_t total = session.planned;
   // A run that died after storing the result left what only an unfinished candidate needs.
   for (const study::TrialRecord& record : records)
     if (study::is_finished(record.state)) tidy_up(session.folder.path() / trial_folder(record.number));
   Pacer pacer(session.deadline(), confirmation_seconds + closing_seconds(session.settings), session.workers);
   fill(pacer, session, records);
+  std::atomic_flag poor_teacher_said;
   if (session.study.trials.size() < total) tell_progress(session, total);
 
   on_workers(session.workers, session.options.stop, [&](const std::stop_token& stop) {
@@ -97,12 +138,18 @@ void run_candidates(Session& session, double confirmation_seconds) {
     }
     while (!stop.stop_requested()) {
       const auto record = keep([&] { return storage.claim(); });
-      if (!record) break;
+      // One that is claimed and not finished waits again in the next run.
+      if (!record || static_cast<size_t>(record->number) >= session.planned) break;
+      if (session.settings.seconds && !pacer.has_room(trial_name(record->number))) {
+        left_out(session, from_stored(json::parse(record->proposal)), total);
+        continue;
+      }
       context.stage_finished = [&](const Candidate& candidate) {
         const StageResult& stage = candidate.stages.back();
-        keep([&] { storage.put_stage(record->number, {stage.name, dump_json(json(stage))}); });
+          say_when_poor(session.teacher.result, stage, session, poor_teacher_said);
+          keep([&] { storage.put_stage(record->number, {stage.name, dump_json(json(stage))}); });
         pacer.end(candidate.name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
-        estimate(session, pacer, total);
+        estimate(session, pacer);
       };
       const CandidateRun run{.trial = record->number,
                              .seed = session.settings.seed,
@@ -113,9 +160,12 @@ void run_candidates(Session& session, double confirmation_seconds) {
           run_candidate(from_stored(json::parse(record->proposal)), run, session.folder.path(), context);
       keep([&] { storage.finish(record->number, state_of(result.outcome), dump_json(json(result))); });
       tidy_up(session.folder.path() / run.file);
-      pacer.remove(run.name);
+      if (result.outcome == Outcome::Complete)
+        pacer.finish(run.name, result.seconds - training_seconds(result));
+      else
+        pacer.remove(run.name);
       finished(session, result, total);
-      estimate(session, pacer, total);
+      estimate(session, pacer);
     }
   });
 }

@@ -36,7 +36,7 @@ uint64_t seed_of(const Session& session, const Job& job) {
   return session.settings.seed + static_cast<uint64_t>(job.run);
 }
 std::string key_of(const Job& job) {
-  return fmt::format("finalist/{}/{}", job.trial, job.run);
+  return finalist_key(job.trial, job.run);
 }
 
 // Which of the top are trained again, and how often: as often as the settings say, or as a timed search has
@@ -53,9 +53,12 @@ std::vector<Job> decide_jobs(Session& session) {
   bool full = false;
   for (const int trial : session.study.top) {
     for (int run = 1; run < settings.finalist_seeds && !full; ++run) {
-      seconds.push_back(1.03 * trial_of(session, trial).seconds);
-      full = settings.seconds && makespan(seconds, session.workers) > available;
-      if (!full) jobs.push_back({trial, run});
+      const Job job{trial, run};
+      if (!session.folder.document(key_of(job))) {  // no run of before has done it
+        seconds.push_back(1.03 * trial_of(session, trial).seconds);
+        full = settings.seconds && makespan(seconds, session.workers) > available;
+      }
+      if (!full) jobs.push_back(job);
     }
   }
   // The longest first, so that none begins when the others end.
@@ -82,12 +85,7 @@ void confirm(Session& session, const Job& job, const StoredProposal& proposal, c
                    .epochs = {}};
   for (const StageResult& stage : trial_of(session, job.trial).stages) run.epochs[stage.name] = stage.epochs;
   const TrialResult result = run_candidate(proposal, run, session.folder.path(), context);
-  const FinalistRun stored{.seed = seed,
-                           .validation_accuracy = result.accuracy_int8,
-                           .file = result.file,
-                           .accuracy_float = result.accuracy_float,
-                           .sparsity = result.sparsity};
-  session.folder.put_document(key_of(job), stored);
+  session.folder.put_document(key_of(job), result);
   tidy_up(session.folder.path() / run.file);
   const std::lock_guard lock(session.mutex);
   session.store_seconds();
@@ -126,24 +124,27 @@ void confirm_all(Session& session, const std::vector<Job>& jobs) {
   });
 }
 
+FinalistRun run_of(const TrialResult& result) {
+  return {.seed = result.seed,
+          .validation_accuracy = result.accuracy_int8,
+          .file = result.file,
+          .accuracy_float = result.accuracy_float,
+          .sparsity = result.sparsity};
+}
+
 // The top trials with all their runs that have a model.
 std::vector<Finalist> gather(const Session& session, const std::vector<Job>& jobs) {
   std::vector<Finalist> finalists;
   for (const int number : session.study.top) {
-    const TrialResult& trial = trial_of(session, number);
     Finalist finalist;
     finalist.trial = number;
-    finalist.runs.push_back({.seed = trial.seed,
-                             .validation_accuracy = trial.accuracy_int8,
-                             .file = trial.file,
-                             .accuracy_float = trial.accuracy_float,
-                             .sparsity = trial.sparsity});
+    finalist.runs.push_back(run_of(trial_of(session, number)));
     for (int run = 1; run < session.settings.finalist_seeds; ++run)
       for (const Job& job : jobs)
         if (job.trial == number && job.run == run)
           if (const auto stored = session.folder.document(key_of(job));
               stored && !stored->at("file").get<std::string>().empty())
-            finalist.runs.push_back(*stored);
+            finalist.runs.push_back(run_of(*stored));
     finalists.push_back(std::move(finalist));
   }
   return finalists;
@@ -183,12 +184,19 @@ void run_finalists(Session& session) {
   std::vector<Finalist> finalists = gather(session, jobs);
   read_test_set(session, finalists);
   for (Finalist& finalist : finalists) summarise(finalist);
+  rank(finalists);
   study.finalists = std::move(finalists);
-  study.best = choose_best(study.finalists);
+  study.best = study.finalists.empty() ? -1 : study.finalists.front().trial;
+  take_best_runs(study, session.folder.storage());
   write_best(study, session.folder.path());
   session.folder.put_document(kTeacherKey, study.teacher);
   session.store_seconds();
-  session.folder.put_document(kFinalistsKey, {{"finalists", study.finalists}, {"best", study.best}});
+  const size_t runs = study.top.size() * static_cast<size_t>(session.settings.finalist_seeds - 1);
+  session.folder.put_document(
+      kFinalistsKey, {{"finalists", study.finalists},
+                      {"best", study.best},
+                      {"limit_seconds", session.settings.seconds ? json(*session.settings.seconds) : json()},
+                      {"missing_runs", runs - jobs.size()}});
   if (session.settings.seconds)
     session.options.progress.message(
         fmt::format("Took {} of {}: teacher {}, {} candidates, {} runs with other seeds.",

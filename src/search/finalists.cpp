@@ -48,6 +48,9 @@ std::string input_meaning(const data::ValueRange& range) {
 }  // namespace
 
 void summarise(Finalist& finalist) {
+  const Mean validation = mean_of(finalist.runs, &FinalistRun::validation_accuracy);
+  finalist.validation_mean = validation.mean;
+  finalist.validation_spread = validation.spread;
   const Mean test = mean_of(finalist.runs, &FinalistRun::test_accuracy);
   finalist.test_mean = test.mean;
   finalist.test_spread = test.spread;
@@ -58,18 +61,12 @@ void summarise(Finalist& finalist) {
       finalist.best_run = static_cast<int>(i);
 }
 
-int choose_best(const std::vector<Finalist>& finalists) {
-  int best = -1;
-  Mean best_mean;
-  for (const Finalist& finalist : finalists) {
-    const Mean mean = mean_of(finalist.runs, &FinalistRun::validation_accuracy);
-    if (best >= 0 &&
-        (mean.count < best_mean.count || (mean.count == best_mean.count && !(mean.mean > best_mean.mean))))
-      continue;
-    best = finalist.trial;
-    best_mean = mean;
-  }
-  return best;
+void rank(std::vector<Finalist>& finalists) {
+  std::ranges::stable_sort(finalists, [](const Finalist& a, const Finalist& b) {
+    const Mean of_a = mean_of(a.runs, &FinalistRun::validation_accuracy);
+    const Mean of_b = mean_of(b.runs, &FinalistRun::validation_accuracy);
+    return of_a.count != of_b.count ? of_a.count > of_b.count : of_a.mean > of_b.mean;
+  });
 }
 
 std::string model_card(const StudyResult& study, const std::filesystem::path& folder) {

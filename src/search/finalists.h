@@ -7,12 +7,12 @@
 
 namespace retort::search {
 
-// Fills test_mean, test_spread and best_run from the runs. Runs without an accuracy (they failed) do not
+// Fills the means, the spreads and best_run from the runs. Runs without an accuracy (they failed) do not
 // count.
 void summarise(Finalist& finalist);
 
-// The trial whose file is exported: best mean validation accuracy among the finalists with most runs, of
-// equals the first. −1 without finalists.
-int choose_best(const std::vector<Finalist>& finalists);
+// Those with most runs first (one run alone may be a lucky one), of these the best mean validation accuracy;
+// equals stay in their order. The first one's file is exported.
+void rank(std::vector<Finalist>& finalists);
 
 }  // namespace retort::search

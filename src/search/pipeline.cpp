@@ -27,9 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// Images that the evaluator is given at a time; between them it looks whether to stop.
-constexpr size_t kEvaluationChunk = 512;
-
 // ---- what a candidate's folder holds
 // -------------------------------------------------------------------------------
 //   stages.json         finished stages and the epochs decided for those begun: the truth about the rest
@@ -84,7 +81,7 @@ struct Training {
   std::span<const uint32_t> images;
   std::function<void(engine::Network&, int64_t step, int64_t total)> before_step{};
   KeepEpoch keep = KeepEpoch::Last;
-  bool hold_zeros = false;
+  bool hold_zeros = false;  // those of a network that was pruned elsewhere, too
 };
 
 engine::TrainOptions train_options(const Candidate& candidate, const Context& context,
@@ -171,7 +168,10 @@ void train_stage(Candidate& candidate, const Context& context, Training training
                                                                  .threads = context.threads,
                                                                  .optimizer = context.settings.optimizer});
   network->set_parameters(candidate.parameters);
-  if (training.hold_zeros) network->set_masks(compress::masks_of_zeros(candidate.parameters));
+  // What pruning took away stays away in every stage after it, whatever their order.
+  const bool pruned =
+      std::ranges::find(candidate.stages, "prune", &StageResult::name) != candidate.stages.end();
+  if (pruned || training.hold_zeros) network->set_masks(compress::masks_of_zeros(candidate.parameters));
 
   const std::optional<engine::Checkpoint> resumed = load_checkpoint(candidate, context, training);
   BestEpoch best(candidate, training.stage, resumed ? &*resumed : nullptr);
@@ -400,24 +400,13 @@ Verdict run_stages(Candidate& candidate, const Context& context) {
 
 double int8_accuracy(std::span<const uint8_t> tflite, const data::ImageSet& images,
                      std::span<const uint32_t> indices, std::stop_token stop) {
-  int8::Evaluator evaluator(int8::read_tflite(tflite, "the exported model"));
-  const size_t bytes = images.shape.bytes();
-  const size_t classes = evaluator.outputs();
-  std::vector<uint8_t> pixels(std::min(indices.size(), kEvaluationChunk) * bytes);
-  std::vector<int8_t> outputs(std::min(indices.size(), kEvaluationChunk) * classes);
-  int64_t correct = 0;
-  for (size_t begin = 0; begin < indices.size(); begin += kEvaluationChunk) {
-    if (stop.stop_requested()) throw Error(ErrorCode::Interrupted, "evaluation was interrupted");
-    const auto chunk = indices.subspan(begin, std::min(kEvaluationChunk, indices.size() - begin));
-    for (size_t i = 0; i < chunk.size(); ++i)
-      std::ranges::copy(images.image(chunk[i]), pixels.begin() + static_cast<std::ptrdiff_t>(i * bytes));
-    evaluator.run(std::span(pixels).first(chunk.size() * bytes), chunk.size(),
-                  std::span(outputs).first(chunk.size() * classes));
-    for (size_t i = 0; i < chunk.size(); ++i)
-      if (int8::predicted_class(std::span(outputs).subspan(i * classes, classes)) == images.labels[chunk[i]])
-        ++correct;
-  }
-  return static_cast<double>(correct) / static_cast<double>(std::max<size_t>(indices.size(), 1));
+  const int8::Evaluator evaluator(int8::read_tflite(tflite, "the exported model"));
+  // One thread: a candidate has no more.
+  const std::vector<int8_t> outputs =
+      int8::run_all(evaluator, {.images = images.pixels, .indices = indices}, 1, [&](size_t) {
+        if (stop.stop_requested()) throw Error(ErrorCode::Interrupted, "evaluation was interrupted");
+      });
+  return int8::accuracy(outputs, indices, images.labels);
 }
 
 }  // namespace retort::search

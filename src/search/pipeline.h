@@ -1,10 +1,11 @@
 // The way of a candidate: stages that one and the same student goes through, each a function on the
 // candidate.
 //
-// A single stage on a model of one's own:
+// A single stage on a model of one's own (adopt_candidate instead of make_candidate for trained weights):
+//
 //   Context context{.dataset = *dataset, .split = split, .settings = settings, .teacher = &logits};
-//   Candidate candidate = make_candidate("student", graph, Rng(seed));   // or adopt_candidate for trained
-//   weights distill(candidate, context);
+//   Candidate candidate = make_candidate("student", graph, Rng(seed));
+//   distill(candidate, context);
 //   engine::save_model(path, {candidate.graph, candidate.parameters, dataset->classes});
 #pragma once
 
@@ -96,7 +97,7 @@ Verdict quick_evaluation(Candidate& candidate, const Context& context);
 Verdict gate(Candidate& candidate, const Context& context);
 // Distillation on the teacher's logits, with the curriculum.
 Verdict distill(Candidate& candidate, const Context& context);
-// Magnitude pruning; the schedule ends inside the stage.
+// Magnitude pruning; the schedule ends inside the stage. Every training stage after it holds its zeros.
 Verdict prune(Candidate& candidate, const Context& context);
 // Takes the quantised form (batch norms folded), sets its ranges, and trains it with the zeros held.
 Verdict quantize(Candidate& candidate, const Context& context);

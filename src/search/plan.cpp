@@ -1,10 +1,13 @@
 #include "search/plan.h"
 
 #include <algorithm>
+#include <climits>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
+#include "base/parallel.h"
 #include "base/rng.h"
 #include "graph/parameters.h"
 
@@ -23,8 +26,8 @@ constexpr double kTeacherShare = 0.25;
 constexpr double kLeastFactor = 0.35;
 // Export, int8 evaluation, storing, and what the measurement of a few steps misses.
 constexpr double kOverhead = 1.06;
-// A machine that turns out faster lengthens a stage by this much at most.
-constexpr double kLongest = 1.25;
+// A machine that turns out slower leaves every candidate at least this share of its epochs.
+constexpr double kLeastShare = 0.8;
 
 }  // namespace
 
@@ -40,10 +43,18 @@ Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend, i
   batch.labels = std::span(images.labels).first(count);
   Rng rng(1);
   const engine::Objective objective;
+  Speed speed;
   // The first steps also create what is created once; the fastest later one is free of other programs'
   // disturbance, the mean is what training meets: their middle.
-  for (int i = 0; i < 2; ++i) network->train_step(batch, objective, 1e-3F, rng);
-  Speed speed;
+  for (int i = 0; i < 2; ++i) {
+    const Clock::time_point start = Clock::now();
+    network->train_step(batch, objective, 1e-3F, rng);
+    const double step = seconds_since(start);
+    if (step < seconds) continue;
+    speed.train_image = step / static_cast<double>(count);
+    speed.predict_image = speed.train_image / 3;  // forward, backward to inputs, backward to weights
+    return speed;
+  }
   double total = 0;
   int steps = 0;
   double fastest = std::numeric_limits<double>::infinity();
@@ -62,6 +73,69 @@ Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend, i
   network->predict(batch.images, logits);
   speed.predict_image = seconds_since(start) / static_cast<double>(count);
   return speed;
+}
+
+Measured measure_spread(const std::vector<double>& macs, double seconds, int workers,
+                        const std::function<double(size_t)>& measure) {
+  const size_t count = macs.size();
+  const Clock::time_point start = Clock::now();
+  struct Point {
+    double epoch_seconds = 0;
+    double wall_seconds = 0;
+  };
+  std::vector<size_t> order(count);  // by size
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return macs[i]; });
+  std::map<size_t, Point> points;  // by place in that order
+  const auto size = [&](size_t place) { return std::max(macs[order[place]], 1.0); };
+  const auto predict = [&](size_t place) {
+    const auto above = points.lower_bound(place);
+    if (above != points.end() && above->first == place) return above->second.epoch_seconds;
+    if (above == points.begin() || above == points.end()) {
+      const auto& [nearest, point] = above == points.end() ? *std::prev(above) : *above;
+      return point.epoch_seconds * size(place) / size(nearest);
+    }
+    const auto& [low, from] = *std::prev(above);
+    const auto& [high, to] = *above;
+    const double span = std::log(size(high) / size(low));
+    const double t = span > 0 ? std::log(size(place) / size(low)) / span : 0.5;
+    return std::exp((1 - t) * std::log(from.epoch_seconds) + t * std::log(to.epoch_seconds));
+  };
+  // As long as the next smaller one took, or longer in proportion.
+  const auto wall = [&](size_t place) {
+    const Point& smaller = std::prev(points.upper_bound(place))->second;
+    return smaller.wall_seconds * std::max(predict(place) / smaller.epoch_seconds, 1.0);
+  };
+  std::mutex mutex;
+  const auto try_one = [&](size_t place) {
+    const Clock::time_point begun = Clock::now();
+    const double epoch = measure(order[place]);
+    if (!(epoch > 0)) return;
+    const std::lock_guard lock(mutex);
+    points[place] = {.epoch_seconds = epoch, .wall_seconds = seconds_since(begun)};
+  };
+  if (count > 0) try_one(0);
+  // Halves and halves again what lies between; what was too costly may turn out not to be.
+  for (size_t before = 0; !points.empty() && before < points.size();) {
+    before = points.size();
+    std::vector<size_t> places;
+    for (size_t parts = 1; parts < 2 * count; parts *= 2)
+      for (size_t part = 1; part <= parts; part += 2)
+        if (const size_t place = part * (count - 1) / parts;
+            !points.contains(place) && std::ranges::find(places, place) == places.end())
+          places.push_back(place);
+    parallel_for(places.size(), 1, workers, [&](size_t i) {
+      {
+        const std::lock_guard lock(mutex);
+        if (seconds_since(start) + wall(places[i]) > seconds) return;
+      }
+      try_one(places[i]);
+    });
+  }
+  Measured result{.epoch_seconds = std::vector<double>(count, 0), .measured = points.size()};
+  if (!points.empty())
+    for (size_t place = 0; place < count; ++place) result.epoch_seconds[order[place]] = predict(place);
+  return result;
 }
 
 std::map<std::string, int, std::less<>> by_stage(const StageEpochs& epochs) {
@@ -88,6 +162,10 @@ int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, do
   return static_cast<int>(std::clamp(epochs, 1.0, static_cast<double>(teacher.epochs)));
 }
 
+double candidate_seconds(double epoch_seconds, const StageEpochs& epochs) {
+  return epoch_seconds * epochs.total() * kOverhead;
+}
+
 double makespan(std::vector<double> jobs, int workers) {
   std::ranges::sort(jobs, std::greater<>());
   std::vector<double> busy(static_cast<size_t>(std::max(workers, 1)), 0);
@@ -105,17 +183,19 @@ CandidatePlan plan_candidates(const std::vector<double>& epoch_seconds, const Se
 
   const auto candidates = [&](const StageEpochs& epochs) {
     std::vector<double> jobs;
-    for (const size_t index : plan.chosen) jobs.push_back(epoch_seconds[index] * epochs.total() * kOverhead);
+    for (const size_t index : plan.chosen) jobs.push_back(candidate_seconds(epoch_seconds[index], epochs));
     return makespan(jobs, workers);
   };
   const auto confirmation = [&](const StageEpochs& epochs) {
     const double longest =
-        plan.chosen.empty() ? 0 : epoch_seconds[plan.chosen.front()] * epochs.total() * kOverhead;
+        plan.chosen.empty() ? 0 : candidate_seconds(epoch_seconds[plan.chosen.front()], epochs);
     return makespan(std::vector<double>(static_cast<size_t>(settings.finalist_seeds - 1), longest), workers);
   };
   const auto predict = [&](const StageEpochs& epochs) { return candidates(epochs) + confirmation(epochs); };
-  while (plan.chosen.size() > 1 && predict(scaled_epochs(settings.pipeline, kLeastFactor)) > available)
+  while (plan.chosen.size() > 1 && predict(scaled_epochs(settings.pipeline, kLeastFactor)) > available) {
+    plan.left_out.insert(plan.left_out.begin(), plan.chosen.front());
     plan.chosen.erase(plan.chosen.begin());
+  }
   // At most `trials`, spread evenly over the costs that are left.
   if (settings.trials && plan.chosen.size() > static_cast<size_t>(*settings.trials)) {
     const auto count = static_cast<size_t>(*settings.trials);
@@ -124,6 +204,9 @@ CandidatePlan plan_candidates(const std::vector<double>& epoch_seconds, const Se
       spread.push_back(plan.chosen[count == 1 ? 0 : i * (plan.chosen.size() - 1) / (count - 1)]);
     plan.chosen = spread;
   }
+  const size_t wanted =
+      std::min(epoch_seconds.size(), static_cast<size_t>(settings.trials.value_or(INT_MAX)));
+  plan.left_out.resize(std::min(plan.left_out.size(), wanted - plan.chosen.size()));
   constexpr int kSteps = 100;
   plan.epochs = scaled_epochs(settings.pipeline, 0);
   for (int step = kSteps; step > 0; --step) {
@@ -144,6 +227,20 @@ void Pacer::add(const std::string& candidate, double epoch_seconds,
       .epoch_seconds = epoch_seconds, .epochs = std::move(stage_epochs), .running = {}, .begun = {}};
 }
 
+bool Pacer::has_room(const std::string& candidate) {
+  const std::lock_guard lock(mutex_);
+  const auto found = jobs_.find(candidate);
+  if (found == jobs_.end()) return true;
+  found->second.started = true;
+  if (jobs_.size() == 1 && finished_ == 0) return true;
+  std::vector<double> needed;
+  for (const auto& [name, job] : jobs_)
+    if (job.started || job.epoch_seconds <= found->second.epoch_seconds) needed.push_back(remaining(job));
+  if (kLeastShare * makespan(std::move(needed), workers_) <= left()) return true;
+  jobs_.erase(found);
+  return false;
+}
+
 int Pacer::begin(const std::string& candidate, std::string_view stage, int epochs) {
   const std::lock_guard lock(mutex_);
   const auto found = jobs_.find(candidate);
@@ -152,17 +249,8 @@ int Pacer::begin(const std::string& candidate, std::string_view stage, int epoch
   job.running.clear();
   std::vector<double> needed;
   for (const auto& [name, other] : jobs_) needed.push_back(remaining(other));
-  const double left = std::chrono::duration<double>(deadline_ - Clock::now()).count() - reserve_;
-  const double scale = std::clamp(left / std::max(makespan(needed, workers_), 1e-9), 0.0, kLongest);
-  // This candidate alone must not outlast the deadline either: what its later stages need at least is kept.
-  const double correction = predicted_ > 0 ? measured_ / predicted_ : 1;
-  const double one_epoch = job.epoch_seconds * correction;
-  int later = 0;
-  for (const auto& [name, planned] : job.epochs)
-    if (name != stage) ++later;
-  // In double: a network that is (almost) free of cost would have more epochs than an int holds.
-  const double most = std::max(std::floor(left / std::max(one_epoch, 1e-9)) - later, 1.0);
-  const auto chosen = static_cast<int>(std::clamp(std::round(epochs * scale), 1.0, most));
+  const double scale = std::clamp(left() / std::max(makespan(needed, workers_), 1e-9), kLeastShare, 1.0);
+  const int chosen = std::max(static_cast<int>(std::ceil(epochs * scale - 1e-9)), 1);
   job.epochs[std::string(stage)] = chosen;
   job.running = stage;
   job.begun = Clock::now();
@@ -180,6 +268,16 @@ void Pacer::end(const std::string& candidate, std::string_view stage, int epochs
   job.running.clear();
 }
 
+void Pacer::finish(const std::string& candidate, double overhead_seconds) {
+  const std::lock_guard lock(mutex_);
+  const auto found = jobs_.find(candidate);
+  if (found == jobs_.end()) return;
+  ++finished_;
+  finished_epochs_ += found->second.epoch_seconds;
+  overhead_ += overhead_seconds;
+  jobs_.erase(found);
+}
+
 void Pacer::remove(const std::string& candidate) {
   const std::lock_guard lock(mutex_);
   if (const auto found = jobs_.find(candidate); found != jobs_.end()) jobs_.erase(found);
@@ -193,9 +291,14 @@ std::optional<double> Pacer::seconds_needed() const {
   return makespan(std::move(needed), workers_);
 }
 
+double Pacer::left() const {
+  return std::chrono::duration<double>(deadline_ - Clock::now()).count() - reserve_;
+}
+
 double Pacer::remaining(const Job& job) const {
   const double correction = predicted_ > 0 ? measured_ / predicted_ : 1;
-  double total = 0;
+  // Export and evaluation grow with the network about as its epochs do.
+  double total = finished_epochs_ > 0 ? job.epoch_seconds * overhead_ / finished_epochs_ : 0;
   for (const auto& [stage, epochs] : job.epochs) {
     double seconds = job.epoch_seconds * correction * epochs;
     if (stage == job.running) seconds = std::max(seconds - seconds_since(job.begun), 0.0);

@@ -28,9 +28,21 @@ struct Speed {
   }
 };
 
-// Times a few training steps and one prediction; takes about `seconds`.
+// Times a few training steps and one prediction; takes about `seconds`, or one step when that is more.
 Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend, int batch_size, int threads,
                     const data::Dataset& dataset, double seconds);
+
+// What networks of these sizes take, by measuring a spread of them: the cheapest first, then those that lie
+// furthest from the measured ones, as far as one can be expected to be measured before `seconds` are over.
+// The others follow from their multiply-accumulates: between two measured ones on a logarithmic scale, beyond
+// them in proportion. measure(i) gives the seconds of an epoch of network i, 0 when it was stopped, and is
+// called on up to `workers` threads.
+struct Measured {
+  std::vector<double> epoch_seconds;
+  size_t measured = 0;
+};
+Measured measure_spread(const std::vector<double>& macs, double seconds, int workers,
+                        const std::function<double(size_t)>& measure);
 
 struct StageEpochs {
   int quick = 1;
@@ -51,11 +63,15 @@ StageEpochs scaled_epochs(const PipelineSettings& settings, double factor);
 // alone takes more than half of the time: then the search goes without.
 int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds);
 
+// What a candidate takes, with what comes beside its epochs.
+double candidate_seconds(double epoch_seconds, const StageEpochs& epochs);
+
 // Seconds until the last of these jobs ends when `workers` take them, the longest first.
 double makespan(std::vector<double> jobs, int workers);
 
 struct CandidatePlan {
-  std::vector<size_t> chosen;  // indices into the costs, longest first
+  std::vector<size_t> chosen;    // indices into the costs, longest first
+  std::vector<size_t> left_out;  // those that a longer time would have room for, cheapest first
   StageEpochs epochs;
   double seconds = 0;               // predicted, confirmation included
   double confirmation_seconds = 0;  // set aside for the seeds of one finalist
@@ -68,8 +84,9 @@ struct CandidatePlan {
 CandidatePlan plan_candidates(const std::vector<double>& epoch_seconds, const SearchSettings& settings,
                               double available, int workers);
 
-// Keeps a timed search to its deadline: shortens the stages that are about to begin when the machine turns
-// out slower than measured, lengthens them a little when it is faster. Safe from several threads.
+// Keeps a timed search to its deadline when the machine turns out slower than measured: candidates are left
+// out, the costliest first, rather than trained much less than the others; stages that begin are shortened a
+// little. Nothing is ever trained more than planned. Safe from several threads.
 class Pacer {
  public:
   using Clock = std::chrono::steady_clock;
@@ -81,10 +98,15 @@ class Pacer {
   // A candidate that is still to run, with the stages it has before it.
   void add(const std::string& candidate, double epoch_seconds,
            std::map<std::string, int, std::less<>> stage_epochs);
-  // Epochs for a stage that begins now.
+  // Whether there is time for this candidate, which is about to begin, and all that are cheaper. One that
+  // there is no time for is taken away, unless it is the only one and none has come to its end.
+  bool has_room(const std::string& candidate);
+  // Epochs for a stage that begins now: at most `epochs`.
   int begin(const std::string& candidate, std::string_view stage, int epochs);
   // What it really took.
   void end(const std::string& candidate, std::string_view stage, int epochs, double seconds);
+  // It is complete; export, evaluation and storing took so many seconds beside its stages.
+  void finish(const std::string& candidate, double overhead_seconds);
   // No more of this one.
   void remove(const std::string& candidate);
 
@@ -98,8 +120,10 @@ class Pacer {
     std::map<std::string, int, std::less<>> epochs;  // of the stages that are not finished
     std::string running;                             // the stage, or empty
     Clock::time_point begun;
+    bool started = false;
   };
   [[nodiscard]] double remaining(const Job& job) const;
+  [[nodiscard]] double left() const;
 
   mutable std::mutex mutex_;
   Clock::time_point deadline_;
@@ -108,6 +132,9 @@ class Pacer {
   std::map<std::string, Job, std::less<>> jobs_;
   double predicted_ = 0;  // of everything that has ended
   double measured_ = 0;
+  int finished_ = 0;
+  double finished_epochs_ = 0;  // seconds of an epoch of each that is complete, summed
+  double overhead_ = 0;         // of the same
 };
 
 }  // namespace retort::search

@@ -38,7 +38,17 @@ Excess excess(const TrialResult& costs, const Limits& limits) {
 
 std::vector<StoredProposal> propose(const SearchSettings& settings, const data::Dataset& dataset,
                                     ProgressSink& progress) {
-  const auto sampler = make_sampler(settings, input_shape(dataset), static_cast<int>(dataset.classes.size()));
+  const auto costs_of = [&](const graph::Graph& graph) {
+    TrialResult costs;
+    set_costs(costs, cost::analyze(graph, {.ends = settings.pipeline.ends, .classes = dataset.classes}));
+    return costs;
+  };
+  const Limits& limits = settings.limits;
+  Fits fits;
+  if (limits.flash_bytes || limits.arena_bytes || limits.macs)
+    fits = [&](const graph::Graph& graph) { return excess(costs_of(graph), limits).reason.empty(); };
+  const auto sampler =
+      make_sampler(settings, input_shape(dataset), static_cast<int>(dataset.classes.size()), fits);
   std::vector<StoredProposal> proposals;
   // A timed search chooses among all of them; else the first ones that fit are taken.
   const size_t most = settings.trials && !settings.seconds ? static_cast<size_t>(*settings.trials) : SIZE_MAX;
@@ -50,9 +60,8 @@ std::vector<StoredProposal> propose(const SearchSettings& settings, const data::
     if (!proposal) break;
     StoredProposal stored;
     stored.proposal = std::move(*proposal);
-    set_costs(stored.costs, cost::analyze(stored.proposal.graph,
-                                          {.ends = settings.pipeline.ends, .classes = dataset.classes}));
-    const Excess over = excess(stored.costs, settings.limits);
+    stored.costs = costs_of(stored.proposal.graph);
+    const Excess over = excess(stored.costs, limits);
     stored.infeasible = over.reason;
     if (over.reason.empty()) {
       ++fitting;

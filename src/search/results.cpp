@@ -153,6 +153,8 @@ void from_json(const json& in, FinalistRun& run) {
 void to_json(json& out, const Finalist& finalist) {
   out = {{"trial", finalist.trial},
          {"runs", finalist.runs},
+         {"validation_mean", number_to_json(finalist.validation_mean)},
+         {"validation_spread", number_to_json(finalist.validation_spread)},
          {"test_mean", number_to_json(finalist.test_mean)},
          {"test_spread", number_to_json(finalist.test_spread)},
          {"best_run", finalist.best_run}};
@@ -161,6 +163,8 @@ void to_json(json& out, const Finalist& finalist) {
 void from_json(const json& in, Finalist& finalist) {
   finalist = {.trial = in.at("trial"),
               .runs = in.at("runs"),
+              .validation_mean = number_from_json(in.value("validation_mean", json())),
+              .validation_spread = number_from_json(in.value("validation_spread", json(0.0))),
               .test_mean = number_from_json(in.at("test_mean")),
               .test_spread = number_from_json(in.at("test_spread")),
               .best_run = in.at("best_run")};
@@ -171,6 +175,7 @@ void to_json(json& out, const TeacherResult& teacher) {
          {"history", history_to_json(teacher.history)},
          {"validation_accuracy", number_to_json(teacher.validation_accuracy)},
          {"test_accuracy", number_to_json(teacher.test_accuracy)},
+         {"threads", teacher.threads},
          {"logits_seconds", teacher.logits_seconds},
          {"seconds", teacher.seconds}};
 }
@@ -180,6 +185,7 @@ void from_json(const json& in, TeacherResult& teacher) {
              .history = history_from_json(in.at("history")),
              .validation_accuracy = number_from_json(in.at("validation_accuracy")),
              .test_accuracy = number_from_json(in.at("test_accuracy")),
+             .threads = in.value("threads", 0),
              .logits_seconds = in.at("logits_seconds"),
              .seconds = in.at("seconds")};
 }
@@ -198,6 +204,7 @@ void to_json(json& out, const StudyResult& study) {
          {"command", study.command},
          {"teacher", study.teacher},
          {"trials", study.trials},
+         {"left_out", study.left_out},
          {"top", study.top},
          {"finalists", study.finalists},
          {"best", study.best},
@@ -218,6 +225,7 @@ void from_json(const json& in, StudyResult& study) {
            .command = in.at("command"),
            .teacher = in.at("teacher"),
            .trials = in.at("trials"),
+           .left_out = in.value("left_out", 0),
            .top = in.at("top"),
            .finalists = in.at("finalists"),
            .best = in.at("best"),
@@ -229,11 +237,16 @@ const TrialResult* find_trial(const StudyResult& study, int number) {
   return found == study.trials.end() ? nullptr : &*found;
 }
 
+const Finalist* find_finalist(const StudyResult& study, int trial) {
+  const auto found = std::ranges::find(study.finalists, trial, &Finalist::trial);
+  return found == study.finalists.end() ? nullptr : &*found;
+}
+
 BestModel best_model(const StudyResult& study) {
   const TrialResult* trial = find_trial(study, study.best);
-  const auto finalist = std::ranges::find(study.finalists, study.best, &Finalist::trial);
-  if (trial == nullptr || finalist == study.finalists.end()) return {};
-  return {trial, &*finalist, &finalist->runs.at(static_cast<size_t>(finalist->best_run))};
+  const Finalist* finalist = find_finalist(study, study.best);
+  if (trial == nullptr || finalist == nullptr) return {};
+  return {trial, finalist, &finalist->runs.at(static_cast<size_t>(finalist->best_run))};
 }
 
 std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) {
@@ -251,6 +264,13 @@ std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) 
   return numbers;
 }
 
+std::string epochs_text(const TrialResult& trial) {
+  std::string text;
+  for (const StageResult& stage : trial.stages)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", stage.name, stage.history.epochs.size());
+  return text;
+}
+
 std::string printed_block(const TrialResult& trial) {
   std::string out = fmt::format("Configuration: {}\n", trial.layers.empty() ? trial.config : trial.layers);
   const auto add = [&out]<typename... Args>(fmt::format_string<Args...> format, Args&&... args) {
@@ -265,6 +285,7 @@ std::string printed_block(const TrialResult& trial) {
           format_integer(trial.arena_bytes_cortex_m4));
       add("Number of parameters: {} ({:.0f}% zeros, {} multiply-accumulates)\n", trial.parameters,
           trial.sparsity * 100, format_count(trial.macs));
+      add("Epochs: {}\n", epochs_text(trial));
       break;
     case Outcome::Skipped:
       add("Quick Accuracy: {:.4f} - Skipped\n", trial.quick_accuracy);

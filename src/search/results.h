@@ -68,9 +68,11 @@ struct FinalistRun {
 struct Finalist {
   int trial = 0;
   std::vector<FinalistRun> runs;  // the search's own run first
+  double validation_mean = kUnknown;
+  double validation_spread = 0;  // sample standard deviation over the runs; 0 for one run
   double test_mean = kUnknown;
-  double test_spread = 0;  // sample standard deviation over the runs; 0 for one run
-  int best_run = 0;        // by validation accuracy: the exported one
+  double test_spread = 0;
+  int best_run = 0;  // by validation accuracy: the one whose figures are shown and whose file is exported
 };
 
 struct TeacherResult {
@@ -78,6 +80,7 @@ struct TeacherResult {
   engine::History history;
   double validation_accuracy = kUnknown;
   double test_accuracy = kUnknown;  // read once, at the end
+  int threads = 0;                  // that its numbers were computed on: part of the machine; 0: not here
   double logits_seconds = 0;
   double seconds = 0;
 };
@@ -95,12 +98,14 @@ struct StudyResult {
   std::string plan_json;      // of a timed search: the epochs that the time has room for; empty: none yet
   std::string command;        // as given, for the report
   TeacherResult teacher;
-  std::vector<TrialResult> trials;  // by number
-  std::vector<int> top;             // trial numbers: best int8 validation accuracy first, then smaller file
-  std::vector<Finalist> finalists;  // in the order of `top`
-  // Trial number of the exported finalist: the best mean validation accuracy over its runs, among those with
-  // most runs. −1: none yet.
-  int best = -1;
+  std::vector<TrialResult> trials;  // by number; of a finalist the figures of its best run
+  int left_out = 0;  // structures that the time had no room for: a run with more time takes them up
+  // Trial numbers: best int8 validation accuracy first, then smaller file; once there are finalists in their
+  // order.
+  std::vector<int> top;
+  // Those with most runs first, of these the best mean validation accuracy.
+  std::vector<Finalist> finalists;
+  int best = -1;       // trial number of the exported finalist, the first; −1: none yet
   double seconds = 0;  // over resumed runs
 };
 
@@ -127,12 +132,17 @@ struct BestModel {
   const FinalistRun* run = nullptr;
 };
 BestModel best_model(const StudyResult& study);
+// Null when it is no finalist.
+const Finalist* find_finalist(const StudyResult& study, int trial);
 // Null when there is no trial of that number.
 const TrialResult* find_trial(const StudyResult& study, int number);
 
 // Numbers of the complete trials, best int8 validation accuracy first, then the smaller file; at most
 // `count`.
 std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count);
+
+// The epochs that it was really trained: "quick 5, distill 10, prune 1, quantize 5".
+std::string epochs_text(const TrialResult& trial);
 
 // The notebook's printed block for a candidate, skipped ones too.
 std::string printed_block(const TrialResult& trial);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -152,16 +153,9 @@ double student_macs(const StudentConfig& config, graph::Shape input) {
   return macs;
 }
 
-// A dozen of the buildable structures, from the cheapest to the costliest, each nearest to its rung.
+// A dozen of the structures, from the cheapest to the costliest, each nearest to its rung.
 std::vector<StudentConfig> rungs(std::vector<StudentConfig> configs, graph::Shape input) {
   constexpr size_t kRungs = 12;
-  std::erase_if(configs, [&](const StudentConfig& config) {
-    return (input.height >> config.blocks) == 0 || (input.width >> config.blocks) == 0;
-  });
-  // Without dense layers the number of units makes no other network.
-  std::set<std::string> seen;
-  std::erase_if(configs,
-                [&](const StudentConfig& config) { return !seen.insert(graph::to_string(config)).second; });
   std::ranges::stable_sort(configs, {}, [&](const auto& config) { return student_macs(config, input); });
   if (configs.size() <= kRungs) return configs;
   const double low = std::log(student_macs(configs.front(), input));
@@ -181,7 +175,39 @@ std::vector<StudentConfig> rungs(std::vector<StudentConfig> configs, graph::Shap
   return chosen;
 }
 
-using Factory = std::unique_ptr<Sampler> (*)(const SearchSettings&, graph::Shape, int);
+// The structures of a ladder.
+std::vector<StudentConfig> climb(const Space& space, graph::Shape input, int classes, const Fits& fits) {
+  const auto fitting = [&](std::vector<StudentConfig> configs) {
+    if (fits)
+      std::erase_if(configs, [&](const StudentConfig& config) {
+        return !fits(graph::graph_from_config(graph::to_string(config), input, classes));
+      });
+    return configs;
+  };
+  std::vector<StudentConfig> configs = grid(space);
+  std::erase_if(configs, [&](const StudentConfig& config) {
+    return (input.height >> config.blocks) == 0 || (input.width >> config.blocks) == 0;
+  });
+  // Without dense layers the number of units makes no other network.
+  std::set<std::string> seen;
+  std::erase_if(configs,
+                [&](const StudentConfig& config) { return !seen.insert(graph::to_string(config)).second; });
+  if (space != Space{}) {
+    const std::vector<StudentConfig> within = fitting(configs);
+    return within.empty() ? configs : rungs(within, input);
+  }
+  std::vector<StudentConfig> known = ladder();
+  if (!fits || fitting(known).size() == known.size()) return known;
+  std::vector<StudentConfig> within = fitting(configs);
+  if (within.empty()) return configs;
+  const auto middling = [&, most = student_macs(known.back(), input)](const StudentConfig& config) {
+    return student_macs(config, input) <= most;
+  };
+  if (std::ranges::any_of(within, middling)) std::erase_if(within, std::not_fn(middling));
+  return rungs(std::move(within), input);
+}
+
+using Factory = std::unique_ptr<Sampler> (*)(const SearchSettings&, graph::Shape, int, const Fits&);
 
 struct Entry {
   std::string_view name;
@@ -190,16 +216,19 @@ struct Entry {
 
 constexpr Entry kSamplers[] = {
     {"grid",
-     [](const SearchSettings& settings, graph::Shape input, int classes) -> std::unique_ptr<Sampler> {
+     [](const SearchSettings& settings, graph::Shape input, int classes,
+        const Fits&) -> std::unique_ptr<Sampler> {
        return std::make_unique<ListSampler>(texts(grid(settings.space)), input, classes, Unbuildable::Count);
      }},
     {"ladder",
-     [](const SearchSettings& settings, graph::Shape input, int classes) -> std::unique_ptr<Sampler> {
-       const auto configs = settings.space == Space{} ? ladder() : rungs(grid(settings.space), input);
-       return std::make_unique<ListSampler>(texts(configs), input, classes, Unbuildable::Count);
+     [](const SearchSettings& settings, graph::Shape input, int classes,
+        const Fits& fits) -> std::unique_ptr<Sampler> {
+       return std::make_unique<ListSampler>(texts(climb(settings.space, input, classes, fits)), input,
+                                            classes, Unbuildable::Count);
      }},
     {"list",
-     [](const SearchSettings& settings, graph::Shape input, int classes) -> std::unique_ptr<Sampler> {
+     [](const SearchSettings& settings, graph::Shape input, int classes,
+        const Fits&) -> std::unique_ptr<Sampler> {
        return std::make_unique<ListSampler>(settings.configs, input, classes, Unbuildable::Refuse);
      }},
 };
@@ -222,9 +251,10 @@ std::string notebook_layers(const graph::Graph& graph) {
   return layers ? graph::to_string(*layers) : std::string();
 }
 
-std::unique_ptr<Sampler> make_sampler(const SearchSettings& settings, graph::Shape input, int classes) {
+std::unique_ptr<Sampler> make_sampler(const SearchSettings& settings, graph::Shape input, int classes,
+                                      const Fits& fits) {
   for (const Entry& entry : kSamplers)
-    if (entry.name == settings.sampler) return entry.make(settings, input, classes);
+    if (entry.name == settings.sampler) return entry.make(settings, input, classes, fits);
   throw_usage("unknown sampler '{}': known are {}", settings.sampler, fmt::join(sampler_names(), ", "));
 }
 

@@ -1,6 +1,7 @@
 // Which structures a search tries.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -45,10 +46,15 @@ std::string notebook_layers(const graph::Graph& graph);
 // Every structure of the space in the notebook's order. The default space is the notebook's grid, 216 points.
 std::vector<graph::StudentConfig> grid(const Space& space);
 
-// "grid": all of settings.space. "ladder": a dozen of its structures, about evenly spaced on a logarithmic
-// scale of multiply-accumulates; of the notebook's grid those from tiny to middling. "list":
-// settings.configs, in their order; one that can't be built is an Error(Usage).
-std::unique_ptr<Sampler> make_sampler(const SearchSettings& settings, graph::Shape input, int classes);
+// Whether a structure is within the limits. Empty: every one is.
+using Fits = std::function<bool(const graph::Graph&)>;
+
+// "grid": all of settings.space. "ladder": a dozen of its structures that fit, about evenly spaced on a
+// logarithmic scale of multiply-accumulates; of the notebook's grid those from tiny to middling. Where none
+// fits it proposes the whole space, so that this can be said of all. "list": settings.configs, in their
+// order; one that can't be built is an Error(Usage).
+std::unique_ptr<Sampler> make_sampler(const SearchSettings& settings, graph::Shape input, int classes,
+                                      const Fits& fits = {});
 const std::vector<std::string>& sampler_names();
 
 }  // namespace retort::search

@@ -54,6 +54,13 @@ void say_teacher(const Teacher& teacher, ProgressSink& progress) {
           : std::string()));
 }
 
+// Whether a finished search left out for lack of time what it has more time for now.
+bool more_to_do(const Session& session) {
+  const auto finalists = session.folder.document(kFinalistsKey);
+  return finalists && has_more_time(session.settings, finalists->value("limit_seconds", json())) &&
+         (session.study.left_out > 0 || finalists->value("missing_runs", 0) > 0);
+}
+
 // Opens or begins the study in the folder. The proposals of a search that has none stored yet.
 std::vector<StoredProposal> open_study(Session& session) {
   const SearchSettings& settings = session.settings;
@@ -75,13 +82,19 @@ std::vector<StoredProposal> open_study(Session& session) {
   session.earlier_seconds = folder.document(kSecondsKey).value_or(json(0.0)).get<double>();
   folder.storage().release_running();
   session.study = collect(folder.storage());
+  if (more_to_do(session)) {
+    folder.put_document(kFinalistPlanKey, nullptr);
+    folder.put_document(kFinalistsKey, nullptr);
+    session.study = collect(folder.storage());
+  }
   return proposals;
 }
 
 // `phase` tells the caller how far it came when it throws.
 void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase& phase) {
   const SearchSettings& settings = session.settings;
-  int teacher_epochs = settings.teacher.epochs;
+  int teacher_epochs =
+      session.folder.document(kTeacherEpochsKey).value_or(settings.teacher.epochs).get<int>();
   if (settings.seconds) {
     session.tell_time_left(std::max(session.seconds_left(), 0.0));
     if (!proposals.empty()) measure(session, proposals);
@@ -94,7 +107,10 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   say_teacher(session.teacher, session.options.progress);
   session.store_seconds();
 
-  const double confirmation_seconds = settings.seconds ? decide_candidates(session, proposals) : 0;
+  session.planned = proposals.empty() ? session.folder.storage().trials().size() : proposals.size();
+  // A search that was freed of its time limit keeps to the epochs that it began with.
+  const double confirmation_seconds =
+      settings.seconds || session.folder.document(kPlanKey) ? decide_candidates(session, proposals) : 0;
   if (!proposals.empty()) {
     std::vector<std::string> texts;
     for (const StoredProposal& proposal : proposals) texts.push_back(dump_json(to_stored(proposal)));
@@ -107,6 +123,7 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
       curriculum_order(curriculum, session.split, session.teacher.logits ? &*session.teacher.logits : nullptr,
                        Rng(settings.seed));
   session.study.plan_json = plan_json(session.folder.storage());
+  session.study.left_out = static_cast<int>(session.folder.storage().trials().size() - session.planned);
   session.announce();
   phase = Phase::Candidates;
   run_candidates(session, confirmation_seconds);
@@ -128,7 +145,11 @@ StudyResult run(Session& session) {
   if (session.folder.document(kFinalistsKey)) {
     session.options.progress.message(
         session.settings.seconds
-            ? "This search is finished: more time changes nothing, another folder begins a new one."
+            ? session.study.left_out > 0
+                  ? fmt::format("This search is finished: {} structures were left out for lack of time; a "
+                                "longer --time takes them up.",
+                                session.study.left_out)
+                  : "This search is finished: more time changes nothing, another folder begins a new one."
             : "This search is finished: nothing is left to do.");
     return session.study;
   }

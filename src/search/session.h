@@ -35,6 +35,7 @@ class Session {
   double earlier_seconds = 0;  // of the runs before this one
   data::Split split;
   PipelineSettings pipeline;  // the settings', with a timed search's epochs
+  size_t planned = 0;         // candidates below this number are for this run, the others for a longer time
   Teacher teacher;
   std::vector<uint32_t> curriculum;
 

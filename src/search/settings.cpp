@@ -79,8 +79,8 @@ void check(std::string_view field, double value, double minimum, double maximum)
 }
 
 void check_schedule(std::string_view field, const engine::Schedule& schedule) {
-  if (!(schedule.peak > 0 && schedule.peak <= 10))
-    throw_usage("{} is {}, but must be above 0 and at most 10", field, schedule.peak);
+  if (!(schedule.peak > 0 && schedule.peak <= kHighestLearningRate))
+    throw_usage("{} is {}, but must be above 0 and at most {}", field, schedule.peak, kHighestLearningRate);
 }
 
 void check_optimizer(std::string_view whose, const engine::OptimizerOptions& optimizer) {
@@ -109,9 +109,6 @@ void check_space(const Space& space) {
     throw_usage("the space has {:.0f} structures, but at most {:.0f} are tried", count, kMostStructures);
 }
 
-constexpr double kMostEpochs = 100'000;
-constexpr double kLargestBatch = 65'536;
-
 }  // namespace
 
 std::vector<std::string> preset_names() {
@@ -132,8 +129,15 @@ SearchSettings preset(std::string_view name) {
     // Every structure gets its share of the time, so the quick evaluation is the first part of training, not
     // a filter.
     settings.pipeline.gate = 0;
-    // Few epochs end best on a falling rate.
-    settings.pipeline.schedule.kind = engine::ScheduleKind::Cosine;
+    // Few epochs learn most by a rate that climbs high and then falls, and zeros that come gradually cost
+    // little: measured on Fashion-MNIST (3 blocks of 16 filters, ten epochs), 90.5 % instead of 86.0 % with
+    // the notebook's stages on a cosine from 0.001.
+    settings.pipeline.schedule = {engine::ScheduleKind::OneCycle, 4e-3F};
+    settings.pipeline.quick_epochs = 4;
+    settings.pipeline.distill_epochs = 7;
+    settings.pipeline.prune_epochs = 6;
+    settings.pipeline.pruning.initial_sparsity = 0;
+    settings.pipeline.qat_epochs = 4;
     settings.teacher.schedule.kind = engine::ScheduleKind::OneCycle;
     settings.pipeline.ends = int8::Ends::Int8;
     return settings;

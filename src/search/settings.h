@@ -63,6 +63,11 @@ struct Limits {
   std::optional<int64_t> macs;
 };
 
+// What validate() and the program's options accept.
+inline constexpr int kMostEpochs = 100'000;
+inline constexpr int kLargestBatch = 65'536;
+inline constexpr double kHighestLearningRate = 10;
+
 enum class TeacherKind { Train, Model, Logits, None };
 
 struct TeacherSettings {

@@ -3,11 +3,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <climits>
 #include <utility>
 
 #include "base/json.h"
 #include "search/search.h"
 #include "search/teacher.h"
+#include "search/timed_plan.h"
 
 namespace retort::search {
 namespace {
@@ -60,7 +62,8 @@ std::optional<json> read_document(const study::Storage& storage, std::string_vie
   const std::optional<std::string> text = storage.document(key);
   if (!text) return std::nullopt;
   try {
-    return json::parse(*text);
+    json value = json::parse(*text);
+    return value.is_null() ? std::nullopt : std::optional(std::move(value));
   } catch (const json::exception& error) {
     throw_failure("the study's '{}' is damaged: {}", key, error.what());
   }
@@ -99,11 +102,13 @@ StoredProposal from_stored(const json& in) {
 }
 
 StudyFolder::StudyFolder(const fs::path& path) : path_(path) {
+  if (path.empty()) throw_usage("the folder of the search has no name: give one, such as out");
   std::error_code error;
+  if (fs::exists(path, error) && !fs::is_directory(path, error))
+    throw_usage("{}: is a file: a search needs a folder, a new one or that of an earlier search",
+                path.string());
   fs::create_directories(path, error);
-  if (error || !fs::is_directory(path))
-    throw_failure("{}: the folder cannot be created: {}", path.string(),
-                  error ? error.message() : "it is a file");
+  if (error) throw_failure("{}: the folder cannot be created: {}", path.string(), error.message());
   lock_ = std::make_unique<FileLock>(path / ".lock");
   storage_ = study::open_sqlite_storage(path / "study.db");
 }
@@ -152,14 +157,16 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
         there.at("data").at("classes").size(), there.at("data").at("content_hash").get<std::string>(),
         dataset.spec, dataset.classes.size(), dataset.content_hash);
   const json& seconds = stored->at("settings").at("seconds");
-  if (seconds.is_null() != !settings.seconds.has_value())
+  if (seconds.is_null() && settings.seconds)
     throw_usage(
-        "{}: holds a search {} a time limit, and this one has {}: epochs follow from the time, so a search "
-        "can't change from one to the other; {} or give another folder",
-        path_.string(), seconds.is_null() ? "without" : "with", settings.seconds ? "one" : "none",
-        seconds.is_null() ? "leave --time out (--time none)" : "give --time");
+        "{}: holds a search without a time limit, and this one has one: epochs follow from the time; leave "
+        "--time out (--time none) or give another folder",
+        path_.string());
   std::vector<std::string> different = differences(there, here);
-  if (different.empty()) return;
+  if (different.empty()) {
+    if (has_more_time(settings, seconds)) put_document(kDescriptionKey, description);
+    return;
+  }
   constexpr size_t kMost = 3;
   const size_t count = different.size();
   if (count > kMost) {
@@ -186,6 +193,23 @@ data::Split StudyFolder::split(const SearchSettings& settings, const data::Datas
   for (uint32_t i = 0; i < elsewhere.size(); ++i)
     if (!elsewhere[i]) split.train.push_back(i);
   return split;
+}
+
+std::string finalist_key(int trial, int run) {
+  return fmt::format("finalist/{}/{}", trial, run);
+}
+
+void take_best_runs(StudyResult& study, const study::Storage& storage) {
+  study.top.clear();
+  for (const Finalist& finalist : study.finalists) {
+    study.top.push_back(finalist.trial);
+    const FinalistRun& best = finalist.runs.at(static_cast<size_t>(finalist.best_run));
+    const auto trial = std::ranges::find(study.trials, finalist.trial, &TrialResult::number);
+    if (trial == study.trials.end() || best.seed == trial->seed) continue;
+    const auto run = static_cast<int>(best.seed - trial->seed);
+    if (const auto stored = read_document(storage, finalist_key(finalist.trial, run)))
+      *trial = stored->get<TrialResult>();
+  }
 }
 
 std::string plan_json(const study::Storage& storage) {
@@ -215,15 +239,19 @@ StudyResult collect(const study::Storage& storage) {
     study.range = {.low = range->at("low"), .high = range->at("high")};
   study.plan_json = plan_json(storage);
   if (const auto teacher = read_document(storage, kTeacherKey)) study.teacher = *teacher;
+  const auto finalists = read_document(storage, kFinalistsKey);
+  const int planned = read_document(storage, kPlanKey).value_or(json::object()).value("planned", INT_MAX);
   for (const study::TrialRecord& record : storage.trials()) {
-    if (study::is_finished(record.state)) {
+    if (study::is_finished(record.state))
       study.trials.push_back(json::parse(record.result).get<TrialResult>());
-    }
+    else if (finalists || record.number >= planned)
+      ++study.left_out;
   }
   study.top = rank_trials(study.trials, settings.at("top"));
-  if (const auto finalists = read_document(storage, kFinalistsKey)) {
+  if (finalists) {
     study.finalists = finalists->at("finalists").get<std::vector<Finalist>>();
     study.best = finalists->at("best");
+    take_best_runs(study, storage);
   }
   if (const auto seconds = read_document(storage, kSecondsKey)) study.seconds = *seconds;
   return study;
@@ -232,7 +260,7 @@ StudyResult collect(const study::Storage& storage) {
 StudyResult load_study(const fs::path& folder) {
   const fs::path path = folder / "study.db";
   if (!fs::exists(path)) throw_usage("{}: holds no search (there is no study.db)", folder.string());
-  const auto storage = study::open_sqlite_storage(path);
+  const auto storage = study::open_sqlite_storage_to_read(path);
   try {
     return collect(*storage);
   } catch (const Error& error) {

@@ -24,6 +24,7 @@ inline constexpr std::string_view kDescriptionKey = "description";  // settings 
 inline constexpr std::string_view kSplitKey = "split";              // {"validation":[…],"test":[…]}
 inline constexpr std::string_view kImagesKey = "images";            // how many for training, validation, test
 inline constexpr std::string_view kRangeKey = "range";              // what the data's bytes stand for
+inline constexpr std::string_view kSpeedsKey = "speeds";            // seconds of an epoch by structural hash
 inline constexpr std::string_view kPlanKey = "plan";                // of a timed search
 inline constexpr std::string_view kTeacherKey = "teacher";          // TeacherResult
 inline constexpr std::string_view kTeacherEpochsKey = "teacher_epochs";
@@ -49,10 +50,12 @@ class StudyFolder {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] study::Storage& storage() { return *storage_; }
 
+  // Nothing when there is none; null counts as none.
   [[nodiscard]] std::optional<nlohmann::json> document(std::string_view key) const;
   void put_document(std::string_view key, const nlohmann::json& json);
 
-  // Stores what the study is about, or throws Error(Usage) saying what differs from what is stored.
+  // Stores what the study is about, or throws Error(Usage) saying what differs from what is stored. A timed
+  // search may get more time, or be freed of its limit.
   void describe(const SearchSettings& settings, const data::Dataset& dataset, const std::string& command);
   // The split of an earlier run, or a new one.
   data::Split split(const SearchSettings& settings, const data::Dataset& dataset);
@@ -62,6 +65,11 @@ class StudyFolder {
   std::unique_ptr<FileLock> lock_;
   std::unique_ptr<study::Storage> storage_;
 };
+
+// Key of a finalist's run from another seed, as a TrialResult; runs count from 1.
+std::string finalist_key(int trial, int run);
+// Puts the finalists' order into `top`, and the figures of each one's best run in place of its trial's.
+void take_best_runs(StudyResult& study, const study::Storage& storage);
 
 // StudyResult::plan_json of what is decided so far.
 std::string plan_json(const study::Storage& storage);

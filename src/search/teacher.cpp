@@ -46,15 +46,6 @@ engine::Model load_teacher(const fs::path& path, const data::Dataset& dataset) {
   return model;
 }
 
-// Whether a stage's loss has a part for the teacher; if none has, only the curriculum looks at its logits.
-bool teaches(const PipelineSettings& settings) {
-  const auto has = [&](std::string_view stage) {
-    return std::ranges::find(settings.stages, stage) != settings.stages.end();
-  };
-  return (has("distill") && settings.alpha < 1) || (has("prune") && settings.prune_alpha < 1) ||
-         (has("quantize") && settings.qat_alpha < 1);
-}
-
 engine::TeacherLogits load_logits(const SearchSettings& settings, const data::Dataset& dataset) {
   engine::TeacherLogits logits = compress::load_teacher_logits(settings.teacher.path, dataset);
   const size_t wanted = data::view_count(settings.pipeline.views);
@@ -118,6 +109,14 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
 
 }  // namespace
 
+bool teaches(const PipelineSettings& settings) {
+  const auto has = [&](std::string_view stage) {
+    return std::ranges::find(settings.stages, stage) != settings.stages.end();
+  };
+  return (has("distill") && settings.alpha < 1) || (has("prune") && settings.prune_alpha < 1) ||
+         (has("quantize") && settings.qat_alpha < 1);
+}
+
 graph::Shape input_shape(const data::Dataset& dataset) {
   const data::ImageShape& shape = dataset.train.shape;
   return {.height = shape.height, .width = shape.width, .channels = shape.channels};
@@ -164,6 +163,7 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
     const Clock::time_point start = Clock::now();
     constexpr int kBatch = 256;  // larger than training's: nothing is kept for a backward pass
     const auto network = compile(model, kBatch, options);
+    result.threads = threads_of(options);
     teacher.logits =
         compress::teacher_logits(*network, dataset, settings.pipeline.views, options.progress, options.stop);
     result.logits_seconds = seconds_since(start);

@@ -17,6 +17,9 @@ struct Teacher {
   std::optional<engine::TeacherLogits> logits;  // none: there is no teacher
 };
 
+// Whether a stage's loss has a part for the teacher; if none has, only the curriculum looks at its logits.
+bool teaches(const PipelineSettings& settings);
+
 // The network of a teacher that is trained here. Error(Usage) when the data's images or classes don't suit
 // it.
 graph::Graph teacher_network(const TeacherSettings& teacher, const data::Dataset& dataset);

@@ -17,8 +17,9 @@ using nlohmann::json;
 // A timed search aims at this share of its time, and keeps some of the rest for its end.
 constexpr double kAim = 0.97;
 constexpr double kClosingShare = 0.02;
-// Time for measuring one network's speed.
+// Time for measuring one network's speed, and the share of the search's time that all of it may take.
 constexpr double kMeasureSeconds = 0.25;
+constexpr double kMeasureShare = 0.03;
 
 void set_epochs(PipelineSettings& pipeline, const StageEpochs& epochs) {
   pipeline.quick_epochs = epochs.quick;
@@ -27,24 +28,91 @@ void set_epochs(PipelineSettings& pipeline, const StageEpochs& epochs) {
   pipeline.qat_epochs = epochs.qat;
 }
 
+std::string of_what_is_left(const Session& session, double needed) {
+  const double left = session.seconds_left();
+  return left >= needed ? fmt::format(" of the {} that are left", format_duration(left))
+                        : std::string(", more than the time that is left");
+}
+
+// Takes up a stored plan: with more time than it was made for, the next structures that wait.
+double resume_plan(Session& session, json plan) {
+  const SearchSettings& settings = session.settings;
+  const StageEpochs epochs{.quick = plan.at("quick"),
+                           .distill = plan.at("distill"),
+                           .prune = plan.at("prune"),
+                           .qat = plan.at("quantize")};
+  set_epochs(session.pipeline, epochs);
+  const double confirmation = plan.at("confirmation_seconds");
+  const std::vector<study::TrialRecord> records = session.folder.storage().trials();
+  session.planned = plan.value("planned", records.size());
+  if (!has_more_time(settings, plan.value("limit_seconds", json()))) return confirmation;
+
+  const size_t before = session.planned;
+  if (!settings.seconds) {
+    session.planned = records.size();
+  } else {
+    const double available = kAim * (session.seconds_left() - closing_seconds(settings)) - confirmation;
+    std::vector<double> jobs;
+    for (const study::TrialRecord& record : records) {
+      if (study::is_finished(record.state)) continue;
+      jobs.push_back(candidate_seconds(from_stored(json::parse(record.proposal)).epoch_seconds, epochs));
+      const auto number = static_cast<size_t>(record.number);
+      if (number < session.planned) continue;
+      if (makespan(jobs, session.workers) > available) break;
+      session.planned = number + 1;
+    }
+    plan["limit_seconds"] = *settings.seconds;
+  }
+  plan["planned"] = session.planned;
+  session.folder.put_document(kPlanKey, plan);
+  session.options.progress.message(
+      fmt::format("Plan: {} more structures of the {} that were left out for lack of time, {} epochs each "
+                  "as before.",
+                  session.planned - before, records.size() - before, epochs.total()));
+  return confirmation;
+}
+
 }  // namespace
 
 double closing_seconds(const SearchSettings& settings) {
   return kClosingShare * settings.seconds.value_or(0);
 }
 
-void measure(const Session& session, std::vector<StoredProposal>& proposals) {
+bool has_more_time(const SearchSettings& settings, const json& stored) {
+  return !stored.is_null() && (!settings.seconds || *settings.seconds > stored.get<double>());
+}
+
+void measure(Session& session, std::vector<StoredProposal>& proposals) {
   const RunOptions& options = session.options;
-  options.progress.message(fmt::format("Measuring the speed of {} networks.", proposals.size()));
-  // As many at once as will train at once: they share the machine's caches and memory.
-  parallel_for(proposals.size(), 1, session.workers, [&](size_t i) {
-    if (!proposals[i].infeasible.empty() || options.stop.stop_requested()) return;
-    proposals[i].epoch_seconds =
-        measure_speed(proposals[i].proposal.graph, options.backend, session.pipeline.batch_size, 1,
-                      session.dataset, kMeasureSeconds)
-            .epoch(session.split);
-  });
-  if (options.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
+  std::vector<StoredProposal*> fitting;
+  std::vector<double> macs;
+  for (StoredProposal& proposal : proposals) {
+    if (!proposal.infeasible.empty()) continue;
+    fitting.push_back(&proposal);
+    macs.push_back(static_cast<double>(proposal.costs.macs));
+  }
+  json speeds = session.folder.document(kSpeedsKey).value_or(json::object());
+  if (speeds.empty()) {
+    const double seconds = kMeasureShare * *session.settings.seconds;
+    const double each =
+        std::min(seconds * session.workers / static_cast<double>(macs.size()), kMeasureSeconds);
+    options.progress.message(fmt::format("Measuring the speed of up to {} networks.", macs.size()));
+    // As many at once as will train at once: they share the machine's caches and memory.
+    const Measured measured = measure_spread(macs, seconds, session.workers, [&](size_t i) {
+      if (options.stop.stop_requested()) return 0.0;
+      return measure_speed(fitting[i]->proposal.graph, options.backend, session.pipeline.batch_size, 1,
+                           session.dataset, each)
+          .epoch(session.split);
+    });
+    if (options.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
+    for (size_t i = 0; i < fitting.size(); ++i) speeds[fitting[i]->proposal.hash] = measured.epoch_seconds[i];
+    session.folder.put_document(kSpeedsKey, speeds);
+    if (measured.measured < fitting.size())
+      options.progress.message(fmt::format(
+          "Measured {} of them; the others follow from their multiply-accumulates.", measured.measured));
+  }
+  for (StoredProposal* proposal : fitting)
+    proposal->epoch_seconds = speeds.at(proposal->proposal.hash).get<double>();
 }
 
 int decide_teacher_epochs(Session& session) {
@@ -54,10 +122,10 @@ int decide_teacher_epochs(Session& session) {
   if (const auto stored = session.folder.document(kTeacherEpochsKey)) return stored->get<int>();
   const graph::Graph graph = teacher_network(teacher, session.dataset);
   const int threads = options.teacher_threads > 0 ? options.teacher_threads : available_cores();
-  const double epoch =
-      measure_speed(graph, options.backend, teacher.batch_size, threads, session.dataset, 2 * kMeasureSeconds)
-          .epoch(session.split);
   const double total = *session.settings.seconds;
+  const double epoch = measure_speed(graph, options.backend, teacher.batch_size, threads, session.dataset,
+                                     std::min(2 * kMeasureSeconds, kMeasureShare * total))
+                           .epoch(session.split);
   const int epochs = plan_teacher_epochs(teacher, epoch, total);
   session.folder.put_document(kTeacherEpochsKey, epochs);
   if (epochs == 0)
@@ -70,13 +138,8 @@ int decide_teacher_epochs(Session& session) {
 }
 
 double decide_candidates(Session& session, std::vector<StoredProposal>& proposals) {
-  if (const auto stored = session.folder.document(kPlanKey); stored && proposals.empty()) {
-    set_epochs(session.pipeline, {.quick = stored->at("quick"),
-                                  .distill = stored->at("distill"),
-                                  .prune = stored->at("prune"),
-                                  .qat = stored->at("quantize")});
-    return stored->at("confirmation_seconds");
-  }
+  if (auto stored = session.folder.document(kPlanKey); stored && proposals.empty())
+    return resume_plan(session, std::move(*stored));
   std::vector<StoredProposal> fitting;
   std::vector<StoredProposal> chosen;
   std::vector<double> epoch_seconds;
@@ -91,18 +154,24 @@ double decide_candidates(Session& session, std::vector<StoredProposal>& proposal
   const double available = kAim * (session.seconds_left() - closing_seconds(session.settings));
   const CandidatePlan plan = plan_candidates(epoch_seconds, session.settings, available, session.workers);
   for (const size_t index : plan.chosen) chosen.push_back(std::move(fitting[index]));
+  session.planned = chosen.size();
+  for (const size_t index : plan.left_out) chosen.push_back(std::move(fitting[index]));
   proposals = std::move(chosen);
   set_epochs(session.pipeline, plan.epochs);
   json document = by_stage(plan.epochs);
+  document["limit_seconds"] = *session.settings.seconds;
+  document["planned"] = session.planned;
   document["confirmation_seconds"] = plan.confirmation_seconds;
   document["predicted_seconds"] = plan.seconds;
   session.folder.put_document(kPlanKey, document);
   session.options.progress.message(fmt::format(
       "Plan: {} of {} structures, {} epochs each (quick {}, distil {}, prune {}, quantise {}), and other "
-      "seeds for the best: {} of the {} that are left.",
+      "seeds for the best: {}{}.{}",
       plan.chosen.size(), fitting.size(), plan.epochs.total(), plan.epochs.quick, plan.epochs.distill,
       plan.epochs.prune, plan.epochs.qat, format_duration(plan.seconds),
-      format_duration(std::max(session.seconds_left(), 0.0))));
+      of_what_is_left(session, plan.seconds),
+      plan.left_out.empty() ? std::string()
+                            : fmt::format(" {} more are left for a longer --time.", plan.left_out.size())));
   return plan.confirmation_seconds;
 }
 

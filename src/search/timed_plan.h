@@ -9,16 +9,21 @@
 
 namespace retort::search {
 
-// Fills in epoch_seconds of every proposal that fits. Throws Error(Interrupted) when stopped.
-void measure(const Session& session, std::vector<StoredProposal>& proposals);
+// Fills in epoch_seconds of every proposal that fits, in a small share of the search's time. Throws
+// Error(Interrupted) when stopped.
+void measure(Session& session, std::vector<StoredProposal>& proposals);
 
 // Epochs of the teacher; 0: there is no time for one, or none is trained here.
 int decide_teacher_epochs(Session& session);
 
-// Takes the proposals that there is no time for away and sets the epochs of session.pipeline; without
-// proposals (they are stored already) takes up the plan of an earlier run. Returns the seconds that are set
-// aside for the finalists' other seeds.
+// Sets the epochs of session.pipeline and the proposals' order: those that do not fit, those that there is
+// time for (session.planned of both), and those that wait for a longer time. Without proposals (they are
+// stored already) takes up the plan of an earlier run, and with more time than that had the next ones that
+// wait. Returns the seconds that are set aside for the finalists' other seeds.
 double decide_candidates(Session& session, std::vector<StoredProposal>& proposals);
+
+// Whether this run's time limit is longer than `stored`, a limit in seconds or null for none.
+bool has_more_time(const SearchSettings& settings, const nlohmann::json& stored);
 
 // Seconds kept for reading the test set and reporting; 0 without a time limit.
 double closing_seconds(const SearchSettings& settings);

@@ -30,12 +30,27 @@ struct FinalizeStatement {
   void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 };
 
+enum class Access { Read, Write };
+
+// Without a write-ahead log beside it nobody writes the file, and SQLite need not make files of its own to read
+// it; else it reads the log too.
+std::string uri_to_read(const std::filesystem::path& path) {
+  std::string uri = "file:";
+  for (const char c : std::filesystem::absolute(path).string())
+    uri += c == '%' || c == '?' || c == '#' ? fmt::format("%{:02x}", static_cast<int>(c)) : std::string(1, c);
+  return std::filesystem::exists(path.string() + "-wal") ? uri : uri + "?immutable=1";
+}
+
 class Database {
  public:
-  explicit Database(const std::filesystem::path& path) : name_(path.string()) {
+  Database(const std::filesystem::path& path, Access access) : name_(path.string()) {
     sqlite3* raw = nullptr;
-    const int code = sqlite3_open_v2(
-        path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
+    const int code =
+        access == Access::Write
+            ? sqlite3_open_v2(path.c_str(), &raw,
+                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr)
+            : sqlite3_open_v2(uri_to_read(path).c_str(), &raw,
+                              SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX, nullptr);
     handle_.reset(raw);
     if (code != SQLITE_OK) fail(code);
     sqlite3_busy_timeout(raw, kBusyMilliseconds);
@@ -62,7 +77,7 @@ class Database {
       case SQLITE_READONLY:
       case SQLITE_CANTOPEN:
       case SQLITE_PERM:
-        throw_failure("{}: the study's database cannot be written: {}", name_, message());
+        throw_failure("{}: the study's database cannot be opened or written: {}", name_, message());
       case SQLITE_BUSY:
       case SQLITE_LOCKED:
         throw_failure("{}: the study's database is in use by another process", name_);
@@ -159,25 +174,22 @@ int pragma(const Database& database, const char* sql) {
 
 class SqliteStorage final : public Storage {
  public:
-  explicit SqliteStorage(const std::filesystem::path& path) : database_(path) {
+  SqliteStorage(const std::filesystem::path& path, Access access) : database_(path, access) {
+    if (access == Access::Read) {
+      check_format();
+      return;
+    }
     // FULL: a stored trial survives a power cut, not only a crash.
     database_.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;");
     Transaction transaction(database_);
-    const int version = pragma(database_, "PRAGMA user_version");
-    const int application = pragma(database_, "PRAGMA application_id");
     const bool empty = pragma(database_, "SELECT count(*) FROM sqlite_master") == 0;
     if (empty) {
       database_.execute(kSchema);
       database_.execute(
           fmt::format("PRAGMA application_id={}; PRAGMA user_version={};", kApplicationId, kSchemaVersion)
               .c_str());
-    } else if (application != kApplicationId) {
-      throw_failure("{}: is a database of another program; start in another folder", database_.name());
-    } else if (version != kSchemaVersion) {
-      throw_failure("{}: was written by another version of this program (format {}, this one knows {})",
-                    database_.name(), version, kSchemaVersion);
     } else {
-      check_integrity();
+      check_format();
     }
     transaction.commit();
   }
@@ -278,7 +290,13 @@ class SqliteStorage final : public Storage {
   }
 
  private:
-  void check_integrity() const {
+  void check_format() const {
+    const int version = pragma(database_, "PRAGMA user_version");
+    if (pragma(database_, "PRAGMA application_id") != kApplicationId)
+      throw_failure("{}: is a database of another program; start in another folder", database_.name());
+    if (version != kSchemaVersion)
+      throw_failure("{}: was written by another version of this program (format {}, this one knows {})",
+                    database_.name(), version, kSchemaVersion);
     Statement check(database_, "PRAGMA quick_check(1)");
     if (!check.step() || check.text(0) != "ok") database_.fail(SQLITE_CORRUPT);
   }
@@ -290,7 +308,11 @@ class SqliteStorage final : public Storage {
 }  // namespace
 
 std::unique_ptr<Storage> open_sqlite_storage(const std::filesystem::path& path) {
-  return std::make_unique<SqliteStorage>(path);
+  return std::make_unique<SqliteStorage>(path, Access::Write);
+}
+
+std::unique_ptr<Storage> open_sqlite_storage_to_read(const std::filesystem::path& path) {
+  return std::make_unique<SqliteStorage>(path, Access::Read);
 }
 
 }  // namespace retort::study

@@ -68,5 +68,8 @@ std::unique_ptr<Storage> make_memory_storage();
 // A SQLite database, made when it does not exist. Error(Failure) for a damaged file, one that is no study, or
 // one of a newer version of this program.
 std::unique_ptr<Storage> open_sqlite_storage(const std::filesystem::path& path);
+// One that exists, to read: nothing in its folder is changed, nor need be allowed to. Every call that writes
+// is an Error(Failure).
+std::unique_ptr<Storage> open_sqlite_storage_to_read(const std::filesystem::path& path);
 
 }  // namespace retort::study

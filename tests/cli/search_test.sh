@@ -13,7 +13,7 @@ good search "$work/plain" "${tiny[@]}" --json
 for file in report.html trials.csv study.json study.db best/model.tflite best/model.json; do
   [ -s "$work/plain/$file" ] || fail "$file is missing"
 done
-for name in accuracy_int8 accuracy_float test_accuracy_int8 test_mean test_spread flash_bytes macs parameters sparsity \
+for name in accuracy_int8 accuracy_float test_accuracy_int8 test_mean test_spread validation_mean left_out skipped flash_bytes macs parameters sparsity \
   config seeds file top teacher trials report seconds cortex-m4; do
   says "\"$name\":"
 done
@@ -37,6 +37,12 @@ good search "$work/plain" "${tiny[@]}"
 [ -n "$first" ] && [ "$(summary)" = "$first" ] || fail "a second run prints another best model"
 good report "$work/plain"
 bad 2 "seed is 42 there and 7 here" search "$work/plain" "${tiny[@]}" --seed 7
+# One model has one accuracy: that of the best in JSON, of the first of the top, and what eval says of the file.
+good search "$work/plain" "${tiny[@]}" --json
+accuracies() { printf '%s\n' "$out" | sed -n "s/^ *\"$1\": \([0-9.e-]*\),\{0,1\}\$/\1/p"; }
+[ "$(accuracies accuracy_int8 | sed -n 1p)" = "$(accuracies accuracy_int8 | sed -n 2p)" ] ||
+  fail "the best and the first of the top differ"
+[ "$(accuracies test_accuracy_int8 | wc -l)" = 3 ] || fail "the top lacks the accuracy on test"
 bad 2 "without a time limit, and this one has one" search "$work/plain" "${base[@]}" --time 1m --quiet
 
 # ---- cut: interrupted in the teacher's training and in a candidate's, or killed
@@ -128,6 +134,11 @@ printf ' ' >>"$work/other.npy"
 rm "$work/t.retort"
 good search "$work/foreign" "${foreign[@]}" --teacher "$work/t.retort"
 
+# ---- a place that is no folder
+touch "$work/file"
+bad 2 "$work/file: is a file: a search needs a folder" search "$work/file" "${tiny[@]}"
+bad 2 "the folder of the search has no name" search "" "${tiny[@]}"
+
 # ---- every option's wrong value
 wrong() { # OPTION VALUE SENTENCE
   bad 2 "$1: \"$2\" $3" search "$work/x" --data "$data" "$1" "$2"
@@ -142,7 +153,8 @@ for option in --gate --distill-alpha --prune-alpha --qat-alpha --curriculum-star
   --qat-range-momentum; do
   wrong $option 2 "is not a number from "
 done
-wrong --learning-rate 0 "is not a number from 1e-09 to "
+wrong --learning-rate 0 "is not a number from 1e-09 to 10"
+wrong --learning-rate 11 "is not a number from 1e-09 to 10"
 wrong --teacher-learning-rate fast "is not a number from "
 wrong --distill-temperature 0 "is not a number from 0.01 to 1000"
 wrong --prune-power 0 "is not a number from 0.01 to 100"

@@ -113,16 +113,24 @@ TEST(Report, ScatterIsTheNotebooksFigure) {
   EXPECT_NE(scatter_svg(sample_study(3, 0)).find("Top 3 Models: "), std::string::npos);
 }
 
-TEST(Report, TheBestIsTheExportedRunNotTheFirstOfTheTop) {
+TEST(Report, OneModelHasOneSetOfFigures) {
   const search::StudyResult study = sample_study(7, 2);
-  ASSERT_NE(study.best, study.top.front());
   const std::string html = html_report(study);
   EXPECT_NE(html.find("Best: <b>" + search::find_trial(study, study.best)->config + "</b>"),
             std::string::npos);
-  EXPECT_NE(html.find("<b>86.00%</b><span>validation accuracy, int8, seed 2"), std::string::npos);
+  EXPECT_NE(html.find("<b>86.00%</b><span>validation accuracy, int8, seed 2; 85.50 ± 0.60% over 2 seeds"),
+            std::string::npos);
+  EXPECT_NE(html.find("<b>84.00%</b><span>test accuracy, int8, seed 2; 83.50 ± 0.70% over 2 seeds"),
+            std::string::npos);
+  EXPECT_NE(html.find("<b>86.00%</b><td>85.50 ± 0.60%<td>84.00%<td>83.50 ± 0.70%<td>2<td class=left>quick 3, "
+                      "distill 3, prune 3, quantize 3<td>81%"),
+            std::string::npos);
   EXPECT_NE(html.find("81% of the kernels&#39; weights zero"), std::string::npos);
   EXPECT_EQ(count(html, " · exported"), 1U);
-  EXPECT_NE(html.find("second-b.tflite · exported"), std::string::npos);
+  EXPECT_NE(html.find("first-b.tflite · exported"), std::string::npos);
+  EXPECT_NE(trials_csv(study).find(",2,0.855,0.006,0.84,0.835,0.007,2,,first-b.tflite\r\n"),
+            std::string::npos)
+      << trials_csv(study);
 
   search::StudyResult running = study;
   running.best = -1;
@@ -139,6 +147,19 @@ TEST(Report, ShowsThePlanAndTheZerosOfEachLayer) {
   const std::string html = html_report(study);
   EXPECT_NE(html.find("&quot;teacher_epochs&quot;: 2"), std::string::npos);
   EXPECT_NE(html.find("conv 3×3×1→16<td>144<td>80.0%"), std::string::npos);
+}
+
+TEST(Report, CountsWhatWasLeftOutForLackOfTime) {
+  search::StudyResult study = sample_study(2, 0);
+  EXPECT_EQ(html_report(study).find("left out"), std::string::npos);
+  study.left_out = 7;
+  EXPECT_NE(html_report(study).find("7 more were left out for lack of time"), std::string::npos);
+}
+
+TEST(Report, TheCommandsCanBeCopiedIntoAShell) {
+  search::StudyResult study = sample_study(2, 0);
+  study.data_spec = "images:it's";
+  EXPECT_NE(html_report(study).find("--data &#39;images:it&#39;\\&#39;&#39;s&#39;</pre>"), std::string::npos);
 }
 
 TEST(Report, PageHoldsEveryTrialAndEscapesTheData) {
@@ -159,6 +180,16 @@ TEST(Report, CsvHasALineATrialAndQuotesCommas) {
   const std::string csv = trials_csv(sample_study(2, 1));
   EXPECT_EQ(count(csv, "\r\n"), 4U);
   EXPECT_NE(csv.find("\"2 blocks, 1 layer, 16 filters\""), std::string::npos);
+  std::vector<std::string> names;
+  std::string header = csv.substr(0, csv.find('\r'));
+  header += ',';
+  for (size_t at = header.find(','); at != std::string::npos; at = header.find(',')) {
+    names.push_back(header.substr(0, at));
+    header.erase(0, at + 1);
+  }
+  std::ranges::sort(names);
+  EXPECT_EQ(std::ranges::adjacent_find(names), names.end()) << *std::ranges::adjacent_find(names);
+  EXPECT_NE(csv.find(",skipped,"), std::string::npos);
   // The same number of columns in each line, quotes respected.
   std::vector<size_t> columns{1};
   bool quoted = false;

@@ -73,6 +73,16 @@ TEST_F(Pipeline, ThePrunedZerosAreInTheFile) {
   EXPECT_GE(student.exported->sparsity, pruned - 1e-9);
 }
 
+TEST_F(Pipeline, ThePrunedZerosLastInAnyOrderOfStages) {
+  settings.stages = {"prune", "quick", "distill", "quantize", "export"};
+  Candidate student = candidate();
+  run_stages(student, context());
+  const double pruned = student.stages[0].sparsity;
+  EXPECT_NEAR(pruned, settings.pruning.final_sparsity, 0.03);
+  for (const StageResult& stage : student.stages) EXPECT_GE(stage.sparsity, pruned - 1e-9) << stage.name;
+  EXPECT_GE(student.exported->sparsity, pruned - 1e-9);
+}
+
 TEST_F(Pipeline, PruningTellsItsZerosLayerByLayer) {
   Candidate student = candidate();
   run_stages(student, context());
@@ -333,12 +343,15 @@ TEST(Results, BlocksReadLikeTheNotebooks) {
   trial.accuracy_int8 = 0.7;
   trial.flash_bytes = 325'560;
   trial.parameters = 123;
+  trial.stages = {{.name = "quick", .epochs = 5, .history = {.epochs = {{.epoch = 1}, {.epoch = 2}}}},
+                  {.name = "prune", .epochs = 1, .history = {.epochs = {{.epoch = 1}}}}};
   const std::string block = printed_block(trial);
   EXPECT_NE(block.find("Configuration: [('Conv2D', 16), ('Dense', 10)]\nQuick Accuracy: 0.6543\n"
                        "Final Accuracy: 0.7000 (int8, validation)\nModel size: 0.31 MB"),
             std::string::npos)
       << block;
   EXPECT_NE(block.find("\nNumber of parameters: 123"), std::string::npos);
+  EXPECT_NE(block.find("\nEpochs: quick 2, prune 1\n"), std::string::npos) << block;
   trial.outcome = Outcome::Skipped;
   EXPECT_NE(printed_block(trial).find("Quick Accuracy: 0.6543 - Skipped\n--------------------"),
             std::string::npos);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <cmath>
 #include <numeric>
 #include <thread>
 
@@ -78,36 +81,109 @@ TEST(Plan, MoreTimeNeverGivesLess) {
   }
 }
 
-TEST(Pacer, ASlowMachineShortensAndAFastOneLengthensALittle) {
+TEST(Plan, WhatIsLeftOutIsTheCostliestTheCheapestFirst) {
+  SearchSettings settings = preset("quick");
+  settings.finalist_seeds = 1;
+  const std::vector<double> costs = {4, 1, 16, 2, 8};
+  const CandidatePlan plan = plan_candidates(costs, settings, 40, 1);
+  EXPECT_EQ(plan.chosen, (std::vector<size_t>{3, 1}));
+  EXPECT_EQ(plan.left_out, (std::vector<size_t>{0, 4, 2}));
+  settings.trials = 3;
+  EXPECT_EQ(plan_candidates(costs, settings, 40, 1).left_out, std::vector<size_t>{0});
+  settings.trials = 2;
+  EXPECT_TRUE(plan_candidates(costs, settings, 40, 1).left_out.empty());
+}
+
+TEST(Plan, MeasuringKeepsToItsTimeAndGuessesTheRest) {
+  std::vector<double> macs;
+  for (int i = 0; i < 150; ++i) macs.push_back(1000 * std::pow(1.05, (i * 77) % 150));
+  const auto seconds_of = [&](size_t i) { return 1e-3 * std::pow(macs[i], 0.8); };
+  for (const double seconds : {0.0, 0.1, 10.0}) {
+    std::atomic<int> calls = 0;
+    const auto start = std::chrono::steady_clock::now();
+    const Measured measured = measure_spread(macs, seconds, 2, [&](size_t i) {
+      ++calls;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      return seconds_of(i);
+    });
+    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    EXPECT_EQ(measured.measured, static_cast<size_t>(calls));
+    if (seconds < 1) {
+      EXPECT_LT(measured.measured, 50U);
+      EXPECT_LT(took, seconds + 0.3);
+    } else {
+      EXPECT_EQ(measured.measured, 150U);
+    }
+    for (size_t i = 0; i < macs.size(); ++i) {
+      if (seconds > 0) {
+        EXPECT_NEAR(measured.epoch_seconds[i] / seconds_of(i), 1, 1.5) << i;
+      }
+      EXPECT_GT(measured.epoch_seconds[i], 0);
+    }
+  }
+  const Measured stopped = measure_spread(macs, 1, 2, [](size_t) { return 0.0; });
+  EXPECT_EQ(stopped.measured, 0U);
+}
+
+TEST(Pacer, ASlowMachineShortensALittleAndAFastOneChangesNothing) {
   using Clock = Pacer::Clock;
   const std::map<std::string, int, std::less<>> stages = {{"distill", 10}, {"quantize", 10}};
-  Pacer tight(Clock::now() + std::chrono::seconds(50), 0, 1);
+  Pacer tight(Clock::now() + std::chrono::seconds(91), 0, 1);
   tight.add("a", 5, stages);  // 100 seconds of work
-  EXPECT_EQ(tight.begin("a", "distill", 10), 5);
+  EXPECT_EQ(tight.begin("a", "distill", 10), 10) << "rounded up";
   Pacer loose(Clock::now() + std::chrono::seconds(500), 0, 1);
   loose.add("a", 5, stages);
-  EXPECT_EQ(loose.begin("a", "distill", 10), 13);
+  EXPECT_EQ(loose.begin("a", "distill", 10), 10) << "never more than the settings say";
   Pacer late(Clock::now() - std::chrono::seconds(1), 0, 1);
   late.add("a", 5, stages);
-  EXPECT_EQ(late.begin("a", "distill", 10), 1) << "a stage has at least one epoch";
+  EXPECT_EQ(late.begin("a", "distill", 10), 8) << "not much less than the others";
 }
 
-TEST(Pacer, LearnsFromWhatStagesReallyTook) {
+TEST(Pacer, WhatThereIsNoTimeForIsLeftOut) {
   using Clock = Pacer::Clock;
   Pacer pacer(Clock::now() + std::chrono::seconds(100), 0, 1);
-  pacer.add("a", 1, {{"quick", 10}});
-  pacer.add("b", 1, {{"quick", 40}});
-  EXPECT_EQ(pacer.begin("a", "quick", 10), 13);
-  pacer.end("a", "quick", 10, 50);  // five times slower than measured
-  pacer.remove("a");
-  EXPECT_NEAR(pacer.begin("b", "quick", 40), 20, 1) << "the clock ran on in between";
-  EXPECT_EQ(pacer.begin("unknown", "quick", 7), 7);
+  pacer.add("a", 4, {{"quick", 10}});
+  pacer.add("b", 3, {{"quick", 10}});
+  pacer.add("c", 1, {{"quick", 10}});
+  EXPECT_TRUE(pacer.has_room("a"));
+  EXPECT_EQ(pacer.begin("a", "quick", 10), 10);
+  pacer.end("a", "quick", 10, 80);  // twice what was measured
+  pacer.finish("a", 4);             // and export besides
+  // 60 and 3 seconds for b, 20 and 1 for c, are more than the 100.
+  EXPECT_TRUE(pacer.has_room("b")) << "the clock has not moved: 84 of 100 seconds";
+  Pacer late(Clock::now() + std::chrono::seconds(50), 0, 1);
+  late.add("b", 3, {{"quick", 10}});
+  late.add("c", 1, {{"quick", 10}});
+  late.add("a", 4, {});
+  late.end("a", "quick", 10, 80);
+  late.finish("a", 4);
+  EXPECT_FALSE(late.has_room("b"));
+  EXPECT_TRUE(late.has_room("c"));
+  EXPECT_TRUE(late.has_room("unknown"));
 }
 
-TEST(Pacer, ANetworkWithoutCostKeepsAboutItsEpochs) {
+TEST(Pacer, TheOverheadOfTheFirstCountsForTheOthers) {
+  using Clock = Pacer::Clock;
+  Pacer pacer(Clock::now() + std::chrono::seconds(40), 0, 1);
+  for (const char* name : {"a", "b"}) pacer.add(name, 1, {{"quick", 10}});
+  pacer.end("a", "quick", 10, 10);
+  pacer.finish("a", 60);
+  EXPECT_FALSE(pacer.has_room("b")) << "ten seconds of training and sixty of evaluation";
+}
+
+TEST(Pacer, OneIsTrainedHoweverLateItIs) {
+  Pacer pacer(Pacer::Clock::now() - std::chrono::seconds(1), 0, 2);
+  pacer.add("a", 2, {{"quick", 10}});
+  pacer.add("b", 1, {{"quick", 10}});
+  EXPECT_FALSE(pacer.has_room("a"));
+  EXPECT_TRUE(pacer.has_room("b"));
+}
+
+TEST(Pacer, ANetworkWithoutCostKeepsItsEpochs) {
   Pacer pacer(Pacer::Clock::now() + std::chrono::hours(24 * 365), 0, 1);
   pacer.add("a", 0, {{"quick", 10}});
-  EXPECT_EQ(pacer.begin("a", "quick", 10), 13);
+  EXPECT_EQ(pacer.begin("a", "quick", 10), 10);
+  EXPECT_EQ(pacer.begin("unknown", "quick", 7), 7);
 }
 
 TEST(Pacer, ForecastsFromWhatHasEndedInAnyUnit) {

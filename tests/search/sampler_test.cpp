@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
+#include "cost/cost.h"
 #include "synthetic.h"
 
 namespace retort::search {
@@ -55,6 +57,31 @@ TEST(Sampler, AnotherSpaceIsAnotherGridAndAnotherLadder) {
   ASSERT_EQ(rungs.size(), 12U);
   EXPECT_EQ(rungs.front().config, "1 block, 1 layer, 4 filters, 0 dense");
   EXPECT_EQ(rungs.back().config, "4 blocks, 2 layers, 16 filters, 1 dense, 16 units");
+}
+
+// The structures that the whole grid has within the limit, and the ladder's.
+TEST(Sampler, TheLadderSpreadsOverWhatFits) {
+  const graph::Shape input{.height = 28, .width = 28, .channels = 1};
+  const auto parameters = [](const graph::Graph& graph) { return cost::analyze(graph, {}).parameters; };
+  for (const int64_t most : {2'000, 12'000, 30'000, 1'000'000}) {
+    const Fits fits = [&](const graph::Graph& graph) { return parameters(graph) <= most; };
+    size_t fitting = 0;
+    for (const Proposal& proposal : all(*make_sampler(with("grid"), input, 10)))
+      fitting += fits(proposal.graph) ? 1U : 0U;
+    ASSERT_GT(fitting, 0U);
+    const auto rungs = all(*make_sampler(with("ladder"), input, 10, fits));
+    EXPECT_EQ(rungs.size(), std::min<size_t>(fitting, 12)) << most;
+    for (const Proposal& proposal : rungs) EXPECT_LE(parameters(proposal.graph), most) << proposal.config;
+  }
+  const auto configs = [&](const Fits& fits) {
+    std::vector<std::string> names;
+    for (const Proposal& rung : all(*make_sampler(with("ladder"), input, 10, fits)))
+      names.push_back(rung.config);
+    return names;
+  };
+  EXPECT_EQ(configs([](const graph::Graph&) { return true; }), configs({})) << "wide limits change nothing";
+  EXPECT_EQ(configs([](const graph::Graph&) { return false; }).size(), 162U)
+      << "that nothing fits is said of the whole space";
 }
 
 TEST(Sampler, StudentsAreNamedReadablyWhateverFormTheyCameIn) {

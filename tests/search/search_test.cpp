@@ -1,21 +1,25 @@
 #include "search/search.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/file.h"
+#include "base/parallel.h"
 #include "compress/distillation.h"
 #include "engine/checkpoint.h"
 #include "graph/notebook.h"
 #include "search/finalists.h"
 #include "search/pipeline.h"
+#include "search/study_folder.h"
 #include "synthetic.h"
 
 namespace retort::search {
@@ -62,6 +66,23 @@ json essence(StudyResult study, const fs::path& folder) {
   return out;
 }
 
+std::string hash_of(const std::string& config) {
+  return graph::structural_hash(graph::graph_from_config(config, {8, 8, 1}, 3));
+}
+
+class Listener final : public ProgressSink {
+ public:
+  void update(std::string_view, double, double, std::string_view) override {}
+  void message(std::string_view text) override {
+    const std::lock_guard lock(mutex_);
+    said += text;
+  }
+  std::string said;
+
+ private:
+  std::mutex mutex_;
+};
+
 class SearchTest : public testing::Test {
  protected:
   SearchTest() {
@@ -106,6 +127,22 @@ TEST_F(SearchTest, FindsConfirmsAndWritesTheBest) {
     EXPECT_NEAR(finalist.test_mean, (finalist.runs[0].test_accuracy + finalist.runs[1].test_accuracy) / 2,
                 1e-12);
   }
+  // One model has one set of figures, those of its best run, wherever they are shown.
+  EXPECT_EQ(study.best, study.top[0]);
+  for (size_t i = 0; i < 2; ++i) {
+    const Finalist& finalist = study.finalists[i];
+    EXPECT_EQ(finalist.trial, study.top[i]);
+    const FinalistRun& shown = finalist.runs.at(static_cast<size_t>(finalist.best_run));
+    const TrialResult& trial = *find_trial(study, finalist.trial);
+    EXPECT_EQ(trial.seed, shown.seed);
+    EXPECT_EQ(trial.file, shown.file);
+    EXPECT_EQ(trial.accuracy_int8, shown.validation_accuracy);
+    EXPECT_EQ(trial.accuracy_float, shown.accuracy_float);
+    EXPECT_EQ(trial.stages.size(), 4U);
+    const json stored = json::parse(read_text((folder.path() / shown.file).parent_path() / "result.json"));
+    EXPECT_EQ(json(trial), stored);
+  }
+  EXPECT_GE(study.finalists[0].validation_mean, study.finalists[1].validation_mean);
   const auto best = read_file(folder.path() / "best" / "model.tflite");
   std::vector<uint32_t> all(dataset.test.count());
   for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
@@ -222,6 +259,25 @@ TEST_F(SearchTest, WhenNothingFitsItSaysSoAtOnce) {
   EXPECT_EQ(run(folder.path()).trials.size(), 3U);
 }
 
+TEST_F(SearchTest, TheLadderLooksAtTheLimitsFirst) {
+  const TemporaryFolder folder;
+  settings.sampler = "ladder";
+  settings.configs.clear();
+  settings.space = {
+      .blocks = {1}, .layers = {1, 2}, .filters = {2, 4, 8, 16, 32, 64}, .dense_layers = {0, 1}};
+  settings.space.dense_units = {8, 16, 32};
+  settings.limits.flash_bytes = 1000;
+  const Thrown thrown = thrown_by([&] { run(folder.path()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Infeasible);
+  EXPECT_NE(thrown.sentence.find("none of 48 structures fits"), std::string::npos) << thrown.sentence;
+  settings.limits.flash_bytes.reset();
+  settings.limits.macs = 3000;  // the smallest alone
+  settings.finalist_seeds = 1;
+  const StudyResult study = run(folder.path());
+  ASSERT_GT(study.trials.size(), 0U);
+  for (const TrialResult& trial : study.trials) EXPECT_EQ(trial.outcome, Outcome::Complete) << trial.reason;
+}
+
 // Refuses one structure, with an error of the given kind.
 class Picky final : public engine::Backend {
  public:
@@ -237,10 +293,6 @@ class Picky final : public engine::Backend {
   std::string hash_;
   ErrorCode code_;
 };
-
-std::string hash_of(const std::string& config) {
-  return graph::structural_hash(graph::graph_from_config(config, {8, 8, 1}, 3));
-}
 
 TEST_F(SearchTest, AFailingCandidateDoesNotEndTheSearch) {
   const TemporaryFolder folder;
@@ -315,20 +367,105 @@ TEST_F(SearchTest, WithAndWithoutATimeLimitAreTwoSearches) {
   settings.seconds = 2;
   const StudyResult study = run(timed.path());
   EXPECT_TRUE(json::parse(study.plan_json).contains("distill")) << study.plan_json;
-  settings.seconds.reset();
-  EXPECT_NE(thrown_by([&] { run(timed.path()); }).sentence.find("with a time limit, and this one has none"),
-            std::string::npos);
   // More time for what is finished changes nothing, and is said so.
-  settings.seconds = 100;
-  class Listener final : public ProgressSink {
+  for (const std::optional<double> seconds : {std::optional<double>(100), std::optional<double>()}) {
+    settings.seconds = seconds;
+    Listener listener;
+    run_search(settings, dataset, {.folder = timed.path(), .progress = listener});
+    EXPECT_NE(listener.said.find("This search is finished: "), std::string::npos) << listener.said;
+  }
+}
+
+TEST_F(SearchTest, MoreTimeTakesUpWhatWasLeftOut) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0", "1,1,16,0", "1,1,8,1,8"};
+  // As if the second and third had been measured to be slow.
+  StudyFolder(folder.path())
+      .put_document(kSpeedsKey,
+                    {{hash_of("1,1,8,0"), 0.3}, {hash_of("1,1,16,0"), 1e3}, {hash_of("1,1,8,1,8"), 10}});
+  const auto run_for = [&](std::optional<double> seconds, std::string& said) {
+    settings.seconds = seconds;
+    Listener listener;
+    StudyResult study =
+        run_search(settings, dataset, {.folder = folder.path(), .workers = 1, .progress = listener});
+    said = listener.said;
+    EXPECT_EQ(load_study(folder.path()).left_out, study.left_out);
+    EXPECT_EQ(study.finalists.size(), std::min<size_t>(study.trials.size(), 2));
+    // All are trained alike, whenever they were.
+    for (const TrialResult& trial : study.trials)
+      for (size_t i = 0; i < trial.stages.size(); ++i)
+        EXPECT_EQ(trial.stages[i].epochs, study.trials[0].stages[i].epochs);
+    return study;
+  };
+  std::string said;
+  EXPECT_EQ(run_for(20, said).left_out, 2);
+  EXPECT_NE(said.find("2 more are left for a longer --time"), std::string::npos) << said;
+  EXPECT_EQ(run_for(20, said).left_out, 2);
+  EXPECT_NE(said.find("2 structures were left out for lack of time; a longer --time takes them up"),
+            std::string::npos)
+      << said;
+  const StudyResult longer = run_for(1000, said);
+  EXPECT_EQ(longer.left_out, 1);
+  EXPECT_EQ(longer.trials.at(1).config, "1 block, 1 layer, 8 filters, 1 dense, 8 units");
+  EXPECT_NE(said.find("1 more structures of the 2 that were left out"), std::string::npos) << said;
+  const StudyResult all = run_for(std::nullopt, said);
+  EXPECT_EQ(all.left_out, 0);
+  for (const Finalist& finalist : all.finalists) EXPECT_EQ(finalist.runs.size(), 2U);
+  EXPECT_EQ(json::parse(load_study(folder.path()).settings_json).at("seconds"), json());
+  run_for(std::nullopt, said);
+  EXPECT_NE(said.find("nothing is left to do"), std::string::npos) << said;
+}
+
+TEST_F(SearchTest, APoorTeacherIsNamedOnce) {
+  settings.pipeline.quick_epochs = 4;
+  settings.finalist_seeds = 1;
+  const auto said = [&] {
+    const TemporaryFolder folder;
+    Listener listener;
+    run_search(settings, dataset, {.folder = folder.path(), .workers = 2, .progress = listener});
+    return listener.said;
+  };
+  constexpr std::string_view kWords = "so poor a teacher makes students worse";
+  EXPECT_EQ(said().find(kWords), std::string::npos) << "this one knows everything";
+  engine::TeacherLogits logits;
+  logits.classes = 3;
+  logits.images = dataset.train.count();
+  for (size_t i = 0; i < logits.images; ++i)
+    for (int c = 0; c < 3; ++c) logits.values.push_back(dataset.train.labels[i] == c ? -4.0F : 0.0F);
+  compress::save_teacher_logits(settings.teacher.path, logits, dataset);
+  const std::string words = said();
+  const size_t first = words.find(kWords);
+  ASSERT_NE(first, std::string::npos) << words;
+  EXPECT_EQ(words.find(kWords, first + 1), std::string::npos);
+  settings.pipeline.alpha = 1;
+  EXPECT_EQ(said().find(kWords), std::string::npos) << "nobody listens to it";
+}
+
+TEST_F(SearchTest, SpeedIsMeasuredOnce) {
+  const TemporaryFolder folder;
+  settings.teacher = {.config = "1,1,8,0", .epochs = 1};
+  settings.seconds = 20;
+  class Stopper final : public ProgressSink {
    public:
-    void update(std::string_view, double, double, std::string_view) override {}
+    void update(std::string_view task, double, double, std::string_view) override {
+      if (task == "teacher") source.request_stop();
+    }
     void message(std::string_view text) override { said += text; }
+    std::stop_source source;
     std::string said;
-  } listener;
-  run_search(settings, dataset, {.folder = timed.path(), .progress = listener});
-  EXPECT_NE(listener.said.find("This search is finished: more time changes nothing"), std::string::npos)
-      << listener.said;
+  };
+  Stopper stopper;
+  EXPECT_EQ(thrown_by([&] {
+              run_search(settings, dataset,
+                         {.folder = folder.path(), .progress = stopper, .stop = stopper.source.get_token()});
+            }).code,
+            ErrorCode::Interrupted);
+  EXPECT_NE(stopper.said.find("Measuring the speed"), std::string::npos);
+  settings.seconds = 1;
+  Listener listener;
+  run_search(settings, dataset, {.folder = folder.path(), .progress = listener});
+  EXPECT_EQ(listener.said.find("Measuring the speed"), std::string::npos) << listener.said;
+  EXPECT_EQ(listener.said.find(" 0.0s"), std::string::npos) << listener.said;
 }
 
 TEST_F(SearchTest, StoppedInTheTeachersTrainingItSaysHowToGoOn) {
@@ -513,6 +650,8 @@ TEST_F(SearchTest, TrainsItsTeacherOnce) {
   EXPECT_EQ(study.teacher.source, "trained");
   EXPECT_EQ(study.teacher.history.epochs.size(), 1U);
   EXPECT_TRUE(std::isfinite(study.teacher.test_accuracy));
+  EXPECT_EQ(study.teacher.threads, available_cores());
+  EXPECT_EQ(load_study(folder.path()).teacher.threads, available_cores());
   EXPECT_TRUE(fs::exists(folder.path() / "teacher" / "weights.retort"));
   EXPECT_TRUE(fs::exists(folder.path() / "teacher" / "logits.npy"));
 
@@ -548,11 +687,17 @@ TEST(Finalists, TheBestIsTheMostConfirmedThenTheBestMean) {
     summarise(made);
     return made;
   };
-  EXPECT_EQ(choose_best({}), -1);
-  EXPECT_EQ(choose_best({finalist(4, {0.9}), finalist(2, {0.8, 0.82}), finalist(1, {0.85, 0.79})}), 1);
+  std::vector<Finalist> ranked = {finalist(4, {0.9}), finalist(2, {0.8, 0.82}), finalist(1, {0.85, 0.79})};
+  rank(ranked);
+  std::vector<int> order;
+  for (const Finalist& each : ranked) order.push_back(each.trial);
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 4}));
+  EXPECT_NEAR(ranked[0].validation_mean, 0.82, 1e-12);
   const Finalist three = finalist(0, {0.8, 0.9, 0.7});
   EXPECT_NEAR(three.test_mean, 0.7, 1e-12);
   EXPECT_NEAR(three.test_spread, 0.1, 1e-12);
+  EXPECT_NEAR(three.validation_mean, 0.8, 1e-12);
+  EXPECT_NEAR(three.validation_spread, 0.1, 1e-12);
   EXPECT_EQ(three.best_run, 1);
 }
 
@@ -597,6 +742,47 @@ TEST_F(SearchTest, TheCardSaysWhatTheDatasValuesAreInTheModel) {
             "a value v is the byte b = round(255 * (v - low) / (high - low)), from 0 to 255; it stands for "
             "b / 255; an int8 input is b - 128");
   EXPECT_EQ(sensor.at("range"), json({{"low", -2}, {"high", 6}}));
+}
+
+// Every file of a folder with its size and time.
+std::map<std::string, std::pair<uintmax_t, fs::file_time_type>> listing(const fs::path& folder) {
+  std::map<std::string, std::pair<uintmax_t, fs::file_time_type>> files;
+  for (const fs::directory_entry& file : fs::directory_iterator(folder))
+    files[file.path().filename().string()] = {file.is_directory() ? 0 : file.file_size(),
+                                              file.last_write_time()};
+  return files;
+}
+
+TEST_F(SearchTest, AStudyIsReadWhereNothingMayBeWritten) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  const StudyResult study = run(folder.path());
+  const auto before = listing(folder.path());
+  constexpr auto kReadOnly = fs::perms(0555);
+  fs::permissions(folder.path(), kReadOnly);
+  // Root may write everywhere: another user reads.
+  const bool root = geteuid() == 0;
+  if (root) {
+    ASSERT_EQ(seteuid(65534), 0);
+  }
+  const Thrown thrown = thrown_by([&] { EXPECT_EQ(load_study(folder.path()).best, study.best); });
+  if (root) {
+    ASSERT_EQ(seteuid(0), 0);
+  }
+  fs::permissions(folder.path(), fs::perms::owner_all);
+  EXPECT_EQ(thrown.sentence, "");
+  EXPECT_EQ(listing(folder.path()), before);
+}
+
+TEST_F(SearchTest, AFileInTheFoldersPlaceIsTheUsersMistake) {
+  const TemporaryFolder folder;
+  const fs::path file = folder.path() / "file";
+  write_text_atomic(file, "text");
+  const Thrown thrown = thrown_by([&] { run(file); });
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_NE(thrown.sentence.find("is a file: a search needs a folder"), std::string::npos) << thrown.sentence;
+  EXPECT_EQ(thrown_by([&] { run(""); }).code, ErrorCode::Usage);
 }
 
 TEST(LoadStudy, AFolderWithoutOneIsNamed) {

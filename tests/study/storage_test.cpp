@@ -173,9 +173,24 @@ TEST(SqliteStorage, ADamagedPageIsReported) {
 
 TEST(SqliteStorage, AFolderThatIsMissingIsNamed) {
   const std::string failure = failure_of("/nonexistent/folder/study.db");
-  EXPECT_NE(failure.find("/nonexistent/folder/study.db: the study's database cannot be written"),
+  EXPECT_NE(failure.find("/nonexistent/folder/study.db: the study's database cannot be opened or written"),
             std::string::npos)
       << failure;
+}
+
+TEST(SqliteToRead, SeesWhatALiveWriterStoredAndWritesNothing) {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "a 100% #1?.db";
+  EXPECT_THROW(open_sqlite_storage_to_read(path), Error);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  auto writer = open_sqlite_storage(path);
+  writer->put_document("k", "1");
+  EXPECT_EQ(open_sqlite_storage_to_read(path)->document("k"), "1");
+  writer.reset();
+  const auto reader = open_sqlite_storage_to_read(path);
+  EXPECT_EQ(reader->document("k"), "1");
+  EXPECT_THROW(reader->put_document("k", "2"), Error);
+  EXPECT_THROW(reader->add_trials({"{}"}), Error);
 }
 
 }  // namespace
