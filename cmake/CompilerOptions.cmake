@@ -14,7 +14,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these inside the standard library's own inlined code.
   target_compile_options(retort_options INTERFACE
     -Wno-error=maybe-uninitialized -Wno-error=array-bounds -Wno-error=stringop-overflow
-    -Wno-error=stringop-overread -Wno-error=restrict)
+    -Wno-error=stringop-overread -Wno-restrict)
 endif()
 if(RETORT_SANITIZE)
   target_compile_options(retort_options INTERFACE

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -77,8 +79,8 @@ std::string structural_hash(const Graph& graph) {
       if (number[static_cast<size_t>(input)] < 0) enter(input);
       continue;
     }
-    std::string line = "\n" + attributes[static_cast<size_t>(top.node)];
-    for (const int input : top.inputs) line += " " + std::to_string(number[static_cast<size_t>(input)]);
+    std::string line = fmt::format("\n{}", attributes[static_cast<size_t>(top.node)]);
+    for (const int input : top.inputs) line += fmt::format(" {}", number[static_cast<size_t>(input)]);
     hash.update(line);
     number[static_cast<size_t>(top.node)] = next++;
     stack.pop_back();

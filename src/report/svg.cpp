@@ -52,7 +52,7 @@ std::string number(double value, const Axis& axis) {
   if (axis.scale == Scale::Log) return fmt::format("{:g}", value);
   const double step = round_step(axis.high - axis.low, kTicks);
   const int decimals = std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 12);
-  return fmt::format("{:.{}f}", value, decimals);
+  return fmt::format("{:.{}f}", value + 0.0, decimals);  // −0, where a range begins just below 0, becomes 0
 }
 
 }  // namespace

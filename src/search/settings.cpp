@@ -135,6 +135,7 @@ SearchSettings preset(std::string_view name) {
     settings.pipeline.schedule = {engine::ScheduleKind::OneCycle, 4e-3F};
     settings.pipeline.quick_epochs = 4;
     settings.pipeline.distill_epochs = 7;
+    settings.pipeline.alpha = 0.5F;  // a teacher of few epochs is not worth more than the labels
     settings.pipeline.prune_epochs = 6;
     settings.pipeline.pruning.initial_sparsity = 0;
     settings.pipeline.qat_epochs = 4;

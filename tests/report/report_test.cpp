@@ -85,6 +85,13 @@ TEST(Svg, TicksOfCloseValuesDiffer) {
   EXPECT_EQ(std::ranges::adjacent_find(labels), labels.end());
 }
 
+TEST(Svg, AnAxisThatBeginsJustBelowZeroHasNoMinusZero) {
+  Axis epochs{.label = "epoch", .low = -0.3, .high = 7.4, .scale = Scale::Linear};
+  const std::string svg = Chart("", epochs, epochs).svg();
+  EXPECT_NE(svg.find(">0<"), std::string::npos);
+  EXPECT_EQ(svg.find(">-0<"), std::string::npos);
+}
+
 TEST(Svg, LabelsOfTheSamePlaceStandOnDifferentLines) {
   Chart chart("c", fitted_axis("x", {1, 2}, Scale::Linear), fitted_axis("y", {3, 4}, Scale::Linear));
   for (int i = 0; i < 5; ++i) chart.annotate(1.5, 3.5, 7, -7, "Model");
