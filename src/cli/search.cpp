@@ -189,9 +189,11 @@ std::string summary(const StudyResult& study, const std::filesystem::path& folde
          format_integer(trial->parameters), trial->sparsity * 100, format_count(trial->macs));
     line("  File        {}", (folder / "best" / "model.tflite").string());
   }
-  if (std::isfinite(study.teacher.test_accuracy))
-    line("  Teacher     {:.2f}% on validation, test {:.2f}%", study.teacher.validation_accuracy * 100,
-         study.teacher.test_accuracy * 100);
+  if (std::isfinite(study.teacher.validation_accuracy))
+    line("  Teacher     {:.2f}% on validation{}", study.teacher.validation_accuracy * 100,
+         std::isfinite(study.teacher.test_accuracy)
+             ? fmt::format(", test {:.2f}%", study.teacher.test_accuracy * 100)
+             : std::string());
   if (study.left_out > 0)
     line("  Left out    {} structures for lack of time: the same command with a longer --time takes them up",
          study.left_out);

@@ -146,8 +146,8 @@ void run_candidates(Session& session, double confirmation_seconds) {
       }
       context.stage_finished = [&](const Candidate& candidate) {
         const StageResult& stage = candidate.stages.back();
-          say_when_poor(session.teacher.result, stage, session, poor_teacher_said);
-          keep([&] { storage.put_stage(record->number, {stage.name, dump_json(json(stage))}); });
+        say_when_poor(session.teacher.result, stage, session, poor_teacher_said);
+        keep([&] { storage.put_stage(record->number, {stage.name, dump_json(json(stage))}); });
         pacer.end(candidate.name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
         estimate(session, pacer);
       };

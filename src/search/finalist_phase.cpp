@@ -40,12 +40,15 @@ std::string key_of(const Job& job) {
 }
 
 // Which of the top are trained again, and how often: as often as the settings say, or as a timed search has
-// time for. Decided once.
+// time for. Decided once for the same top and the same limit of time; what was trained for another is kept.
 std::vector<Job> decide_jobs(Session& session) {
   const SearchSettings& settings = session.settings;
   std::vector<Job> jobs;
-  if (const auto stored = session.folder.document(kFinalistPlanKey)) {
-    for (const json& job : *stored) jobs.push_back({job.at(0), job.at(1)});
+  const json conditions = {{"top", session.study.top},
+                           {"limit_seconds", settings.seconds ? json(*settings.seconds) : json()}};
+  const json stored = session.folder.document(kFinalistPlanKey).value_or(json());
+  if (stored.is_object() && stored.value("conditions", json()) == conditions) {
+    for (const json& job : stored.at("jobs")) jobs.push_back({job.at(0), job.at(1)});
     return jobs;
   }
   std::vector<double> seconds;
@@ -66,7 +69,7 @@ std::vector<Job> decide_jobs(Session& session) {
                            [&](const Job& job) { return trial_of(session, job.trial).seconds; });
   json document = json::array();
   for (const Job& job : jobs) document.push_back({job.trial, job.run});
-  session.folder.put_document(kFinalistPlanKey, document);
+  session.folder.put_document(kFinalistPlanKey, {{"conditions", conditions}, {"jobs", document}});
   return jobs;
 }
 

@@ -28,9 +28,10 @@ inline constexpr std::string_view kSpeedsKey = "speeds";            // seconds o
 inline constexpr std::string_view kPlanKey = "plan";                // of a timed search
 inline constexpr std::string_view kTeacherKey = "teacher";          // TeacherResult
 inline constexpr std::string_view kTeacherEpochsKey = "teacher_epochs";
-inline constexpr std::string_view kFinalistPlanKey = "finalist_plan";  // [[trial, run], …]
-inline constexpr std::string_view kFinalistsKey = "finalists";         // when all is done
-inline constexpr std::string_view kSecondsKey = "seconds";             // over resumed runs
+inline constexpr std::string_view kFinalistPlanKey =
+    "finalist_plan";                                            // {conditions, jobs: [[trial, run], …]}
+inline constexpr std::string_view kFinalistsKey = "finalists";  // when all is done
+inline constexpr std::string_view kSecondsKey = "seconds";      // over resumed runs
 
 // A proposal with what it costs, as a trial stores it.
 struct StoredProposal {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -47,9 +48,9 @@ double resume_plan(Session& session, json plan) {
   session.planned = plan.value("planned", records.size());
   if (!has_more_time(settings, plan.value("limit_seconds", json()))) return confirmation;
 
-  const size_t before = session.planned;
   if (!settings.seconds) {
     session.planned = records.size();
+    plan["limit_seconds"] = nullptr;
   } else {
     const double available = kAim * (session.seconds_left() - closing_seconds(settings)) - confirmation;
     std::vector<double> jobs;
@@ -65,10 +66,15 @@ double resume_plan(Session& session, json plan) {
   }
   plan["planned"] = session.planned;
   session.folder.put_document(kPlanKey, plan);
-  session.options.progress.message(
-      fmt::format("Plan: {} more structures of the {} that were left out for lack of time, {} epochs each "
-                  "as before.",
-                  session.planned - before, records.size() - before, epochs.total()));
+  const auto waiting = [&](size_t end) {
+    return std::ranges::count_if(std::span(records).first(end), [](const study::TrialRecord& record) {
+      return !study::is_finished(record.state);
+    });
+  };
+  if (waiting(records.size()) > 0)
+    session.options.progress.message(
+        fmt::format("Plan: {} of the {} structures that wait, {} epochs each as before.",
+                    waiting(session.planned), waiting(records.size()), epochs.total()));
   return confirmation;
 }
 
