@@ -42,7 +42,7 @@ const int8::Tensor& output_of(const int8::QuantGraph& graph) {
 // The data in the size that the model takes: as it is, else converted by the reader.
 std::shared_ptr<const data::Dataset> load_for(const EvalCommand& command, const int8::QuantGraph& graph,
                                               Terminal& terminal) {
-  const auto dataset = load(command.data, terminal);
+  auto dataset = load(command.data, terminal);
   const std::vector<int>& dims = input_of(graph).dims;
   const data::ImageShape has = dataset->train.shape;
   const bool flat = dims.size() == 2 && static_cast<int64_t>(has.bytes()) == dims[1];

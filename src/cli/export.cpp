@@ -41,15 +41,17 @@ Exported export_with_data(const ExportCommand& command, engine::Model model, Ter
   const data::Split split = data::stratified_split(*dataset, command.split);
   search::PipelineSettings settings;
   settings.ends = command.ends;
-  search::Candidate candidate = search::adopt_candidate(
-      "model", std::move(model.graph), std::move(model.parameters), Rng(0));  // draws nothing
+  search::Candidate candidate =
+      search::adopt_candidate("model", model.graph, std::move(model.parameters), Rng(0));  // draws nothing
   search::export_model(candidate, {.dataset = *dataset,
                                    .split = split,
                                    .settings = settings,
                                    .curriculum = {},
                                    .progress = terminal,
                                    .stop = interrupt_token()});
-  return {std::move(candidate.exported->tflite), candidate.exported->validation_accuracy};
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): value() checks
+  search::ExportedModel& exported = candidate.exported.value();
+  return {std::move(exported.tflite), exported.validation_accuracy};
 }
 
 void run(const ExportCommand& command) {

@@ -151,6 +151,7 @@ void run_stage(const CLI::App& app, const StageCommand& command, std::string_vie
   if (stage == "quantize") {
     search::export_model(candidate, context);
     const std::filesystem::path file = command.out / "model.tflite";
+    // NOLINTNEXTLINE(bugprone-unchecked-optional-access): value() checks
     const search::ExportedModel& exported = candidate.exported.value();
     const std::vector<uint8_t>& bytes = exported.tflite;
     write_file_atomic(file, bytes);
