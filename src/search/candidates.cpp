@@ -72,9 +72,11 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     result.outcome = run_stages(candidate, context) == Verdict::Skip ? Outcome::Skipped : Outcome::Complete;
     result.reason = candidate.reason;
     if (result.outcome == Outcome::Complete) {
-      const std::vector<uint8_t>& tflite = candidate.exported->tflite;
-      result.accuracy_int8 = candidate.exported->validation_accuracy;
-      result.sparsity = candidate.exported->sparsity;
+      // The last stage is export. NOLINTNEXTLINE(bugprone-unchecked-optional-access): value() checks
+      const ExportedModel& exported = candidate.exported.value();
+      const std::vector<uint8_t>& tflite = exported.tflite;
+      result.accuracy_int8 = exported.validation_accuracy;
+      result.sparsity = exported.sparsity;
       set_costs(result, cost::analyze(int8::read_tflite(tflite, "the exported model"),
                                       static_cast<int64_t>(tflite.size())));
       result.file = (run.file / "model.tflite").string();
