@@ -99,7 +99,8 @@ engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Datas
                          std::span(pixels).subspan(i * image_bytes, image_bytes));
       teacher.predict(std::span(pixels).first(count * image_bytes), rest.first(count * classes));
       rest = rest.subspan(count * classes);
-      progress.update("teacher's logits", total - static_cast<double>(rest.size() / classes), total, "");
+      const size_t left = rest.size() / classes;
+      progress.update("teacher's logits", total - static_cast<double>(left), total, "");
     }
   }
   return logits;

@@ -17,7 +17,6 @@ namespace {
 
 using graph::Parameters;
 using graph::ParameterSpec;
-using graph::Role;
 using Json = nlohmann::json;
 
 static_assert(std::endian::native == std::endian::little, "tensors are stored as the processor holds them");

@@ -172,7 +172,8 @@ void average_pool_backward(const Sliding& sliding, View dy, Sink dx) {
 
 Moments channel_moments(View x, size_t channels) {
   Moments moments{Values(channels), Values(channels)};
-  const double rows = static_cast<double>(x.size() / channels);
+  const size_t row_count = x.size() / channels;
+  const auto rows = static_cast<double>(row_count);
   for (size_t i = 0; i < x.size(); ++i) moments.mean[i % channels] += x[i] / rows;
   for (size_t i = 0; i < x.size(); ++i) {
     const double distance = x[i] - moments.mean[i % channels];
@@ -192,7 +193,8 @@ void normalize_forward(const Moments& moments, double epsilon, View gamma, View 
 void normalize_backward(const Moments& moments, double epsilon, View gamma, View x, View dy, Sink dx,
                         Sink dgamma, Sink dbeta) {
   const size_t channels = gamma.size();
-  const double rows = static_cast<double>(x.size() / channels);
+  const size_t row_count = x.size() / channels;
+  const auto rows = static_cast<double>(row_count);
   Values sum(channels);        // Σ dy
   Values projected(channels);  // Σ dy · x̂
   const auto normalized = [&](size_t i) {
