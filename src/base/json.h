@@ -19,8 +19,8 @@ inline nlohmann::json::parser_callback_t limit_json_depth(std::string what, int 
   };
 }
 
-// The text of a value: `indent` spaces a level, or one line. All JSON that is written goes through here: names
-// of files may be any bytes, JSON is UTF-8, and dump() alone throws; what is not UTF-8 becomes U+FFFD.
+// The text of a value: `indent` spaces a level, or one line. All JSON that is written goes through here:
+// names of files may be any bytes, JSON is UTF-8, and dump() alone throws; what is not UTF-8 becomes U+FFFD.
 template <typename Json>
 std::string dump_json(const Json& json, int indent = -1) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);

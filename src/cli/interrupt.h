@@ -8,9 +8,9 @@
 
 namespace retort::cli {
 
-// Call once, before any thread is started: SIGINT, SIGTERM and SIGHUP (unless it is ignored, as nohup does) are
-// blocked in every later thread and waited for by one of our own. SIGPIPE is ignored, so that a closed pipe becomes an error of the write that
-// meets it.
+// Call once, before any thread is started: SIGINT, SIGTERM and SIGHUP (unless it is ignored, as nohup does)
+// are blocked in every later thread and waited for by one of our own. SIGPIPE is ignored, so that a closed
+// pipe becomes an error of the write that meets it.
 void install_interrupts();
 
 // What long work is given. Stops at the first signal.

@@ -9,8 +9,8 @@ namespace retort::cli {
 namespace {
 
 // Some microseconds: a thread that is hardly late is still met awake. Measured with the teacher on two cores:
-// idle, 910 images/s, as with OpenMP's own 300,000 (sleeping at once: 840); beside one busy program, 390 instead
-// of 50.
+// idle, 910 images/s, as with OpenMP's own 300,000 (sleeping at once: 840); beside one busy program, 390
+// instead of 50.
 constexpr const char* kSpins = "1000";
 
 }  // namespace

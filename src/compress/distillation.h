@@ -19,8 +19,8 @@ engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Datas
 // Logits kept as FILE.npy (images × classes float32, or views × images × classes) with FILE.json beside it:
 // {"spec", "classes", "content_hash"} of the data. Foreign logits, any float npy of the right shape, need the
 // dataset.json of data::export_npy in their folder (or as FILE.json): its content_hash is checked likewise.
-// Error(Usage) names what differs (rows, classes, the data's hash), that there is no such hash, or that every row
-// is a distribution: probabilities are no logits.
+// Error(Usage) names what differs (rows, classes, the data's hash), that there is no such hash, or that every
+// row is a distribution: probabilities are no logits.
 void save_teacher_logits(const std::filesystem::path& npy, const engine::TeacherLogits& logits,
                          const data::Dataset& dataset);
 engine::TeacherLogits load_teacher_logits(const std::filesystem::path& npy, const data::Dataset& dataset);

@@ -36,8 +36,8 @@ void check_size(uint64_t width, uint64_t height, const std::string& name) {
 
 constexpr int kExifMarker = JPEG_APP0 + 1;
 
-// Orientation 1 to 8 of an APP1 segment: "Exif", then a TIFF header and its first directory. Whatever is not as
-// it should be means 1, as it lies. <https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf>
+// Orientation 1 to 8 of an APP1 segment: "Exif", then a TIFF header and its first directory. Whatever is not
+// as it should be means 1, as it lies. <https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf>
 int exif_orientation(std::span<const uint8_t> segment) {
   constexpr std::array<uint8_t, 6> kExif = {'E', 'x', 'i', 'f', 0, 0};
   constexpr uint32_t kTag = 0x0112;

@@ -20,8 +20,9 @@ struct DecodedImage {
 
 // Decodes a whole file in memory; its first bytes, not its name, tell which kind it is. JPEG: colour is
 // always decoded to RGB with libjpeg's default settings (accurate integer DCT, smooth chroma upsampling);
-// CMYK becomes RGB; a camera's Exif orientation turns the picture upright. PNG: palettes become RGB, 16 bits become 8, an alpha channel is dropped (not composited).
-// Throws Error(Usage) that begins with `name`: empty, unknown kind, broken, truncated, too large.
+// CMYK becomes RGB; a camera's Exif orientation turns the picture upright. PNG: palettes become RGB, 16 bits
+// become 8, an alpha channel is dropped (not composited). Throws Error(Usage) that begins with `name`: empty,
+// unknown kind, broken, truncated, too large.
 DecodedImage decode_image(std::span<const uint8_t> file, const std::string& name);
 
 }  // namespace retort::data

@@ -24,8 +24,8 @@ struct Spec {
   std::string text;  // as given
 };
 
-// The last ? begins the options, unless it belongs to the name of a folder that is there: then what follows is no
-// known option. Throws Error(Usage) naming the unknown format or option, and listing the known ones.
+// The last ? begins the options, unless it belongs to the name of a folder that is there: then what follows
+// is no known option. Throws Error(Usage) naming the unknown format or option, and listing the known ones.
 Spec parse_spec(std::string_view text);
 
 // What can't be read or has no valid label is an error, or is left out and counted in Dataset::skipped:

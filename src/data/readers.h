@@ -11,9 +11,10 @@
 
 namespace retort::data {
 
-// `cifar10:DIR`: the binary version, data_batch_1.bin to data_batch_5.bin and test_batch.bin (all of them, and
-// nothing else), here or in cifar-10-batches-bin/ below; class names from batches.meta.txt when it is there. Each record is a label byte and 3,072 bytes of
-// planar RGB. <https://www.cs.toronto.edu/~kriz/cifar.html>
+// `cifar10:DIR`: the binary version, data_batch_1.bin to data_batch_5.bin and test_batch.bin (all of them,
+// and nothing else), here or in cifar-10-batches-bin/ below; class names from batches.meta.txt when it is
+// there. Each record is a label byte and 3,072 bytes of planar RGB.
+// <https://www.cs.toronto.edu/~kriz/cifar.html>
 std::unique_ptr<Reader> make_cifar10_reader();
 
 // `idx:DIR`: MNIST's files, train-images-idx3-ubyte and so on, gzipped or not, also spelled

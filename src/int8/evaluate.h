@@ -20,8 +20,8 @@ struct Selection {
   std::span<const uint32_t> indices;
 };
 
-// The outputs of the selected images, indices × outputs, before any DEQUANTIZE, on up to `threads` threads (0:
-// all cores). `between` is called on the caller's thread after every stretch of images, with how many are
+// The outputs of the selected images, indices × outputs, before any DEQUANTIZE, on up to `threads` threads
+// (0: all cores). `between` is called on the caller's thread after every stretch of images, with how many are
 // done; what it throws ends the run. Throws Error(Usage) when an index lies behind the images or these are no
 // whole number of the network's inputs.
 std::vector<int8_t> run_all(const Evaluator& evaluator, const Selection& selection, int threads,

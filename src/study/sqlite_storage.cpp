@@ -32,8 +32,8 @@ struct FinalizeStatement {
 
 enum class Access { Read, Write };
 
-// Without a write-ahead log beside it nobody writes the file, and SQLite need not make files of its own to read
-// it; else it reads the log too.
+// Without a write-ahead log beside it nobody writes the file, and SQLite need not make files of its own to
+// read it; else it reads the log too.
 std::string uri_to_read(const std::filesystem::path& path) {
   std::string uri = "file:";
   for (const char c : std::filesystem::absolute(path).string())
