@@ -1,5 +1,7 @@
 #include "engine/plan_memory.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -40,10 +42,27 @@ size_t MemoryPlan::arrange() {
   return total;
 }
 
-Arena::Arena(size_t bytes)
-    : data_(static_cast<std::byte*>(
-          ::operator new(std::max(round_up(bytes, kLineBytes), kLineBytes), std::align_val_t(kLineBytes)))),
-      bytes_(round_up(bytes, kLineBytes)) {
+namespace {
+
+// A page of the kind that the kernel gives for the asking on most machines: one fault where small pages take 512.
+constexpr size_t kHugePageBytes = size_t{2} << 20;
+
+size_t arena_alignment(size_t bytes) {
+  return bytes < kHugePageBytes ? kLineBytes : kHugePageBytes;
+}
+
+}  // namespace
+
+Arena::Arena(size_t bytes) : bytes_(round_up(bytes, kLineBytes)) {
+  const size_t alignment = arena_alignment(bytes_);
+  auto* memory =
+      static_cast<std::byte*>(::operator new(std::max(bytes_, kLineBytes), std::align_val_t(alignment)));
+  data_ = {memory, ArenaRelease{alignment}};
+#ifdef MADV_HUGEPAGE
+  // Advice alone: where it is not taken, all works as before.
+  if (alignment == kHugePageBytes)
+    madvise(data_.get(), bytes_ / kHugePageBytes * kHugePageBytes, MADV_HUGEPAGE);
+#endif
   std::memset(data_.get(), 0, bytes_);
 }
 
@@ -51,8 +70,8 @@ float* Arena::floats() const {
   return reinterpret_cast<float*>(data_.get());
 }
 
-void Arena::Release::operator()(std::byte* memory) const {
-  ::operator delete(memory, std::align_val_t(kLineBytes));
+void ArenaRelease::operator()(std::byte* memory) const {
+  ::operator delete(memory, std::align_val_t(alignment));
 }
 
 }  // namespace retort::engine

@@ -39,7 +39,12 @@ class MemoryPlan {
   std::vector<Buffer> buffers_;
 };
 
-// Zeroed memory whose address is a multiple of 64.
+struct ArenaRelease {
+  size_t alignment = kLineBytes;
+  void operator()(std::byte* memory) const;
+};
+
+// Zeroed memory, in huge pages where it is large and the kernel gives them, whose address is a multiple of 64.
 class Arena {
  public:
   Arena() = default;
@@ -49,10 +54,7 @@ class Arena {
   [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
-  struct Release {
-    void operator()(std::byte* memory) const;
-  };
-  std::unique_ptr<std::byte, Release> data_;
+  std::unique_ptr<std::byte, ArenaRelease> data_;
   size_t bytes_ = 0;
 };
 
