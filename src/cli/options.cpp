@@ -320,11 +320,19 @@ void add_view_options(CLI::App& app, data::ViewOptions& options) {
               "images moved by up to N pixels too");
 }
 
+void add_precision_option(CLI::App& app, engine::Precision& precision) {
+  add_parsed(app, "--precision", "NAME",
+             "float32, or bfloat16 where convolutions are quicker so and the processor can",
+             std::string(engine::to_string(precision)),
+             [&precision](const auto& text) { precision = engine::parse_precision(text); });
+}
+
 void add_stage_options(CLI::App& app, search::PipelineSettings& settings) {
   add_integer(app, "--batch", settings.batch_size, 1, search::kLargestBatch, "images a step");
   add_schedule_options(app, settings.schedule, "");
   add_optimizer_options(app, settings.optimizer);
   add_view_options(app, settings.views);
+  add_precision_option(app, settings.precision);
 }
 
 void add_distill_options(CLI::App& app, search::PipelineSettings& settings, const std::string& prefix) {

@@ -26,6 +26,7 @@ struct TeacherCommand {
   data::SplitOptions split;
   engine::TrainOptions training;
   engine::OptimizerOptions optimizer;
+  engine::Precision precision = engine::Precision::Float32;
   std::string config;
   std::filesystem::path out;
   std::filesystem::path logits;
@@ -56,6 +57,7 @@ nlohmann::json identity(const TeacherCommand& command, const data::Dataset& data
       {"beta1", optimizer.beta1},
       {"beta2", optimizer.beta2},
       {"epsilon", optimizer.epsilon},
+      {"precision", engine::to_string(command.precision)},
       {"seed", command.seed},
       {"network", identity_of(graph)}};
 }
@@ -79,6 +81,7 @@ void run(const TeacherCommand& command) {
   engine::CompileOptions compile;
   compile.batch_size = command.training.batch_size;
   compile.threads = resolve_threads(command.threads);
+  compile.precision = command.precision;
   compile.optimizer = command.optimizer;
   const auto network = engine::backend().compile(graph, compile);
   network->set_parameters(graph::initialize(graph, rng.fork("weights")));
@@ -152,6 +155,7 @@ void add_teacher_command(CLI::App& app) {
   add_training_options(*sub, command->training);
   add_optimizer_options(*sub, command->optimizer);
   add_view_options(*sub, command->training.views);
+  add_precision_option(*sub, command->precision);
   add_split_options(*sub, command->split);
   add_seed_option(*sub, command->seed);
   add_threads_option(*sub, command->threads);

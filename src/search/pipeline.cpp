@@ -166,6 +166,7 @@ void train_stage(Candidate& candidate, const Context& context, Training training
 
   const auto network = context.backend.compile(candidate.graph, {.batch_size = context.settings.batch_size,
                                                                  .threads = context.threads,
+                                                                 .precision = context.settings.precision,
                                                                  .optimizer = context.settings.optimizer});
   network->set_parameters(candidate.parameters);
   // What pruning took away stays away in every stage after it, whatever their order.

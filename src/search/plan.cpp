@@ -31,13 +31,12 @@ constexpr double kLeastShare = 0.8;
 
 }  // namespace
 
-Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend, int batch_size, int threads,
-                    const data::Dataset& dataset, double seconds) {
-  const auto network =
-      backend.compile(graph, {.batch_size = batch_size, .threads = threads, .optimizer = {}});
+Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend,
+                    const engine::CompileOptions& options, const data::Dataset& dataset, double seconds) {
+  const auto network = backend.compile(graph, options);
   network->set_parameters(graph::initialize(graph, Rng(1)));
   const data::ImageSet& images = dataset.train;
-  const size_t count = std::min(images.count(), static_cast<size_t>(batch_size));
+  const size_t count = std::min(images.count(), static_cast<size_t>(options.batch_size));
   engine::Batch batch;
   batch.images = std::span(images.pixels).first(count * images.shape.bytes());
   batch.labels = std::span(images.labels).first(count);

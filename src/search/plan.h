@@ -29,8 +29,8 @@ struct Speed {
 };
 
 // Times a few training steps and one prediction; takes about `seconds`, or one step when that is more.
-Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend, int batch_size, int threads,
-                    const data::Dataset& dataset, double seconds);
+Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend,
+                    const engine::CompileOptions& options, const data::Dataset& dataset, double seconds);
 
 // What networks of these sizes take, by measuring a spread of them: the cheapest first, then those that lie
 // furthest from the measured ones, as far as one can be expected to be measured before `seconds` are over.

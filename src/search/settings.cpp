@@ -249,6 +249,7 @@ void to_json(json& out, const PipelineSettings& settings) {
          {"views",
           {{"mirror", settings.views.mirror == data::Mirror::Horizontal},
            {"max_shift", settings.views.max_shift}}},
+         {"precision", engine::to_string(settings.precision)},
          {"quick_epochs", settings.quick_epochs},
          {"quick_patience", settings.quick_patience},
          {"gate", settings.gate},
@@ -280,6 +281,7 @@ void from_json(const json& in, PipelineSettings& settings) {
               .views = {.mirror = in.at("views").at("mirror").get<bool>() ? data::Mirror::Horizontal
                                                                           : data::Mirror::None,
                         .max_shift = in.at("views").at("max_shift")},
+              .precision = engine::parse_precision(in.value("precision", "float32")),
               .quick_epochs = in.at("quick_epochs"),
               .quick_patience = in.at("quick_patience"),
               .gate = in.at("gate"),

@@ -34,6 +34,7 @@ struct PipelineSettings {
   engine::Schedule schedule;  // of each stage; the optimiser starts anew in each
   engine::OptimizerOptions optimizer;
   data::ViewOptions views;
+  engine::Precision precision = engine::Precision::Float32;  // of the teacher too
 
   int quick_epochs = 5;
   int quick_patience = 2;

@@ -23,11 +23,10 @@ int threads_of(const RunOptions& options) {
   return options.teacher_threads > 0 ? options.teacher_threads : available_cores();
 }
 
-std::unique_ptr<engine::Network> compile(const engine::Model& model, int batch_size,
-                                         const RunOptions& options,
-                                         const engine::OptimizerOptions& optimizer = {}) {
-  auto network = options.backend.compile(
-      model.graph, {.batch_size = batch_size, .threads = threads_of(options), .optimizer = optimizer});
+std::unique_ptr<engine::Network> compile(const engine::Model& model, engine::CompileOptions compile_options,
+                                         const RunOptions& options) {
+  compile_options.threads = threads_of(options);
+  auto network = options.backend.compile(model.graph, compile_options);
   network->set_parameters(model.parameters);
   return network;
 }
@@ -76,7 +75,11 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
   model.graph = teacher_network(settings.teacher, dataset);
   model.parameters = graph::initialize(model.graph, rng.fork("weights"));
   model.classes = dataset.classes;
-  const auto network = compile(model, settings.teacher.batch_size, options, settings.teacher.optimizer);
+  const auto network = compile(model,
+                               {.batch_size = settings.teacher.batch_size,
+                                .precision = settings.pipeline.precision,
+                                .optimizer = settings.teacher.optimizer},
+                               options);
 
   const fs::path checkpoint_path = folder / "teacher.checkpoint";
   std::optional<engine::Checkpoint> resumed;
@@ -162,7 +165,8 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
   const auto compute_logits = [&](const engine::Model& model) {
     const Clock::time_point start = Clock::now();
     constexpr int kBatch = 256;  // larger than training's: nothing is kept for a backward pass
-    const auto network = compile(model, kBatch, options);
+    const auto network =
+        compile(model, {.batch_size = kBatch, .precision = settings.pipeline.precision}, options);
     result.threads = threads_of(options);
     teacher.logits =
         compress::teacher_logits(*network, dataset, settings.pipeline.views, options.progress, options.stop);
@@ -206,7 +210,7 @@ double teacher_test_accuracy(const StudyFolder& folder, const data::ImageSet& im
                              std::span<const uint32_t> indices, const RunOptions& options) {
   const fs::path path = folder.path() / "teacher" / "weights.retort";
   if (!fs::exists(path)) return kUnknown;
-  const auto network = compile(engine::load_model(path), 256, options);
+  const auto network = compile(engine::load_model(path), {.batch_size = 256}, options);
   return engine::evaluate(*network, images, indices).accuracy;
 }
 

@@ -103,11 +103,12 @@ void measure(Session& session, std::vector<StoredProposal>& proposals) {
     const double each =
         std::min(seconds * session.workers / static_cast<double>(macs.size()), kMeasureSeconds);
     options.progress.message(fmt::format("Measuring the speed of up to {} networks.", macs.size()));
+    const engine::CompileOptions compile{.batch_size = session.pipeline.batch_size,
+                                         .precision = session.pipeline.precision};
     // As many at once as will train at once: they share the machine's caches and memory.
     const Measured measured = measure_spread(macs, seconds, session.workers, [&](size_t i) {
       if (options.stop.stop_requested()) return 0.0;
-      return measure_speed(fitting[i]->proposal.graph, options.backend, session.pipeline.batch_size, 1,
-                           session.dataset, each)
+      return measure_speed(fitting[i]->proposal.graph, options.backend, compile, session.dataset, each)
           .epoch(session.split);
     });
     if (options.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
@@ -129,7 +130,9 @@ int decide_teacher_epochs(Session& session) {
   const graph::Graph graph = teacher_network(teacher, session.dataset);
   const int threads = options.teacher_threads > 0 ? options.teacher_threads : available_cores();
   const double total = *session.settings.seconds;
-  const double epoch = measure_speed(graph, options.backend, teacher.batch_size, threads, session.dataset,
+  const engine::CompileOptions compile{
+      .batch_size = teacher.batch_size, .threads = threads, .precision = session.settings.pipeline.precision};
+  const double epoch = measure_speed(graph, options.backend, compile, session.dataset,
                                      std::min(2 * kMeasureSeconds, kMeasureShare * total))
                            .epoch(session.split);
   const int epochs = plan_teacher_epochs(teacher, epoch, total);
