@@ -356,7 +356,10 @@ void add_bench_command(CLI::App& app) {
   add_parsed(*sub, "--data", "SPEC",
              "images to train on, as for search, resized to each network's input; always as all their views, "
              "mirrored and shifted",
-             "random bytes", [command](const std::string& text) { command->data.spec = text; });
+             "random bytes", [command](const std::string& text) {
+               if (text.empty()) throw_usage("it is empty where a data set is expected");
+               command->data.spec = text;
+             });
   add_integer(*sub, "--batch", command->batch, 1, 4096, "images of a step");
   add_number(*sub, "--seconds", command->seconds, 0.01, 3600, "time for each network");
   add_threads_option(*sub, command->threads);
