@@ -32,6 +32,15 @@ const Backend& backend(std::string_view name) {
   throw_usage("there is no backend '{}'; known: {}", name, fmt::join(backend_names(), ", "));
 }
 
+Precision parse_precision(std::string_view name) {
+  for (const Precision precision : {Precision::Float32, Precision::Bfloat16})
+    if (name == to_string(precision)) return precision;
+  throw_usage("there is no precision '{}'; known: float32, bfloat16", name);
+}
+std::string_view to_string(Precision precision) {
+  return precision == Precision::Float32 ? "float32" : "bfloat16";
+}
+
 std::vector<std::string> backend_names() {
   std::vector<std::string> names;
   for (const Entry& entry : table) names.emplace_back(entry.name);

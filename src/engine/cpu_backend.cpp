@@ -176,7 +176,7 @@ class CpuNetwork final : public Network {
   [[nodiscard]] std::unique_ptr<Plan> make_plan(PlanMode mode, int images) const {
     const onednn::ThreadScope threads(options_.threads);  // oneDNN plans for the threads that it sees
     return std::make_unique<Plan>(graph_, layout_, ParameterArrays{values_.data(), gradients_.data()}, mode,
-                                  images, options_.threads);
+                                  images, options_);
   }
 
   void optimize(const OptimizerOptions& options, float learning_rate, int first_line, int last_line,

@@ -30,9 +30,17 @@ struct OptimizerOptions {
   bool operator==(const OptimizerOptions&) const = default;
 };
 
+// What convolutions multiply. Parameters, moments, activations and sums are float32 in both. Bfloat16 rounds a
+// convolution's inputs, weights and gradients where the processor multiplies bfloat16 and that is quicker;
+// elsewhere it is the same as Float32.
+enum class Precision { Float32, Bfloat16 };
+Precision parse_precision(std::string_view name);  // "float32", "bfloat16"; throws Error(Usage)
+std::string_view to_string(Precision precision);
+
 struct CompileOptions {
   int batch_size = 32;  // the largest batch; smaller ones are allowed
   int threads = 1;      // candidates take one; the teacher takes all cores
+  Precision precision = Precision::Float32;
   OptimizerOptions optimizer{};
 };
 

@@ -10,7 +10,7 @@ namespace retort::engine {
 // Finds out who needs which memory when, arranges it, and binds the operations to it.
 class Plan::Builder {
  public:
-  Builder(Plan& plan, const ParameterLayout& layout, int threads)
+  Builder(Plan& plan, const ParameterLayout& layout, const CompileOptions& options)
       : plan_(plan),
         count_(static_cast<int>(plan.lowered_.operations.size())),
         producer_(nodes(), -1),
@@ -18,7 +18,7 @@ class Plan::Builder {
         value_(nodes(), -1),
         gradient_(nodes(), -1),
         readers_(nodes(), 0) {
-    for (int k = 0; k < count_; ++k) make(k, layout, threads);
+    for (int k = 0; k < count_; ++k) make(k, layout, options);
     ++readers_[at(plan.lowered_.logits)];  // the loss
   }
 
@@ -83,7 +83,7 @@ class Plan::Builder {
     return std::holds_alternative<graph::FakeQuant>(found.op) && found.inputs[0] == 0;
   }
 
-  void make(int k, const ParameterLayout& layout, int threads) {
+  void make(int k, const ParameterLayout& layout, const CompileOptions& options) {
     const LoweredOperation& operation = lowered(k);
     bool input_gradient = false;
     for (const int input : operation.inputs) {
@@ -94,8 +94,9 @@ class Plan::Builder {
                                 layout.place(operation.node, graph::Role::Gamma).size > 0;
     learns_[at(operation.output)] = input_gradient || has_parameters;
     producer_[at(operation.output)] = k;
-    plan_.operations_.push_back(make_operation({plan_.graph_, plan_.lowered_, layout, operation, plan_.mode_,
-                                                plan_.images_, threads, input_gradient}));
+    plan_.operations_.push_back(
+        make_operation({plan_.graph_, plan_.lowered_, layout, operation, plan_.mode_, plan_.images_,
+                        options.threads, options.precision, input_gradient}));
     MemoryNeeds needs = plan_.operations_.back()->needs();
     if (!training()) {
       needs.backward_reads_input = false;
@@ -195,13 +196,13 @@ class Plan::Builder {
 };
 
 Plan::Plan(const graph::Graph& graph, const ParameterLayout& layout, const ParameterArrays& parameters,
-           PlanMode mode, int images, int threads)
+           PlanMode mode, int images, const CompileOptions& options)
     : graph_(graph),
       lowered_(lower(graph, onednn::channel_block(), mode)),
       mode_(mode),
       images_(images),
       classes_(graph.classes()) {
-  Builder(*this, layout, threads).build(parameters);
+  Builder(*this, layout, options).build(parameters);
 }
 
 std::vector<std::string> Plan::describe() const {

@@ -28,7 +28,7 @@ class Plan {
  public:
   // `graph` and `layout` must outlive the plan.
   Plan(const graph::Graph& graph, const ParameterLayout& layout, const ParameterArrays& parameters,
-       PlanMode mode, int images, int threads);
+       PlanMode mode, int images, const CompileOptions& options);
 
   [[nodiscard]] int images() const { return images_; }
   [[nodiscard]] size_t arena_bytes() const { return arena_.bytes(); }

@@ -240,15 +240,16 @@ class Convolution final : public Operation {
     shape.pad_left = geometry.pad_left;
     shape.bias = bias;
     shape.activation = activation;
+    shape.precision = site.precision;
     layer_ = onednn::make_convolution(shape, passes);
     title_ = title(site, "conv");
   }
 
   [[nodiscard]] MemoryNeeds needs() const override {
     MemoryNeeds needs;
-    needs.kept_bytes = tensors_.kept_bytes();
+    needs.kept_bytes = tensors_.kept_bytes() + layer_->kept_bytes();
     needs.workspace_bytes = layer_->workspace_bytes();
-    needs.backward_reads_input = true;
+    needs.backward_reads_input = layer_->kept_bytes() == 0;
     needs.backward_reads_output = use_of(own_mask_);
     return needs;
   }
@@ -264,6 +265,7 @@ class Convolution final : public Operation {
     buffers.input_gradient = memory.input_gradient;
     buffers.weight_gradient = tensors_.kernel_gradient(memory);
     buffers.bias_gradient = tensors_.bias_gradient(memory);
+    buffers.kept = memory.kept == nullptr ? nullptr : memory.kept + tensors_.kept_bytes();
     buffers.workspace = memory.workspace;
     layer_->bind(buffers);
   }

@@ -23,6 +23,7 @@ struct OperationSite {
   PlanMode mode = PlanMode::Training;
   int images = 0;
   int threads = 1;
+  Precision precision = Precision::Float32;
   bool input_gradient = false;  // whether anything before it learns
 };
 

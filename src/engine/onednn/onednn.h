@@ -1,4 +1,5 @@
-// The only door to oneDNN: convolutions over channel-blocked float32 activations.
+// The only door to oneDNN: convolutions over channel-blocked float32 activations, computed in float32 or, where
+// the processor can and it pays, on numbers rounded to bfloat16.
 //
 // Activations are N × C/b × H × W × b with b = channel_block() (8 or 16) and C padded to a multiple of b; a
 // convolution's weights are O/b × I/b × H × W × b in × b out. Objects are built once and bound to memory
@@ -12,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/network.h"
+
 namespace retort::engine::onednn {
 
 // Floats of a vector register under the instruction set that oneDNN will use (ONEDNN_MAX_CPU_ISA is
@@ -19,6 +22,9 @@ namespace retort::engine::onednn {
 int channel_block();
 // "AVX2", "AVX-512", …
 std::string instruction_set();
+// Whether that set multiplies bfloat16 (AVX512_BF16 or AMX), and whether it does so by whole matrices (AMX).
+bool multiplies_bfloat16();
+bool multiplies_matrices();
 
 enum class Activation { None, Relu, Relu6 };
 enum class Bias { Absent, Present };
@@ -41,6 +47,7 @@ struct ConvolutionShape {
   int pad_left = 0;
   Bias bias = Bias::Present;
   Activation activation = Activation::None;  // applied in the forward pass; its gradient is the caller's
+  Precision precision = Precision::Float32;
 };
 
 // Where its numbers lie; nulls for what its passes don't touch. All 64-byte aligned.
@@ -53,17 +60,20 @@ struct ConvolutionBuffers {
   float* input_gradient = nullptr;
   float* weight_gradient = nullptr;
   float* bias_gradient = nullptr;
-  std::byte* workspace = nullptr;  // workspace_bytes(), free between passes
+  std::byte* kept = nullptr;       // kept_bytes(), from forward to backward
+  std::byte* workspace = nullptr;  // workspace_bytes(), free between forward and backward
 };
 
 class Convolution {
  public:
   virtual ~Convolution() = default;
   [[nodiscard]] virtual size_t workspace_bytes() const = 0;
+  // Of the rounded input that backward_weights() reads in place of the input itself; 0 when it reads that.
+  [[nodiscard]] virtual size_t kept_bytes() const = 0;
   virtual void bind(const ConvolutionBuffers& buffers) = 0;
   virtual void forward() = 0;
   virtual void backward_weights() = 0;  // overwrites weight and bias gradients
-  virtual void backward_input() = 0;    // overwrites the input's gradient
+  virtual void backward_input() = 0;    // overwrites the input's gradient; directly after backward_weights()
   // "forward jit:avx2", …: one entry a pass, with oneDNN's name of the implementation.
   [[nodiscard]] virtual std::vector<std::string> implementations() const = 0;
 };

@@ -13,6 +13,12 @@ int& call_depth() {
   return depth;
 }
 
+// dnnl_cpu_isa_t's values are bit sets in which a larger set of instructions has all the bits of a smaller one.
+bool has(dnnl_cpu_isa_t set) {
+  const auto bits = static_cast<unsigned>(set);
+  return (static_cast<unsigned>(dnnl_get_effective_cpu_isa()) & bits) == bits;
+}
+
 }  // namespace
 
 int calls_in_progress() {
@@ -30,18 +36,17 @@ const dnnl::stream& cpu_stream() {
 }
 
 int channel_block() {
-  // dnnl_cpu_isa_t's values are bit sets in which a larger set of instructions has all the bits of a smaller
-  // one.
-  const auto isa = static_cast<unsigned>(dnnl_get_effective_cpu_isa());
-  constexpr auto avx512 = static_cast<unsigned>(dnnl_cpu_isa_avx512_core);
-  return (isa & avx512) == avx512 ? 16 : 8;
+  return has(dnnl_cpu_isa_avx512_core) ? 16 : 8;
+}
+
+bool multiplies_bfloat16() {
+  return has(dnnl_cpu_isa_avx512_core_bf16);
+}
+bool multiplies_matrices() {
+  return has(dnnl_cpu_isa_avx512_core_amx);
 }
 
 std::string instruction_set() {
-  const auto isa = static_cast<unsigned>(dnnl_get_effective_cpu_isa());
-  const auto has = [isa](dnnl_cpu_isa_t set) {
-    return (isa & static_cast<unsigned>(set)) == static_cast<unsigned>(set);
-  };
   if (has(dnnl_cpu_isa_avx512_core_bf16)) return "AVX-512 with bfloat16";
   if (has(dnnl_cpu_isa_avx512_core)) return "AVX-512";
   if (has(dnnl_cpu_isa_avx2)) return "AVX2";
