@@ -7,6 +7,8 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
 #include <thread>
 
 #include "base/error.h"
@@ -20,6 +22,7 @@
 #include "data/views.h"
 #include "engine/kernels/peak.h"
 #include "engine/network.h"
+#include "engine/onednn/onednn.h"
 #include "graph/reference_networks.h"
 
 namespace retort::cli {
@@ -32,6 +35,7 @@ struct BenchCommand {
   int batch = 32;
   double seconds = 2;
   int threads = 0;
+  engine::Precision precision = engine::Precision::Float32;
   DataOptions data;
   OutputOptions output;
 };
@@ -115,14 +119,15 @@ class BenchImages {
 // One candidate: draws images and views of them as training does, and trains on them.
 class Candidate {
  public:
-  Candidate(const graph::Graph& graph, const data::ImageSet& images, int batch, int threads, uint64_t seed)
+  Candidate(const graph::Graph& graph, const data::ImageSet& images, const engine::CompileOptions& options,
+            uint64_t seed)
       : images_(images),
         rng_(seed),
-        pixels_(static_cast<size_t>(batch) * images.shape.bytes()),
-        labels_(static_cast<size_t>(batch)),
+        pixels_(static_cast<size_t>(options.batch_size) * images.shape.bytes()),
+        labels_(static_cast<size_t>(options.batch_size)),
         classes_(static_cast<uint16_t>(graph.classes())) {
     const auto start = Clock::now();
-    network_ = engine::backend().compile(graph, {.batch_size = batch, .threads = threads, .optimizer = {}});
+    network_ = engine::backend().compile(graph, options);
     compile_seconds_ = seconds_since(start);
     network_->set_parameters(graph::initialize(graph, rng_));
   }
@@ -159,18 +164,17 @@ struct Measurement {
   int networks = 1;                  // trained at once
 };
 
-// `networks` at once, each on `threads` threads. The time is cut into parts; the best counts, since other
+// `networks` at once, each on its own threads. The time is cut into parts; the best counts, since other
 // programs may disturb some.
-Measurement measure(const graph::Graph& graph, const data::ImageSet& images, int batch, int networks,
-                    int threads, double seconds) {
+Measurement measure(const graph::Graph& graph, const data::ImageSet& images,
+                    const engine::CompileOptions& options, int networks, double seconds) {
   constexpr int parts = 4;
   Measurement result;
   result.networks = networks;
-  result.first_compile_seconds = Candidate(graph, images, batch, threads, 0).compile_seconds();
+  result.first_compile_seconds = Candidate(graph, images, options, 0).compile_seconds();
   std::vector<std::unique_ptr<Candidate>> candidates;
   for (int i = 0; i < networks; ++i)
-    candidates.push_back(
-        std::make_unique<Candidate>(graph, images, batch, threads, static_cast<uint64_t>(i)));
+    candidates.push_back(std::make_unique<Candidate>(graph, images, options, static_cast<uint64_t>(i)));
   result.compile_seconds = candidates.back()->compile_seconds();
   result.memory_bytes = candidates.front()->memory_bytes();
   std::vector<std::array<double, parts>> speeds(candidates.size());
@@ -184,7 +188,7 @@ Measurement measure(const graph::Graph& graph, const data::ImageSet& images, int
       double passed = 0;
       do {
         candidates[which]->step();
-        trained += batch;
+        trained += options.batch_size;
         passed = seconds_since(start);
       } while (passed < seconds / parts && !interrupt_token().stop_requested());
       speed = trained / passed;
@@ -204,19 +208,15 @@ Measurement measure(const graph::Graph& graph, const data::ImageSet& images, int
   return result;
 }
 
-// Of `cores` cores at once, since clocks fall when all are busy. Nothing where one can't say.
-std::optional<double> peak_of_cores(int cores, const std::function<std::optional<double>()>& peak_of_core) {
-  std::vector<std::optional<double>> peaks(static_cast<size_t>(cores));
+// The sum over `cores` cores at once, since clocks fall when all are busy.
+double peak_of_cores(int cores, const std::function<double(double)>& peak_of_core) {
+  constexpr double seconds = 0.3;
+  std::vector<double> peaks(static_cast<size_t>(cores));
   {
     std::vector<std::jthread> workers;
-    for (auto& peak : peaks) workers.emplace_back([&] { peak = peak_of_core(); });
+    for (double& peak : peaks) workers.emplace_back([&] { peak = peak_of_core(seconds); });
   }
-  double sum = 0;
-  for (const auto& peak : peaks) {
-    if (!peak) return std::nullopt;
-    sum += *peak;
-  }
-  return sum;
+  return std::accumulate(peaks.begin(), peaks.end(), 0.0);
 }
 
 struct Row {
@@ -270,15 +270,19 @@ void run(const BenchCommand& command) {
   Terminal terminal(command.output);
   BenchImages images(command.data.spec.empty() ? nullptr : load(command.data, terminal));
   const int cores = resolve_threads(command.threads);
-  constexpr double peak_seconds = 0.3;
-  const double peak =
-      *peak_of_cores(cores, [] { return std::optional(engine::kernels::multiply_add_peak(peak_seconds)); });
-  const auto bfloat16_peak =
-      peak_of_cores(cores, [] { return engine::kernels::bfloat16_multiply_add_peak(peak_seconds); });
+  const bool narrow = command.precision == engine::Precision::Bfloat16;
+  if (narrow && !engine::onednn::multiplies_bfloat16())
+    throw_usage("--precision: this CPU does not multiply bfloat16 (or ONEDNN_MAX_CPU_ISA forbids it)");
+  const double peak = peak_of_cores(cores, engine::kernels::multiply_add_peak);
+  const double bfloat16_peak = peak_of_cores(cores, [](double seconds) {
+    return engine::kernels::bfloat16_multiply_add_peak(seconds).value_or(0);  // a CPU without has none on any
+  });
   std::string text =
       fmt::format("float32 multiply-add peak: {:.0f} GFLOP/s on {} cores\n", peak * 1e-9, cores);
-  text += bfloat16_peak ? fmt::format("bfloat16 multiply-add peak: {:.0f} GFLOP/s\n\n", *bfloat16_peak * 1e-9)
-                        : "no bfloat16: this CPU has no AVX512_BF16\n\n";
+  text += bfloat16_peak > 0
+              ? fmt::format("bfloat16 multiply-add peak: {:.0f} GFLOP/s\n\n", bfloat16_peak * 1e-9)
+              : "no bfloat16: this CPU has no AVX512_BF16\n\n";
+  text += fmt::format("trained in {}, shares of that peak\n", engine::to_string(command.precision));
   text += fmt::format("{:<12} {:>6} {:>9} {:>8} {:>11} {:>6} {:>10} {:>10} {:>10}\n", "network", "batch",
                       "networks", "threads", "images/s", "peak", "memory", "compile", "again");
   nlohmann::json json = nlohmann::json::array();
@@ -290,24 +294,25 @@ void run(const BenchCommand& command) {
     // The teacher trains alone on all cores; of the others, each core trains one.
     const bool alone = net == "teacher";
     Row row{.net = net, .threads = alone ? cores : 1};
-    row.found = measure(graph, images.of_shape(shape_of(graph)), command.batch, alone ? 1 : cores,
-                        row.threads, command.seconds);
+    const engine::CompileOptions options{
+        .batch_size = command.batch, .threads = row.threads, .precision = command.precision, .optimizer = {}};
+    row.found = measure(graph, images.of_shape(shape_of(graph)), options, alone ? 1 : cores, command.seconds);
     const Measurement& found = row.found;
-    row.fraction = found.images_per_second * training_macs(graph) * 2 / peak;
-    json.push_back(
-        {{"net", net},
-         {"batch", command.batch},
-         {"threads", cores},
-         {"networks", found.networks},
-         {"precision", "float32"},
-         {"images_per_second", found.images_per_second},
-         {"fma_fraction", row.fraction},
-         {"peak_gflops", peak * 1e-9},
-         {"bfloat16_peak_gflops", bfloat16_peak ? nlohmann::json(*bfloat16_peak * 1e-9) : nlohmann::json()},
-         {"parameters", graph::parameter_count(graph)},
-         {"memory_bytes", found.memory_bytes},
-         {"first_compile_seconds", found.first_compile_seconds},
-         {"compile_seconds", found.compile_seconds}});
+    row.fraction = found.images_per_second * training_macs(graph) * 2 / (narrow ? bfloat16_peak : peak);
+    json.push_back({{"net", net},
+                    {"batch", command.batch},
+                    {"threads", cores},
+                    {"networks", found.networks},
+                    {"precision", engine::to_string(command.precision)},
+                    {"images_per_second", found.images_per_second},
+                    {"fma_fraction", row.fraction},
+                    {"peak_gflops", peak * 1e-9},
+                    {"bfloat16_peak_gflops",
+                     bfloat16_peak > 0 ? nlohmann::json(bfloat16_peak * 1e-9) : nlohmann::json()},
+                    {"parameters", graph::parameter_count(graph)},
+                    {"memory_bytes", found.memory_bytes},
+                    {"first_compile_seconds", found.first_compile_seconds},
+                    {"compile_seconds", found.compile_seconds}});
     text += fmt::format("{:<12} {:>6} {:>9} {:>8} {:>11} {:>5.0f}% {:>10} {:>8.1f}ms {:>8.1f}ms\n", net,
                         command.batch, found.networks, row.threads,
                         format_integer(static_cast<int64_t>(found.images_per_second)), row.fraction * 100,
@@ -362,6 +367,9 @@ void add_bench_command(CLI::App& app) {
              });
   add_integer(*sub, "--batch", command->batch, 1, 4096, "images of a step");
   add_number(*sub, "--seconds", command->seconds, 0.01, 3600, "time for each network");
+  add_parsed(*sub, "--precision", "NAME",
+             "float32, or bfloat16: products of rounded numbers where that is quicker", "float32",
+             [command](const std::string& text) { command->precision = engine::parse_precision(text); });
   add_threads_option(*sub, command->threads);
   add_output_options(*sub, command->output);
   add_examples(*sub, {"retort bench train", "retort bench train --nets widths --data fashion-mnist",

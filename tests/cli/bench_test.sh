@@ -17,6 +17,16 @@ says '"batch": 8'
 says '"parameters": 330,'
 [[ $out =~ \"fma_fraction\":\ 0\.[0-9]+ ]] || fail "the share of the peak is not between 0 and 1"
 
+# Where the CPU has it; elsewhere a sentence.
+run bench train --nets s21_16 --precision bfloat16 --seconds 0.02 --threads 1 --json
+case $code in
+  0) says '"precision": "bfloat16"' ;;
+  2) [[ $err == *"this CPU does not multiply bfloat16"* ]] || fail "no bfloat16, and no sentence" ;;
+  *) fail "bfloat16" ;;
+esac
+ONEDNN_MAX_CPU_ISA=AVX2 bad 2 '--precision: this CPU does not multiply bfloat16' bench train --precision bfloat16
+bad 2 "--precision: there is no precision 'int8'" bench train --precision int8
+
 # Real images in every network's shape, grey and in colour; students by their parts; odd widths beside even ones.
 small_data "$work/idx"
 good bench train --nets s11_16_1x64,resnet8,dscnn --data "idx:$work/idx" --seconds 0.02 --threads 1
