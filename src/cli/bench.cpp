@@ -1,9 +1,14 @@
 // retort bench: how fast this machine trains, and how near that is to its limit.
-#include <atomic>
+#include <algorithm>
+#include <array>
 #include <barrier>
+#include <charconv>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
 #include <thread>
 
 #include "base/error.h"
@@ -13,9 +18,11 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "data/preprocess.h"
 #include "data/views.h"
 #include "engine/kernels/peak.h"
 #include "engine/network.h"
+#include "engine/onednn/onednn.h"
 #include "graph/reference_networks.h"
 
 namespace retort::cli {
@@ -28,6 +35,8 @@ struct BenchCommand {
   int batch = 32;
   double seconds = 2;
   int threads = 0;
+  engine::Precision precision = engine::Precision::Float32;
+  DataOptions data;
   OutputOptions output;
 };
 
@@ -49,78 +58,124 @@ double training_macs(const graph::Graph& graph) {
   return macs;
 }
 
-// Random images, held once for all workers.
-struct BenchImages {
-  explicit BenchImages(const graph::Graph& graph)
-      : shape{graph.input_shape().height, graph.input_shape().width, graph.input_shape().channels} {
-    Rng rng(1);
-    const size_t count = 2048;
-    pixels.resize(count * shape.bytes());
-    for (uint8_t& byte : pixels) byte = static_cast<uint8_t>(rng.next_u32());
-    for (size_t i = 0; i < count; ++i)
-      labels.push_back(static_cast<uint16_t>(rng.below(static_cast<uint32_t>(graph.classes()))));
+// Most bytes that images take once they have a network's shape: of large ones not all are used.
+constexpr size_t kMostImageBytes = size_t{256} << 20U;
+
+data::ImageShape shape_of(const graph::Graph& graph) {
+  return {graph.input_shape().height, graph.input_shape().width, graph.input_shape().channels};
+}
+
+// The set's images in another shape: grey for one channel, otherwise its channels in turn.
+data::ImageSet reshaped(const data::ImageSet& from, data::ImageShape shape) {
+  data::ImageSet to;
+  to.shape = shape;
+  const size_t count = std::clamp<size_t>(kMostImageBytes / shape.bytes(), 1, from.count());
+  to.labels.assign(from.labels.begin(), from.labels.begin() + static_cast<std::ptrdiff_t>(count));
+  to.pixels.resize(count * shape.bytes());
+  const data::ImageShape large{from.shape.height, from.shape.width, shape.channels};
+  parallel_for(count, 256, 0, [&](size_t index) {
+    const std::span<const uint8_t> image = from.image(index);
+    std::vector<uint8_t> pixels(large.bytes());
+    const auto has = static_cast<size_t>(from.shape.channels);
+    const auto wanted = static_cast<size_t>(shape.channels);
+    if (has == 3 && wanted == 1)
+      data::to_gray(image, pixels);
+    else
+      for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = image[i / wanted * has + i % wanted % has];
+    data::resize(pixels, large, {to.pixels.data() + index * shape.bytes(), shape.bytes()}, shape);
+  });
+  return to;
+}
+
+data::ImageSet random_images(data::ImageShape shape) {
+  Rng rng(1);
+  data::ImageSet images;
+  images.shape = shape;
+  const size_t count = 2048;
+  images.pixels.resize(count * shape.bytes());
+  for (uint8_t& byte : images.pixels) byte = static_cast<uint8_t>(rng.next_u32());
+  for (size_t i = 0; i < count; ++i) images.labels.push_back(static_cast<uint16_t>(rng.next_u32()));
+  return images;
+}
+
+// Images in a network's shape, held once for all that train at the same time and for the next of that shape.
+class BenchImages {
+ public:
+  explicit BenchImages(std::shared_ptr<const data::Dataset> dataset) : dataset_(std::move(dataset)) {}
+
+  const data::ImageSet& of_shape(data::ImageShape shape) {
+    if (images_.shape != shape) {
+      images_ = {};  // before the next take their memory
+      images_ = dataset_ ? reshaped(dataset_->train, shape) : random_images(shape);
+    }
+    return images_;
   }
-  data::ImageShape shape;
-  std::vector<uint8_t> pixels;
-  std::vector<uint16_t> labels;
+
+ private:
+  std::shared_ptr<const data::Dataset> dataset_;  // none: random bytes
+  data::ImageSet images_;
 };
 
-// One candidate: gathers random images, mirrored or not, and trains on them.
+// One candidate: draws images and views of them as training does, and trains on them.
 class Candidate {
  public:
-  Candidate(const graph::Graph& graph, const BenchImages& images, int batch, int threads, uint64_t seed)
+  Candidate(const graph::Graph& graph, const data::ImageSet& images, const engine::CompileOptions& options,
+            uint64_t seed)
       : images_(images),
-        network_(
-            engine::backend().compile(graph, {.batch_size = batch, .threads = threads, .optimizer = {}})),
         rng_(seed),
-        pixels_(static_cast<size_t>(batch) * images.shape.bytes()),
-        labels_(static_cast<size_t>(batch)) {
+        pixels_(static_cast<size_t>(options.batch_size) * images.shape.bytes()),
+        labels_(static_cast<size_t>(options.batch_size)),
+        classes_(static_cast<uint16_t>(graph.classes())) {
+    const auto start = Clock::now();
+    network_ = engine::backend().compile(graph, options);
+    compile_seconds_ = seconds_since(start);
     network_->set_parameters(graph::initialize(graph, rng_));
   }
 
   void step() {
     const size_t bytes = images_.shape.bytes();
     for (size_t i = 0; i < labels_.size(); ++i) {
-      const uint32_t draw = rng_.next_u32();
-      const size_t image = (draw >> 1U) % images_.labels.size();
-      labels_[i] = images_.labels[image];
-      data::write_view({images_.pixels.data() + image * bytes, bytes}, images_.shape,
-                       static_cast<int>(draw & 1U), {pixels_.data() + i * bytes, bytes});
+      const size_t image = rng_.below(static_cast<uint32_t>(images_.count()));
+      labels_[i] = images_.labels[image] % classes_;
+      data::write_view(images_.image(image), images_.shape, static_cast<int>(rng_.below(data::kViewCount)),
+                       {pixels_.data() + i * bytes, bytes});
     }
     network_->train_step({pixels_, labels_, {}}, {}, 1e-3F, rng_);
   }
 
   [[nodiscard]] int64_t memory_bytes() const { return network_->memory_bytes(); }
+  [[nodiscard]] double compile_seconds() const { return compile_seconds_; }
 
  private:
-  const BenchImages& images_;
+  const data::ImageSet& images_;
   std::unique_ptr<engine::Network> network_;
+  double compile_seconds_ = 0;
   Rng rng_;
   std::vector<uint8_t> pixels_;
   std::vector<uint16_t> labels_;
+  uint16_t classes_;
 };
 
 struct Measurement {
   double images_per_second = 0;
-  int64_t memory_bytes = 0;    // of one network
-  double compile_seconds = 0;  // of the last network, when the primitives of the first are known
-  int networks = 1;            // trained at once
+  int64_t memory_bytes = 0;          // of one network
+  double first_compile_seconds = 0;  // of this structure in this process
+  double compile_seconds = 0;        // of the last network, when the primitives of the first are known
+  int networks = 1;                  // trained at once
 };
 
-// `networks` at once, each on `threads` threads. The time is cut into parts; the best counts, since other
+// `networks` at once, each on its own threads. The time is cut into parts; the best counts, since other
 // programs may disturb some.
-Measurement measure(const graph::Graph& graph, int batch, int networks, int threads, double seconds) {
+Measurement measure(const graph::Graph& graph, const data::ImageSet& images,
+                    const engine::CompileOptions& options, int networks, double seconds) {
   constexpr int parts = 4;
-  const BenchImages images(graph);
   Measurement result;
   result.networks = networks;
+  result.first_compile_seconds = Candidate(graph, images, options, 0).compile_seconds();
   std::vector<std::unique_ptr<Candidate>> candidates;
-  for (int i = 0; i < networks; ++i) {
-    const auto start = Clock::now();
-    candidates.push_back(
-        std::make_unique<Candidate>(graph, images, batch, threads, static_cast<uint64_t>(i)));
-    result.compile_seconds = seconds_since(start);
-  }
+  for (int i = 0; i < networks; ++i)
+    candidates.push_back(std::make_unique<Candidate>(graph, images, options, static_cast<uint64_t>(i)));
+  result.compile_seconds = candidates.back()->compile_seconds();
   result.memory_bytes = candidates.front()->memory_bytes();
   std::vector<std::array<double, parts>> speeds(candidates.size());
   std::barrier together(networks);
@@ -133,7 +188,7 @@ Measurement measure(const graph::Graph& graph, int batch, int networks, int thre
       double passed = 0;
       do {
         candidates[which]->step();
-        trained += batch;
+        trained += options.batch_size;
         passed = seconds_since(start);
       } while (passed < seconds / parts && !interrupt_token().stop_requested());
       speed = trained / passed;
@@ -153,55 +208,132 @@ Measurement measure(const graph::Graph& graph, int batch, int networks, int thre
   return result;
 }
 
-// Of `cores` cores at once: clocks fall when all are busy.
-double peak_of_cores(int cores) {
+// The sum over `cores` cores at once, since clocks fall when all are busy.
+double peak_of_cores(int cores, const std::function<double(double)>& peak_of_core) {
+  constexpr double seconds = 0.3;
   std::vector<double> peaks(static_cast<size_t>(cores));
   {
     std::vector<std::jthread> workers;
-    for (double& peak : peaks)
-      workers.emplace_back([&peak] { peak = engine::kernels::multiply_add_peak(0.3); });
+    for (double& peak : peaks) workers.emplace_back([&] { peak = peak_of_core(seconds); });
   }
-  double sum = 0;
-  for (const double peak : peaks) sum += peak;
-  return sum;
+  return std::accumulate(peaks.begin(), peaks.end(), 0.0);
+}
+
+struct Row {
+  std::string net;
+  int threads = 1;  // of each network
+  double fraction = 0;
+  Measurement found;
+};
+
+// "s21_27" and "ds27" have the width 27; other networks have none.
+std::optional<int> width_of(std::string_view net) {
+  const size_t digits = net.starts_with("s21_") ? 4 : net.starts_with("ds") ? 2 : net.size();
+  int width = 0;
+  const auto [end, error] = std::from_chars(net.data() + digits, net.data() + net.size(), width);
+  if (error != std::errc{} || end != net.data() + net.size()) return std::nullopt;
+  return width;
+}
+
+// For widths that fill no register: their speed as a share of that of the next widths that do.
+std::string padding_lines(const std::vector<Row>& rows) {
+  std::string text;
+  for (const Row& row : rows) {
+    const auto width = width_of(row.net);
+    if (!width) continue;
+    const std::string family = row.net.substr(0, row.net.size() - std::to_string(*width).size());
+    std::string shares;
+    for (const int block : {8, 16}) {
+      const int padded = (*width + block - 1) / block * block;
+      const auto other = std::ranges::find(rows, fmt::format("{}{}", family, padded), &Row::net);
+      if (padded == *width || other == rows.end() || shares.find(other->net) != std::string::npos) continue;
+      shares += fmt::format("{}{:.0f}% of {}'s", shares.empty() ? "" : ", ",
+                            100 * row.found.images_per_second / other->found.images_per_second, other->net);
+    }
+    if (!shares.empty()) text += fmt::format("{:<12} {}\n", row.net, shares);
+  }
+  return text.empty() ? text
+                      : "\nimages/s beside those of the next width that is a multiple of 8 or 16\n" + text;
+}
+
+std::string compile_line(const std::vector<Row>& rows) {
+  const auto slowest = [&](double Measurement::* seconds) {
+    const Row& row =
+        *std::ranges::max_element(rows, {}, [&](const Row& each) { return each.found.*seconds; });
+    return fmt::format("{:.1f} ms ({})", row.found.*seconds * 1e3, row.net);
+  };
+  return fmt::format("\ncompiling took at most {} at first, {} again\n",
+                     slowest(&Measurement::first_compile_seconds), slowest(&Measurement::compile_seconds));
 }
 
 void run(const BenchCommand& command) {
   Terminal terminal(command.output);
+  BenchImages images(command.data.spec.empty() ? nullptr : load(command.data, terminal));
   const int cores = resolve_threads(command.threads);
-  const double peak = peak_of_cores(cores);
+  const bool narrow = command.precision == engine::Precision::Bfloat16;
+  if (narrow && !engine::onednn::multiplies_bfloat16())
+    throw_usage("--precision: this CPU does not multiply bfloat16 (or ONEDNN_MAX_CPU_ISA forbids it)");
+  const double peak = peak_of_cores(cores, engine::kernels::multiply_add_peak);
+  const double bfloat16_peak = peak_of_cores(cores, [](double seconds) {
+    return engine::kernels::bfloat16_multiply_add_peak(seconds).value_or(0);  // a CPU without has none on any
+  });
   std::string text =
-      fmt::format("float32 multiply-add peak: {:.0f} GFLOP/s on {} cores\n\n", peak * 1e-9, cores);
-  text += fmt::format("{:<12} {:>6} {:>9} {:>8} {:>11} {:>6} {:>10} {:>10}\n", "network", "batch", "networks",
-                      "threads", "images/s", "peak", "memory", "compile");
+      fmt::format("float32 multiply-add peak: {:.0f} GFLOP/s on {} cores\n", peak * 1e-9, cores);
+  text += bfloat16_peak > 0
+              ? fmt::format("bfloat16 multiply-add peak: {:.0f} GFLOP/s\n\n", bfloat16_peak * 1e-9)
+              : "no bfloat16: this CPU has no AVX512_BF16\n\n";
+  text += fmt::format("trained in {}, shares of that peak\n", engine::to_string(command.precision));
+  text += fmt::format("{:<12} {:>6} {:>9} {:>8} {:>11} {:>6} {:>10} {:>10} {:>10}\n", "network", "batch",
+                      "networks", "threads", "images/s", "peak", "memory", "compile", "again");
   nlohmann::json json = nlohmann::json::array();
-  double done = 0;
+  std::vector<Row> rows;
   for (const std::string& net : command.nets) {
-    terminal.update("measuring", done++, static_cast<double>(command.nets.size()), net);
+    terminal.update("measuring", static_cast<double>(rows.size()), static_cast<double>(command.nets.size()),
+                    net);
     const graph::Graph graph = graph::reference_network(net);
     // The teacher trains alone on all cores; of the others, each core trains one.
     const bool alone = net == "teacher";
-    const Measurement found =
-        measure(graph, command.batch, alone ? 1 : cores, alone ? cores : 1, command.seconds);
-    const double fraction = found.images_per_second * training_macs(graph) * 2 / peak;
-    const int threads = alone ? cores : 1;
+    Row row{.net = net, .threads = alone ? cores : 1};
+    const engine::CompileOptions options{
+        .batch_size = command.batch, .threads = row.threads, .precision = command.precision, .optimizer = {}};
+    row.found = measure(graph, images.of_shape(shape_of(graph)), options, alone ? 1 : cores, command.seconds);
+    const Measurement& found = row.found;
+    row.fraction = found.images_per_second * training_macs(graph) * 2 / (narrow ? bfloat16_peak : peak);
     json.push_back({{"net", net},
                     {"batch", command.batch},
                     {"threads", cores},
                     {"networks", found.networks},
-                    {"precision", "float32"},
+                    {"precision", engine::to_string(command.precision)},
                     {"images_per_second", found.images_per_second},
-                    {"fma_fraction", fraction},
+                    {"fma_fraction", row.fraction},
+                    {"peak_gflops", peak * 1e-9},
+                    {"bfloat16_peak_gflops",
+                     bfloat16_peak > 0 ? nlohmann::json(bfloat16_peak * 1e-9) : nlohmann::json()},
+                    {"parameters", graph::parameter_count(graph)},
                     {"memory_bytes", found.memory_bytes},
+                    {"first_compile_seconds", found.first_compile_seconds},
                     {"compile_seconds", found.compile_seconds}});
-    text +=
-        fmt::format("{:<12} {:>6} {:>9} {:>8} {:>11} {:>5.0f}% {:>10} {:>8.1f}ms\n", net, command.batch,
-                    found.networks, threads, format_integer(static_cast<int64_t>(found.images_per_second)),
-                    fraction * 100, format_bytes(found.memory_bytes), found.compile_seconds * 1e3);
+    text += fmt::format("{:<12} {:>6} {:>9} {:>8} {:>11} {:>5.0f}% {:>10} {:>8.1f}ms {:>8.1f}ms\n", net,
+                        command.batch, found.networks, row.threads,
+                        format_integer(static_cast<int64_t>(found.images_per_second)), row.fraction * 100,
+                        format_bytes(found.memory_bytes), found.first_compile_seconds * 1e3,
+                        found.compile_seconds * 1e3);
+    rows.push_back(std::move(row));
   }
+  text += padding_lines(rows) + compile_line(rows);
   terminal.finish("measuring");
   terminal.result_json(json);
   terminal.result(text);
+}
+
+// Whatever can be trained on labels of a name: one network, or those of a group.
+std::vector<std::string> networks_of(const std::string& name) {
+  std::vector<std::string> nets = graph::network_group(name);
+  std::erase(nets, "autoencoder");  // what it trains on is not labels
+  if (!nets.empty()) return nets;
+  if (graph::reference_network(name).input_shape().flat)
+    throw_usage("\"{}\" does not train on images and labels, so it can't be measured here", name);
+  return {name};
 }
 
 }  // namespace
@@ -209,25 +341,39 @@ void run(const BenchCommand& command) {
 void add_bench_command(CLI::App& app) {
   CLI::App* bench = app.add_subcommand("bench", "Measure this machine");
   bench->require_subcommand(1);
-  CLI::App* sub = bench->add_subcommand(
-      "train", "Training speed of the reference networks: images/s of one network on each core");
+  CLI::App* sub = bench->add_subcommand("train", "Training speed in images/s, of one network on each core");
   const auto command = std::make_shared<BenchCommand>();
-  for (const std::string& name : graph::reference_network_names())
-    if (name != "autoencoder") command->nets.push_back(name);  // what it trains on is not labels
-  add_parsed(*sub, "--nets", "NAME,…", "networks to measure", "all", [command](const std::string& text) {
-    command->nets.clear();
-    for (size_t begin = 0; begin <= text.size();) {
-      const size_t end = std::min(text.find(',', begin), text.size());
-      command->nets.push_back(text.substr(begin, end - begin));
-      graph::reference_network(command->nets.back());
-      begin = end + 1;
-    }
-  });
+  command->nets = networks_of("reference");
+  add_parsed(
+      *sub, "--nets", "NAME,…",
+      "networks, or groups of them: reference; notebook, the 162 structures of its grid; widths, two "
+      "families of even and odd widths. Any student goes as s21_16_1x64 (2 blocks, 1 layer, 16 filters, "
+      "1 dense of 64 units) or s32_64_0",
+      "reference", [command](const std::string& text) {
+        command->nets.clear();
+        for (size_t begin = 0; begin <= text.size();) {
+          const size_t end = std::min(text.find(',', begin), text.size());
+          for (std::string& net : networks_of(text.substr(begin, end - begin)))
+            command->nets.push_back(std::move(net));
+          begin = end + 1;
+        }
+      });
+  add_parsed(*sub, "--data", "SPEC",
+             "images to train on, as for search, resized to each network's input; always as all their views, "
+             "mirrored and shifted",
+             "random bytes", [command](const std::string& text) {
+               if (text.empty()) throw_usage("it is empty where a data set is expected");
+               command->data.spec = text;
+             });
   add_integer(*sub, "--batch", command->batch, 1, 4096, "images of a step");
   add_number(*sub, "--seconds", command->seconds, 0.01, 3600, "time for each network");
+  add_parsed(*sub, "--precision", "NAME",
+             "float32, or bfloat16: products of rounded numbers where that is quicker", "float32",
+             [command](const std::string& text) { command->precision = engine::parse_precision(text); });
   add_threads_option(*sub, command->threads);
   add_output_options(*sub, command->output);
-  add_examples(*sub, {"retort bench train", "retort bench train --nets s21_16,teacher --batch 128 --json"});
+  add_examples(*sub, {"retort bench train", "retort bench train --nets widths --data fashion-mnist",
+                      "retort bench train --nets s21_16,teacher --batch 128 --json"});
   sub->callback([command] { run(*command); });
 }
 

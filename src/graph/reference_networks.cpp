@@ -3,6 +3,8 @@
 #include <fmt/ranges.h>
 
 #include <array>
+#include <charconv>
+#include <optional>
 
 #include "base/error.h"
 #include "graph/notebook.h"
@@ -145,7 +147,93 @@ constexpr std::array<Entry, 11> kNetworks = {{
     {"autoencoder", autoencoder},
 }};
 
+constexpr int kWidestSeparable = 1024;  // the last block has twice as many
+
+// Takes the number, without sign or leading zero, that `text` begins with.
+std::optional<int> take_number(std::string_view& text) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || text.front() == '-' || (text.front() == '0' && end != text.data() + 1))
+    return std::nullopt;
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  return value;
+}
+
+bool take(std::string_view& text, std::string_view beginning) {
+  if (!text.starts_with(beginning)) return false;
+  text.remove_prefix(beginning.size());
+  return true;
+}
+
+// What student_name writes, and "s21_WIDTH", s21_16's relatives.
+std::optional<StudentConfig> read_student(std::string_view name) {
+  if (!take(name, "s") || name.size() < 2 || name[0] < '1' || name[0] > '9' || name[1] < '1' || name[1] > '9')
+    return std::nullopt;
+  StudentConfig config{.blocks = name[0] - '0', .layers = name[1] - '0'};
+  name.remove_prefix(2);
+  const auto filters = take(name, "_") ? take_number(name) : std::nullopt;
+  if (!filters) return std::nullopt;
+  config.filters = *filters;
+  if (name.empty()) {
+    if (config.blocks != 2 || config.layers != 1) return std::nullopt;
+    config.dense_layers = 1;
+    return config;
+  }
+  const auto dense = take(name, "_") ? take_number(name) : std::nullopt;
+  if (!dense) return std::nullopt;
+  config.dense_layers = *dense;
+  if (*dense > 0) {
+    const auto units = take(name, "x") ? take_number(name) : std::nullopt;
+    if (!units) return std::nullopt;
+    config.dense_units = *units;
+  }
+  if (!name.empty()) return std::nullopt;
+  return config;
+}
+
+std::optional<Graph> read_separable(std::string_view name) {
+  if (!take(name, "ds")) return std::nullopt;
+  const auto filters = take_number(name);
+  if (!filters || !name.empty() || *filters < 1 || *filters > kWidestSeparable) return std::nullopt;
+  return separable(*filters);
+}
+
+std::vector<std::string> notebook_names() {
+  std::vector<std::string> names;
+  for (const int blocks : {1, 2, 3})
+    for (const int layers : {1, 2})
+      for (const int filters : {16, 32, 64}) {
+        names.push_back(student_name({blocks, layers, filters, 0}));
+        for (const int dense : {1, 2})
+          for (const int units : {64, 128, 256, 512})
+            names.push_back(student_name({blocks, layers, filters, dense, units}));
+      }
+  return names;
+}
+
+std::vector<std::string> width_names() {
+  std::vector<std::string> names;
+  for (const std::string_view family : {"s21_", "ds"})
+    for (const int width : {5, 8, 12, 16, 20, 24, 27, 32})
+      names.push_back(fmt::format("{}{}", family, width));
+  return names;
+}
+
 }  // namespace
+
+std::string student_name(const StudentConfig& config) {
+  std::string name =
+      fmt::format("s{}{}_{}_{}", config.blocks, config.layers, config.filters, config.dense_layers);
+  if (config.dense_layers > 0) name += fmt::format("x{}", config.dense_units);
+  return name;
+}
+
+std::vector<std::string> network_group(std::string_view name) {
+  if (name == "reference") return reference_network_names();
+  if (name == "notebook") return notebook_names();
+  if (name == "widths") return width_names();
+  return {};
+}
 
 std::vector<std::string> reference_network_names() {
   std::vector<std::string> names;
@@ -157,8 +245,13 @@ std::vector<std::string> reference_network_names() {
 Graph reference_network(std::string_view name) {
   for (const Entry& entry : kNetworks)
     if (entry.name == name) return entry.make();
-  throw_usage("there is no reference network \"{}\"; the names are {}", name,
-              fmt::join(reference_network_names(), ", "));
+  if (const auto config = read_student(name)) return student(*config);
+  if (auto graph = read_separable(name)) return *std::move(graph);
+  throw_usage(
+      "there is no reference network \"{}\"; the names are {}, a student like s21_16_1x64 (2 blocks, 1 "
+      "layer, "
+      "16 filters, 1 dense of 64 units) or s32_64_0, s21_WIDTH and dsWIDTH",
+      name, fmt::join(reference_network_names(), ", "));
 }
 
 }  // namespace retort::graph
