@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/error.h"
 
@@ -31,6 +32,35 @@ constexpr std::array<Shift, kViewCount / 2> make_shifts() {
 
 constexpr std::array<Shift, kViewCount / 2> kShifts = make_shifts();
 
+// Channels: their number, or 0 when only the shape knows it. A pixel is then copied by a few instructions
+// where a call would cost more than the copy.
+template <size_t Channels>
+void write_moved(const uint8_t* image, ImageShape shape, int view, uint8_t* out) {
+  const Shift shift = kShifts[static_cast<size_t>(view / 2)];
+  const bool mirrored = view % 2 == 1;
+  const size_t channels = Channels > 0 ? Channels : static_cast<size_t>(shape.channels);
+  const auto width = static_cast<size_t>(shape.width);
+  // Columns [begin, end) come from inside the image, beginning with column `first` of it or its mirror image.
+  const auto begin = static_cast<size_t>(std::clamp(shift.right, 0, shape.width));
+  const auto end = static_cast<size_t>(std::clamp(shape.width + shift.right, 0, shape.width));
+  const auto first = static_cast<size_t>(std::max(-shift.right, 0));
+  const auto copy_pixel = [&](const uint8_t* row, size_t x, uint8_t* to) {
+    const uint8_t* from = row + (mirrored ? width - 1 - x : x) * channels;
+    for (size_t channel = 0; channel < channels; ++channel) to[channel] = from[channel];
+  };
+  for (int y = 0; y < shape.height; ++y) {
+    const auto source_y = static_cast<size_t>(std::clamp(y - shift.down, 0, shape.height - 1));
+    const uint8_t* row = image + source_y * width * channels;
+    uint8_t* to = out + static_cast<size_t>(y) * width * channels;
+    for (size_t x = 0; x < begin; ++x) copy_pixel(row, 0, to + x * channels);
+    if (mirrored)
+      for (size_t x = begin; x < end; ++x) copy_pixel(row, first + x - begin, to + x * channels);
+    else if (begin < end)
+      std::memcpy(to + begin * channels, row + first * channels, (end - begin) * channels);
+    for (size_t x = std::max(begin, end); x < width; ++x) copy_pixel(row, width - 1, to + x * channels);
+  }
+}
+
 }  // namespace
 
 std::vector<int> view_numbers(const ViewOptions& options) {
@@ -49,30 +79,14 @@ size_t view_count(const ViewOptions& options) {
 
 void write_view(std::span<const uint8_t> image, ImageShape shape, int view, std::span<uint8_t> out) {
   assert(view >= 0 && view < kViewCount && image.size() == shape.bytes() && out.size() == shape.bytes());
-  if (view == 0) {
+  if (view == 0)
     std::copy(image.begin(), image.end(), out.begin());
-    return;
-  }
-  const Shift shift = kShifts[static_cast<size_t>(view / 2)];
-  const bool mirrored = view % 2 == 1;
-  const auto channels = static_cast<size_t>(shape.channels);
-  const auto width = static_cast<size_t>(shape.width);
-  // Columns [begin, end) come from inside the image, beginning with column `first` of it or its mirror image.
-  const auto begin = static_cast<size_t>(std::clamp(shift.right, 0, shape.width));
-  const auto end = static_cast<size_t>(std::clamp(shape.width + shift.right, 0, shape.width));
-  const auto first = static_cast<size_t>(std::max(-shift.right, 0));
-  for (int y = 0; y < shape.height; ++y) {
-    const auto source_y = static_cast<size_t>(std::clamp(y - shift.down, 0, shape.height - 1));
-    const uint8_t* from = image.data() + source_y * width * channels;
-    uint8_t* to = out.data() + static_cast<size_t>(y) * width * channels;
-    const auto pixel = [&](size_t x) { return from + (mirrored ? width - 1 - x : x) * channels; };
-    for (size_t x = 0; x < begin; ++x) to = std::copy_n(pixel(0), channels, to);
-    if (mirrored)
-      for (size_t x = begin; x < end; ++x) to = std::copy_n(pixel(first + x - begin), channels, to);
-    else if (begin < end)
-      to = std::copy_n(pixel(first), (end - begin) * channels, to);
-    for (size_t x = std::max(begin, end); x < width; ++x) to = std::copy_n(pixel(width - 1), channels, to);
-  }
+  else if (shape.channels == 1)
+    write_moved<1>(image.data(), shape, view, out.data());
+  else if (shape.channels == 3)
+    write_moved<3>(image.data(), shape, view, out.data());
+  else
+    write_moved<0>(image.data(), shape, view, out.data());
 }
 
 }  // namespace retort::data

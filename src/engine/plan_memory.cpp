@@ -3,9 +3,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <new>
 #include <numeric>
+#include <utility>
 
 namespace retort::engine {
 
@@ -47,22 +49,70 @@ namespace {
 // A page of the kind that the kernel gives for the asking on most machines: one fault where small pages take 512.
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 
-size_t arena_alignment(size_t bytes) {
-  return bytes < kHugePageBytes ? kLineBytes : kHugePageBytes;
+struct Block {
+  std::byte* memory = nullptr;
+  size_t bytes = 0;
+};
+
+std::align_val_t alignment_of(size_t bytes) {
+  return std::align_val_t(bytes < kHugePageBytes ? kLineBytes : kHugePageBytes);
+}
+
+Block allocate(size_t bytes) {
+  const Block block{static_cast<std::byte*>(::operator new(bytes, alignment_of(bytes))), bytes};
+#ifdef MADV_HUGEPAGE
+  // Advice alone: where it is not taken, all works as before.
+  if (bytes >= kHugePageBytes) madvise(block.memory, bytes / kHugePageBytes * kHugePageBytes, MADV_HUGEPAGE);
+#endif
+  return block;
+}
+
+void release(const Block& block) {
+  if (block.memory != nullptr) ::operator delete(block.memory, alignment_of(block.bytes));
+}
+
+// Blocks that this thread's last networks left behind, for its next: a search compiles thousands of networks,
+// and for large ones getting memory from the kernel takes longer than all the rest. Holds no more than a few
+// networks' worth, and nothing small.
+class SpareBlocks {
+ public:
+  SpareBlocks() = default;
+  SpareBlocks(const SpareBlocks&) = delete;
+  SpareBlocks& operator=(const SpareBlocks&) = delete;
+  ~SpareBlocks() {
+    for (const Block& block : blocks_) release(block);
+  }
+
+  // The smallest that holds `bytes` and is not much larger; an empty one when there is none.
+  Block take(size_t bytes) {
+    Block* best = nullptr;
+    for (Block& block : blocks_)
+      if (block.bytes >= bytes && block.bytes <= 2 * bytes && (best == nullptr || block.bytes < best->bytes))
+        best = &block;
+    return best == nullptr ? Block{} : std::exchange(*best, Block{});
+  }
+  // In place of the smallest.
+  void put(const Block& block) {
+    Block* smallest = std::ranges::min_element(blocks_, {}, &Block::bytes);
+    release(block.bytes > smallest->bytes ? std::exchange(*smallest, block) : block);
+  }
+
+ private:
+  std::array<Block, 4> blocks_;
+};
+
+SpareBlocks& spare_blocks() {
+  thread_local SpareBlocks blocks;
+  return blocks;
 }
 
 }  // namespace
 
 Arena::Arena(size_t bytes) : bytes_(round_up(bytes, kLineBytes)) {
-  const size_t alignment = arena_alignment(bytes_);
-  auto* memory =
-      static_cast<std::byte*>(::operator new(std::max(bytes_, kLineBytes), std::align_val_t(alignment)));
-  data_ = {memory, ArenaRelease{alignment}};
-#ifdef MADV_HUGEPAGE
-  // Advice alone: where it is not taken, all works as before.
-  if (alignment == kHugePageBytes)
-    madvise(data_.get(), bytes_ / kHugePageBytes * kHugePageBytes, MADV_HUGEPAGE);
-#endif
+  const size_t needed = std::max(bytes_, kLineBytes);
+  Block block = needed < kHugePageBytes ? Block{} : spare_blocks().take(needed);
+  if (block.memory == nullptr) block = allocate(needed);
+  data_ = {block.memory, ArenaRelease{block.bytes}};
   std::memset(data_.get(), 0, bytes_);
 }
 
@@ -71,7 +121,11 @@ float* Arena::floats() const {
 }
 
 void ArenaRelease::operator()(std::byte* memory) const {
-  ::operator delete(memory, std::align_val_t(alignment));
+  const Block block{memory, bytes};
+  if (bytes < kHugePageBytes)
+    release(block);
+  else
+    spare_blocks().put(block);
 }
 
 }  // namespace retort::engine

@@ -40,7 +40,7 @@ class MemoryPlan {
 };
 
 struct ArenaRelease {
-  size_t alignment = kLineBytes;
+  size_t bytes = 0;  // of the memory, which may be more than the arena's
   void operator()(std::byte* memory) const;
 };
 
