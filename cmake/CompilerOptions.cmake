@@ -20,4 +20,5 @@ if(RETORT_SANITIZE)
   target_compile_options(retort_options INTERFACE
     -fsanitize=${RETORT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(retort_options INTERFACE -fsanitize=${RETORT_SANITIZE})
+  target_compile_definitions(retort_options INTERFACE RETORT_SANITIZED)
 endif()
