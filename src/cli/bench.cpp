@@ -30,7 +30,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+enum class Loss { Labels, LabelsAndTeacher };
+
 struct BenchCommand {
+  Loss loss = Loss::Labels;
   std::vector<std::string> nets;
   int batch = 32;
   double seconds = 2;
@@ -120,11 +123,13 @@ class BenchImages {
 class Candidate {
  public:
   Candidate(const graph::Graph& graph, const data::ImageSet& images, const engine::CompileOptions& options,
-            uint64_t seed)
+            const engine::TeacherLogits* teacher, uint64_t seed)
       : images_(images),
+        teacher_(teacher),
         rng_(seed),
         pixels_(static_cast<size_t>(options.batch_size) * images.shape.bytes()),
         labels_(static_cast<size_t>(options.batch_size)),
+        logits_(teacher == nullptr ? 0 : labels_.size() * static_cast<size_t>(graph.classes())),
         classes_(static_cast<uint16_t>(graph.classes())) {
     const auto start = Clock::now();
     network_ = engine::backend().compile(graph, options);
@@ -137,10 +142,16 @@ class Candidate {
     for (size_t i = 0; i < labels_.size(); ++i) {
       const size_t image = rng_.below(static_cast<uint32_t>(images_.count()));
       labels_[i] = images_.labels[image] % classes_;
-      data::write_view(images_.image(image), images_.shape, static_cast<int>(rng_.below(data::kViewCount)),
-                       {pixels_.data() + i * bytes, bytes});
+      const auto view = static_cast<int>(rng_.below(data::kViewCount));
+      data::write_view(images_.image(image), images_.shape, view, {pixels_.data() + i * bytes, bytes});
+      if (teacher_ != nullptr) {
+        const auto row = teacher_->row(image, view);
+        std::ranges::copy(row, logits_.begin() + static_cast<std::ptrdiff_t>(i * row.size()));
+      }
     }
-    network_->train_step({pixels_, labels_, {}}, {}, 1e-3F, rng_);
+    constexpr engine::Objective distilling{.alpha = 0.1F, .temperature = 3};  // the notebook's
+    network_->train_step({pixels_, labels_, logits_}, teacher_ == nullptr ? engine::Objective{} : distilling,
+                         1e-3F, rng_);
   }
 
   [[nodiscard]] int64_t memory_bytes() const { return network_->memory_bytes(); }
@@ -148,13 +159,24 @@ class Candidate {
 
  private:
   const data::ImageSet& images_;
+  const engine::TeacherLogits* teacher_;  // or null: trained on the labels alone
   std::unique_ptr<engine::Network> network_;
   double compile_seconds_ = 0;
   Rng rng_;
   std::vector<uint8_t> pixels_;
   std::vector<uint16_t> labels_;
+  std::vector<float> logits_;
   uint16_t classes_;
 };
+
+// Answers to all views of all images, as a teacher's would be kept.
+engine::TeacherLogits random_logits(size_t images, int classes) {
+  engine::TeacherLogits logits{.classes = classes, .images = images, .views = data::kViewCount};
+  logits.values.resize(images * static_cast<size_t>(data::kViewCount * classes));
+  Rng rng(2);
+  for (float& value : logits.values) value = rng.uniform(-4.0F, 4.0F);
+  return logits;
+}
 
 struct Measurement {
   double images_per_second = 0;
@@ -167,16 +189,18 @@ struct Measurement {
 // `networks` at once, each on its own threads. The time is cut into parts; the best counts, since other
 // programs may disturb some.
 Measurement measure(const graph::Graph& graph, const data::ImageSet& images,
-                    const engine::CompileOptions& options, int networks, double seconds) {
+                    const engine::CompileOptions& options, const engine::TeacherLogits* teacher, int networks,
+                    double seconds) {
   constexpr int parts = 4;
   Measurement result;
   result.networks = networks;
   // One after the other, as in a search: the second has the primitives and the memory of the first.
-  result.first_compile_seconds = Candidate(graph, images, options, 0).compile_seconds();
-  result.compile_seconds = Candidate(graph, images, options, 0).compile_seconds();
+  result.first_compile_seconds = Candidate(graph, images, options, teacher, 0).compile_seconds();
+  result.compile_seconds = Candidate(graph, images, options, teacher, 0).compile_seconds();
   std::vector<std::unique_ptr<Candidate>> candidates;
   for (int i = 0; i < networks; ++i)
-    candidates.push_back(std::make_unique<Candidate>(graph, images, options, static_cast<uint64_t>(i)));
+    candidates.push_back(
+        std::make_unique<Candidate>(graph, images, options, teacher, static_cast<uint64_t>(i)));
   result.memory_bytes = candidates.front()->memory_bytes();
   std::vector<std::array<double, parts>> speeds(candidates.size());
   std::barrier together(networks);
@@ -287,6 +311,7 @@ void run(const BenchCommand& command) {
   text += fmt::format("{:<12} {:>6} {:>9} {:>8} {:>11} {:>6} {:>10} {:>10} {:>10}\n", "network", "batch",
                       "networks", "threads", "images/s", "peak", "memory", "compile", "again");
   nlohmann::json json = nlohmann::json::array();
+  std::string distilled_lines;
   std::vector<Row> rows;
   for (const std::string& net : command.nets) {
     terminal.update("measuring", static_cast<double>(rows.size()), static_cast<double>(command.nets.size()),
@@ -297,8 +322,19 @@ void run(const BenchCommand& command) {
     Row row{.net = net, .threads = alone ? cores : 1};
     const engine::CompileOptions options{
         .batch_size = command.batch, .threads = row.threads, .precision = command.precision, .optimizer = {}};
-    row.found = measure(graph, images.of_shape(shape_of(graph)), options, alone ? 1 : cores, command.seconds);
+    const data::ImageSet& set = images.of_shape(shape_of(graph));
+    row.found = measure(graph, set, options, nullptr, alone ? 1 : cores, command.seconds);
     const Measurement& found = row.found;
+    nlohmann::json distilled;
+    if (command.loss == Loss::LabelsAndTeacher) {
+      const engine::TeacherLogits teacher = random_logits(set.count(), graph.classes());
+      const double speed =
+          measure(graph, set, options, &teacher, alone ? 1 : cores, command.seconds).images_per_second;
+      distilled = speed;
+      distilled_lines +=
+          fmt::format("{:<12} {:>11} {:>6.1f}%\n", net, format_integer(static_cast<int64_t>(speed)),
+                      100 * speed / found.images_per_second);
+    }
     row.fraction = found.images_per_second * training_macs(graph) * 2 / (narrow ? bfloat16_peak : peak);
     json.push_back({{"net", net},
                     {"batch", command.batch},
@@ -306,6 +342,7 @@ void run(const BenchCommand& command) {
                     {"networks", found.networks},
                     {"precision", engine::to_string(command.precision)},
                     {"images_per_second", found.images_per_second},
+                    {"distilled_images_per_second", distilled},
                     {"fma_fraction", row.fraction},
                     {"peak_gflops", peak * 1e-9},
                     {"bfloat16_peak_gflops",
@@ -321,6 +358,8 @@ void run(const BenchCommand& command) {
                         found.compile_seconds * 1e3);
     rows.push_back(std::move(row));
   }
+  if (!distilled_lines.empty())
+    text += "\ndistilled from kept logits: images/s, and as a share of those above\n" + distilled_lines;
   text += padding_lines(rows) + compile_line(rows);
   terminal.finish("measuring");
   terminal.result_json(json);
@@ -371,6 +410,9 @@ void add_bench_command(CLI::App& app) {
   add_parsed(*sub, "--precision", "NAME",
              "float32, or bfloat16: products of rounded numbers where that is quicker", "float32",
              [command](const std::string& text) { command->precision = engine::parse_precision(text); });
+  sub->add_flag_callback(
+      "--distill", [command] { command->loss = Loss::LabelsAndTeacher; },
+      "measure distillation from kept logits of all views too");
   add_threads_option(*sub, command->threads);
   add_output_options(*sub, command->output);
   add_examples(*sub, {"retort bench train", "retort bench train --nets widths --data fashion-mnist",

@@ -66,10 +66,12 @@ void write_moved(const uint8_t* image, ImageShape shape, int view, uint8_t* out)
 std::vector<int> view_numbers(const ViewOptions& options) {
   if (options.max_shift < 0 || options.max_shift > kMaxViewShift)
     throw_usage("views can be shifted by 0 to {} pixels, not {}", kMaxViewShift, options.max_shift);
+  if (options.most < 1) throw_usage("{} views of an image: at least 1 is needed", options.most);
   const int side = 2 * options.max_shift + 1;
   const int step = options.mirror == Mirror::Horizontal ? 1 : 2;
   std::vector<int> numbers;
   for (int view = 0; view < 2 * side * side; view += step) numbers.push_back(view);
+  numbers.resize(std::min(numbers.size(), static_cast<size_t>(options.most)));
   return numbers;
 }
 

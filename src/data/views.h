@@ -24,9 +24,10 @@ enum class Mirror { None, Horizontal };
 struct ViewOptions {
   Mirror mirror = Mirror::None;  // not for digits, letters, signs
   int max_shift = 0;             // pixels in each direction, 0 to kMaxViewShift
+  int most = kViewCount;         // of the chosen ones only the first so many, at least 1
 };
 
-// The numbers of the chosen views, ascending, 0 first. Throws Error(Usage) for a shift out of range.
+// The numbers of the chosen views, ascending, 0 first. Throws Error(Usage) for a shift or `most` out of range.
 std::vector<int> view_numbers(const ViewOptions& options);
 size_t view_count(const ViewOptions& options);
 

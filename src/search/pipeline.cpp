@@ -99,6 +99,13 @@ engine::TrainOptions train_options(const Candidate& candidate, const Context& co
   return options;
 }
 
+// The views that a teacher has answered, which may be fewer than the settings allow.
+data::ViewOptions answered_views(const Context& context) {
+  data::ViewOptions views = context.settings.views;
+  views.most = std::min(views.most, context.teacher->views);
+  return views;
+}
+
 // What a stage whose labels have the weight `alpha` minimises; without a teacher they have all of it.
 engine::Objective objective(const Context& context, float alpha) {
   if (context.teacher == nullptr) return {};
@@ -159,6 +166,7 @@ class BestEpoch {
 };
 
 void train_stage(Candidate& candidate, const Context& context, Training training) {
+  if (training.options.objective.alpha < 1) training.options.views = answered_views(context);
   const bool keeps_files = !candidate.folder.empty();
   if (keeps_files &&
       candidate.epochs.insert_or_assign(std::string(training.stage), training.options.epochs).second)

@@ -22,6 +22,8 @@ double seconds_since(Clock::time_point start) {
 
 // Share of a timed search that its teacher may take.
 constexpr double kTeacherShare = 0.25;
+// Share that the teacher's answers may take.
+constexpr double kLogitsShare = 0.05;
 // Structures are dropped until the rest can have this share of the settings' epochs.
 constexpr double kLeastFactor = 0.35;
 // Export, int8 evaluation, storing, and what the measurement of a few steps misses.
@@ -30,6 +32,16 @@ constexpr double kOverhead = 1.06;
 constexpr double kLeastShare = 0.8;
 
 }  // namespace
+
+data::ViewOptions affordable_views(const data::ViewOptions& allowed, double view_seconds,
+                                   double total_seconds) {
+  const int least = allowed.mirror == data::Mirror::Horizontal ? 2 : 1;
+  const double paid = std::clamp(kLogitsShare * total_seconds / std::max(view_seconds, 1e-9), 1.0,
+                                 static_cast<double>(data::kViewCount));
+  data::ViewOptions views = allowed;
+  views.most = std::min(allowed.most, std::max(least, static_cast<int>(paid)));
+  return views;
+}
 
 Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend,
                     const engine::CompileOptions& options, const data::Dataset& dataset, double seconds) {

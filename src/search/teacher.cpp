@@ -1,13 +1,19 @@
 #include "search/teacher.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
+#include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/parallel.h"
+#include "base/units.h"
 #include "compress/distillation.h"
 #include "engine/checkpoint.h"
 #include "graph/notebook.h"
+#include "search/plan.h"
 
 namespace retort::search {
 namespace {
@@ -64,6 +70,19 @@ double logits_accuracy(const engine::TeacherLogits& logits, const data::Dataset&
     if (std::ranges::max_element(row) - row.begin() == dataset.train.labels[index]) ++correct;
   }
   return static_cast<double>(correct) / static_cast<double>(std::max<size_t>(indices.size(), 1));
+}
+
+// Of a teacher that answers for one view of each image, from its speed on some.
+double seconds_of_a_view(engine::Network& teacher, const data::ImageSet& images) {
+  std::vector<uint32_t> some(std::min<size_t>(images.count(), 1024));
+  std::iota(some.begin(), some.end(), 0U);
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 2; ++i) {  // the first also makes the plan
+    const Clock::time_point start = Clock::now();
+    static_cast<void>(engine::predict(teacher, images, some));
+    best = std::min(best, seconds_since(start));
+  }
+  return best * static_cast<double>(images.count()) / static_cast<double>(some.size());
 }
 
 // Trains the notebook's teacher, or goes on from its last epoch.
@@ -168,8 +187,17 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
     const auto network =
         compile(model, {.batch_size = kBatch, .precision = settings.pipeline.precision}, options);
     result.threads = threads_of(options);
-    teacher.logits =
-        compress::teacher_logits(*network, dataset, settings.pipeline.views, options.progress, options.stop);
+    data::ViewOptions views = settings.pipeline.views;
+    if (settings.seconds && teaches(settings.pipeline)) {
+      views = affordable_views(views, seconds_of_a_view(*network, dataset.train), *settings.seconds);
+      const size_t all = data::view_count(settings.pipeline.views);
+      if (const size_t some = data::view_count(views); some < all)
+        options.progress.message(fmt::format(
+            "The teacher answers for {} of the {} views that --mirror and --shift allow, so that this takes "
+            "little of {}; distillation shows no others.",
+            some, all, format_duration(*settings.seconds)));
+    }
+    teacher.logits = compress::teacher_logits(*network, dataset, views, options.progress, options.stop);
     result.logits_seconds = seconds_since(start);
     keep_logits();
   };

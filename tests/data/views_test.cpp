@@ -28,6 +28,11 @@ TEST(Views, OptionsChooseAmongFixedNumbers) {
   EXPECT_EQ(view_count({Mirror::None, 1}), 9U);
   EXPECT_EQ(view_count({Mirror::Horizontal, 1}), 18U);
   EXPECT_EQ(view_count({Mirror::Horizontal, 2}), static_cast<size_t>(kViewCount));
+  EXPECT_EQ(view_numbers({Mirror::Horizontal, 2, 5}), (std::vector<int>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(view_numbers({Mirror::None, 1, 2}), (std::vector<int>{0, 2}));
+  EXPECT_EQ(view_count({Mirror::Horizontal, 0, 7}), 2U);
+  EXPECT_EQ(usage_error([] { view_count({Mirror::None, 0, 0}); }),
+            "0 views of an image: at least 1 is needed");
   for (const int view : view_numbers({Mirror::None, 2})) EXPECT_EQ(view % 2, 0);
   EXPECT_EQ(usage_error([] { view_count({Mirror::None, 3}); }),
             "views can be shifted by 0 to 2 pixels, not 3");

@@ -94,6 +94,16 @@ TEST(Plan, WhatIsLeftOutIsTheCostliestTheCheapestFirst) {
   EXPECT_TRUE(plan_candidates(costs, settings, 40, 1).left_out.empty());
 }
 
+TEST(Plan, TheTeacherAnswersForAsManyViewsAsASmallShareOfTheTimePaysFor) {
+  const data::ViewOptions all{.mirror = data::Mirror::Horizontal, .max_shift = 2};
+  EXPECT_EQ(data::view_count(affordable_views(all, 0.1, 1000)), 50U);
+  EXPECT_EQ(data::view_count(affordable_views(all, 1, 200)), 10U);
+  EXPECT_EQ(data::view_numbers(affordable_views(all, 100, 200)), (std::vector<int>{0, 1}))
+      << "the mirror image in any case";
+  EXPECT_EQ(data::view_count(affordable_views({.max_shift = 1}, 1e9, 1)), 1U);
+  EXPECT_EQ(data::view_count(affordable_views({}, 0, 1e9)), 1U);
+}
+
 TEST(Plan, MeasuringKeepsToItsTimeAndGuessesTheRest) {
   std::vector<double> macs;
   for (int i = 0; i < 150; ++i) macs.push_back(1000 * std::pow(1.05, (i * 77) % 150));
