@@ -1,0 +1,140 @@
+// retort bench int8: how many images a second the int8 evaluator judges on one thread.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/rng.h"
+#include "base/units.h"
+#include "cli/bench.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "graph/quantized_form.h"
+#include "graph/reference_networks.h"
+#include "int8/evaluator.h"
+#include "int8/lower.h"
+#include "int8/tflite.h"
+
+namespace retort::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct BenchInt8Command {
+  std::vector<std::filesystem::path> files;
+  std::vector<std::string> nets;
+  std::filesystem::path folder;  // empty: write nothing
+  double seconds = 1;
+  OutputOptions output;
+};
+
+struct Named {
+  std::string name;
+  int8::QuantGraph network;
+};
+
+// Random weights, and ranges such as trained networks have: the speed does not depend on what the numbers
+// are.
+int8::QuantGraph reference_file(const std::string& name) {
+  const graph::Graph network = graph::reference_network(name);
+  graph::QuantizedForm form = graph::quantized_form(network, graph::initialize(network, Rng(1)));
+  for (const graph::ParameterSpec& spec : form.parameters.specs()) {
+    if (spec.role != graph::Role::Range) continue;
+    const graph::Operator& before = form.graph.node(form.graph.node(spec.node).inputs[0]).op;
+    if (std::holds_alternative<graph::Input>(before)) continue;
+    const auto range = form.parameters.at(spec.node, spec.role);
+    range[0] = std::holds_alternative<graph::Relu>(before) ? 0.0F : -6.0F;
+    range[1] = 6.0F;
+  }
+  return int8::lower(form.graph, form.parameters, {});
+}
+
+double images_per_second(const int8::QuantGraph& network, double seconds) {
+  constexpr int parts = 4;  // the best counts: other programs may disturb some
+  constexpr size_t most_bytes = size_t{1} << 22U;
+  int8::Evaluator evaluator(network);
+  const size_t count = std::clamp<size_t>(most_bytes / evaluator.image_bytes(), 64, 4096);
+  std::vector<uint8_t> images(count * evaluator.image_bytes());
+  Rng rng(1);
+  for (uint8_t& byte : images) byte = static_cast<uint8_t>(rng.next_u32());
+  std::vector<int8_t> outputs(count * evaluator.outputs());
+  // Large networks take longer than a part for all images: few of them at a time.
+  size_t now = 64;
+  double best = 0;
+  for (int part = 0; part < parts; ++part) {
+    double run = 0;
+    double passed = 0;
+    const auto start = Clock::now();
+    do {
+      evaluator.run(std::span(images).first(now * evaluator.image_bytes()), now,
+                    std::span(outputs).first(now * evaluator.outputs()));
+      run += static_cast<double>(now);
+      passed = std::chrono::duration<double>(Clock::now() - start).count();
+      if (passed < seconds / 100) now = std::min(now * 2, count);
+    } while (passed < seconds / parts && !interrupt_token().stop_requested());
+    best = std::max(best, run / passed);
+  }
+  if (interrupt_token().stop_requested())
+    throw Error(ErrorCode::Interrupted, "the measurement was interrupted");
+  return best;
+}
+
+void run(const BenchInt8Command& command) {
+  Terminal terminal(command.output);
+  std::vector<Named> networks;
+  for (const std::filesystem::path& file : command.files)
+    networks.push_back({file.stem().string(), int8::read_tflite(read_file(file), file.string())});
+  if (command.files.empty())
+    for (const std::string& name : command.nets) networks.push_back({name, reference_file(name)});
+  if (!command.folder.empty()) std::filesystem::create_directories(command.folder);
+
+  std::string text = fmt::format("{:<16} {:>12} {:>14} {:>14}\n", "network", "images/s", "macs", "macs/s");
+  nlohmann::json json = nlohmann::json::array();
+  double done = 0;
+  for (const auto& [name, network] : networks) {
+    terminal.update("measuring", done++, static_cast<double>(networks.size()), name);
+    if (!command.folder.empty())
+      write_file_atomic(command.folder / (name + ".tflite"), int8::write_tflite(network));
+    int64_t macs = 0;
+    for (const int8::Operator& op : network.operators) macs += int8::operator_macs(network, op);
+    const double speed = images_per_second(network, command.seconds);
+    json.push_back({{"framework", "retort"},
+                    {"net", name},
+                    {"threads", 1},
+                    {"images_per_second", speed},
+                    {"macs", macs}});
+    text +=
+        fmt::format("{:<16} {:>12} {:>14} {:>13.1f}G\n", name, format_integer(static_cast<int64_t>(speed)),
+                    format_integer(macs), speed * static_cast<double>(macs) * 1e-9);
+  }
+  terminal.finish("measuring");
+  terminal.result_json(json);
+  terminal.result(text);
+}
+
+}  // namespace
+
+void add_bench_int8_command(CLI::App& bench) {
+  CLI::App* sub = bench.add_subcommand(
+      "int8", "Speed of the int8 evaluator: images/s on one thread of the reference networks or of files");
+  const auto command = std::make_shared<BenchInt8Command>();
+  command->nets = graph::reference_network_names();
+  sub->add_option("files", command->files,
+                  "int8 networks, ours or anyone's, instead of the reference networks")
+      ->type_name("FILE.tflite");
+  add_names(*sub, "--nets", command->nets, "reference networks to measure, with random weights");
+  add_output_path(*sub, "--write", command->folder, "DIR",
+                  "write the networks there as NAME.tflite, for others");
+  add_number(*sub, "--seconds", command->seconds, 0.01, 3600, "time for each network");
+  add_output_options(*sub, command->output);
+  add_examples(*sub, {"retort bench int8", "retort bench int8 best/model.tflite --json",
+                      "retort bench int8 --nets resnet8,dscnn --write nets && python3 "
+                      "bench/peers/litert_throughput.py nets/*.tflite"});
+  sub->callback([command] { run(*command); });
+}
+
+}  // namespace retort::cli
