@@ -9,6 +9,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 HWY_BEFORE_NAMESPACE();
@@ -195,7 +196,7 @@ void RunLayer(const PackedLayer& layer, const int16_t* expanded, std::span<const
   const Requantizer& r = layer.requantizer;
   const int16_t* group = layer.weights.data();
   size_t group_size = 0;
-  for (const Run& run : layer.runs) group_size += run.pairs * 2 * step;
+  for (const Run& run : layer.runs) group_size += run.count * 2 * step;
 
   for (size_t channel = 0; channel < r.channels; channel += 2 * lanes, group += group_size) {
     const Factors low = LoadFactors(r, channel);
@@ -215,7 +216,7 @@ void RunLayer(const PackedLayer& layer, const int16_t* expanded, std::span<const
       V32 b0_odd = a0_odd, b1_odd = a0_odd, b2_odd = a0_odd, b3_odd = a0_odd;
       const int16_t* w = group;
       for (const Run& run : layer.runs) {
-        const size_t end = run.offset + 2 * static_cast<size_t>(run.pairs);
+        const size_t end = run.offset + 2 * static_cast<size_t>(run.count);
         for (size_t i = run.offset; i < end; i += 2, w += 2 * step) {
           const auto w0 = LoadPairs(w);
           const auto w1 = LoadPairs(w + step);
@@ -239,6 +240,16 @@ void RunLayer(const PackedLayer& layer, const int16_t* expanded, std::span<const
         StoreChannels(hn::RearrangeToOddPlusEven(a, a_odd), r, low, channel, cell);
         StoreChannels(hn::RearrangeToOddPlusEven(b, b_odd), r, high, channel + lanes, cell);
       };
+      if (layer.rows == Rows::PooledFours) {
+        const auto most = [&](V32 s0, V32 o0, V32 s1, V32 o1, V32 s2, V32 o2, V32 s3, V32 o3) HWY_ATTR {
+          return hn::Max(hn::Max(hn::RearrangeToOddPlusEven(s0, o0), hn::RearrangeToOddPlusEven(s1, o1)),
+                         hn::Max(hn::RearrangeToOddPlusEven(s2, o2), hn::RearrangeToOddPlusEven(s3, o3)));
+        };
+        int8_t* cell = output + row / 4 * r.channels;
+        StoreChannels(most(a0, a0_odd, a1, a1_odd, a2, a2_odd, a3, a3_odd), r, low, channel, cell);
+        StoreChannels(most(b0, b0_odd, b1, b1_odd, b2, b2_odd, b3, b3_odd), r, high, channel + lanes, cell);
+        continue;
+      }
       store(0, a0, a0_odd, b0, b0_odd);
       store(1, a1, a1_odd, b1, b1_odd);
       store(2, a2, a2_odd, b2, b2_odd);
@@ -369,6 +380,16 @@ Requantizer make_requantizer(const LayerParameters& parameters) {
     made.masks.push_back(static_cast<int32_t>((int64_t{1} << right) - 1));
   }
   return made;
+}
+
+bool never_wraps(const LayerParameters& parameters, std::span<const int64_t> weight_sizes) {
+  constexpr int64_t most = (int64_t{1} << 31) - 1;
+  for (size_t c = 0; c < weight_sizes.size(); ++c) {
+    // |x − zero point| ≤ 255
+    const int64_t sum = std::abs(int64_t{parameters.bias[c]}) + 255 * weight_sizes[c];
+    if (sum > most >> std::max(parameters.multipliers[c].shift, 0)) return false;
+  }
+  return true;
 }
 
 void expand(const Border& border, const int8_t* source, int16_t* target) {
