@@ -15,8 +15,8 @@ namespace {
 
 constexpr size_t kMostImages = 32;  // in one batch
 constexpr size_t kBatchBytes = size_t{1}
-                               << 18;  // of a layer's tensors in one batch, so that caches hold them
-constexpr size_t kSlack = 64;          // elements that kernels may touch beyond a tensor
+                               << 18;        // of a layer's tensors in one batch, so that caches hold them
+constexpr size_t kSlack = kernels::kBeyond;  // elements beyond a tensor that kernels may touch
 constexpr size_t kMostExpanded = size_t{1} << 26;  // elements of an expanded batch
 // Of packed weights and windows, and of one evaluator's tensors: a few numbers in a file can ask for a lot.
 constexpr size_t kMostBytes = size_t{1} << 28;
@@ -58,12 +58,15 @@ struct PoolStep {
 struct AddStep {
   AddParameters parameters;
 };
+struct VnniAddStep {
+  kernels::vnni::Add add;
+};
 struct MeanStep {
   MeanParameters parameters;
   size_t channels = 0;
 };
 struct SoftmaxStep {
-  SoftmaxParameters parameters;
+  ExponentialTable exponentials{};
   size_t row = 0;
 };
 struct TableStep {  // indexed by the byte as it lies in memory
@@ -72,7 +75,7 @@ struct TableStep {  // indexed by the byte as it lies in memory
 struct CopyStep {};
 
 using Work = std::variant<LayerStep, VnniLayerStep, DepthwiseStep, VnniDepthwiseStep, PoolStep, AddStep,
-                          MeanStep, SoftmaxStep, TableStep, CopyStep>;
+                          VnniAddStep, MeanStep, SoftmaxStep, TableStep, CopyStep>;
 
 struct Step {
   Work work;
@@ -114,7 +117,7 @@ struct Evaluator::Plan {
 
 struct Evaluator::Memory {
   explicit Memory(const Plan& plan)
-      : expanded(plan.most_expanded + kSlack * sizeof(int32_t)), sums(plan.most_channels) {
+      : expanded(plan.most_expanded + kSlack * sizeof(int32_t)), sums(plan.most_channels + kernels::kBeyond) {
     for (const size_t elements : plan.slot_elements) slots.emplace_back(elements * plan.batch + kSlack);
     for (size_t i = 0; i < plan.constants.size(); ++i)
       for (size_t image = 0; image < plan.batch && !plan.constants[i].empty(); ++image)
@@ -413,13 +416,17 @@ class Planner {
   }
 
   [[nodiscard]] Work work(const Operator& op, const AddOp&, size_t) const {
-    return AddStep{add_parameters(graph_, op)};
+    const AddParameters parameters = add_parameters(graph_, op);
+    if (vnni_)
+      if (auto add = kernels::vnni::make_add(parameters)) return VnniAddStep{std::move(*add)};
+    return AddStep{parameters};
   }
   [[nodiscard]] Work work(const Operator& op, const Mean&, size_t) const {
     return MeanStep{mean_parameters(graph_, op), static_cast<size_t>(in(op, 0).dims[3])};
   }
   [[nodiscard]] Work work(const Operator& op, const SoftmaxOp&, size_t) const {
-    return SoftmaxStep{softmax_parameters(graph_, op), static_cast<size_t>(in(op, 0).dims.back())};
+    return SoftmaxStep{softmax_exponentials(softmax_parameters(graph_, op)),
+                       static_cast<size_t>(in(op, 0).dims.back())};
   }
   [[nodiscard]] Work work(const Operator&, const Reshape&, size_t) const { return CopyStep{}; }
   [[nodiscard]] Work work(const Operator& op, const ReluOp&, size_t) const { return byte_table(op); }
@@ -491,47 +498,50 @@ struct Execution {
     }
   }
   void pool_cell(const PoolStep& step, const int8_t* from, int oy, int ox, int8_t* cell) const {
-    const int top = oy * step.window.stride_height - step.placement.pad_top;
-    const int left = ox * step.window.stride_width - step.placement.pad_left;
-    const int y_end = std::min(top + step.filter_height, step.height);
-    const int x_end = std::min(left + step.filter_width, step.width);
-    if (step.is_average)
+    const int top = std::max(oy * step.window.stride_height - step.placement.pad_top, 0);
+    const int left = std::max(ox * step.window.stride_width - step.placement.pad_left, 0);
+    const int bottom =
+        std::min(oy * step.window.stride_height - step.placement.pad_top + step.filter_height, step.height);
+    const int right =
+        std::min(ox * step.window.stride_width - step.placement.pad_left + step.filter_width, step.width);
+    const auto cells = static_cast<size_t>(right - left);
+    const auto row_at = [&](int y) {
+      return from + (static_cast<size_t>(y) * static_cast<size_t>(step.width) + static_cast<size_t>(left)) *
+                        step.channels;
+    };
+    if (step.is_average) {
       std::fill_n(sums.begin(), step.channels, 0);
-    else
-      std::fill_n(cell, step.channels, static_cast<int8_t>(-128));
-    int32_t cells = 0;
-    for (int y = std::max(top, 0); y < y_end; ++y)
-      for (int x = std::max(left, 0); x < x_end; ++x, ++cells) {
-        const int8_t* values =
-            from + (static_cast<size_t>(y) * static_cast<size_t>(step.width) + static_cast<size_t>(x)) *
-                       step.channels;
-        if (step.is_average)
-          kernels::accumulate_sum(values, sums.data(), step.channels);
-        else
-          kernels::accumulate_maximum(values, cell, step.channels);
-      }
+      for (int y = top; y < bottom; ++y)
+        kernels::accumulate_sums(row_at(y), cells, step.channels, sums.data());
+      const auto number = static_cast<int32_t>(cells) * (bottom - top);
+      for (size_t c = 0; c < step.channels; ++c) cell[c] = average(sums[c], number, step.range);
+      return;
+    }
+    std::fill_n(cell, step.channels, static_cast<int8_t>(-128));  // what lies beyond comes later, or is slack
+    for (int y = top; y < bottom; ++y) kernels::accumulate_maxima(row_at(y), cells, step.channels, cell);
     for (size_t c = 0; c < step.channels; ++c)
-      cell[c] = step.is_average ? average(sums[c], cells, step.range)
-                                : static_cast<int8_t>(std::min<int32_t>(
-                                      std::max<int32_t>(cell[c], step.range.minimum), step.range.maximum));
+      cell[c] = static_cast<int8_t>(
+          std::min<int32_t>(std::max<int32_t>(cell[c], step.range.minimum), step.range.maximum));
   }
 
   void operator()(const AddStep& step) const {
     kernels::run_add(step.parameters, input, second, output, count * output_elements);
   }
+  void operator()(const VnniAddStep& step) const {
+    kernels::vnni::run_add(step.add, input, second, output, count * output_elements);
+  }
   void operator()(const MeanStep& step) const {
     for (size_t image = 0; image < count; ++image) {
       std::fill_n(sums.begin(), step.channels, 0);
-      const int8_t* from = input + image * input_elements;
-      for (size_t i = 0; i < input_elements; i += step.channels)
-        kernels::accumulate_sum(from + i, sums.data(), step.channels);
+      kernels::accumulate_sums(input + image * input_elements, input_elements / step.channels, step.channels,
+                               sums.data());
       for (size_t c = 0; c < step.channels; ++c)
         output[image * step.channels + c] = mean(step.parameters, sums[c]);
     }
   }
   void operator()(const SoftmaxStep& step) const {
     for (size_t first = 0; first < count * output_elements; first += step.row)
-      softmax_row(step.parameters, {input + first, step.row}, {output + first, step.row});
+      softmax_row(step.exponentials, {input + first, step.row}, {output + first, step.row});
   }
   void operator()(const TableStep& step) const {
     for (size_t i = 0; i < count * output_elements; ++i)

@@ -325,23 +325,32 @@ void RunAdd(const AddParameters& p, const int8_t* a, const int8_t* b, int8_t* ou
   for (; i < count; ++i) output[i] = add(p, a[i], b[i]);
 }
 
-void AccumulateMaximum(const int8_t* values, int8_t* maxima, size_t count) {
+void AccumulateMaxima(const int8_t* values, size_t cells, size_t channels, int8_t* maxima) {
   const hn::ScalableTag<int8_t> d;
   const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes)
-    hn::StoreU(hn::Max(hn::LoadU(d, values + i), hn::LoadU(d, maxima + i)), d, maxima + i);
-  for (; i < count; ++i) maxima[i] = std::max(maxima[i], values[i]);
+  for (size_t c = 0; c < channels; c += lanes) {
+    auto most = hn::LoadU(d, maxima + c);
+    for (size_t cell = 0; cell < cells; ++cell)
+      most = hn::Max(most, hn::LoadU(d, values + cell * channels + c));
+    hn::StoreU(most, d, maxima + c);
+  }
 }
 
-void AccumulateSum(const int8_t* values, int32_t* sums, size_t count) {
+void AccumulateSums(const int8_t* values, size_t cells, size_t channels, int32_t* sums) {
   const I32 d;
   const I8 bytes;
   const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes)
-    hn::StoreU(hn::Add(hn::PromoteTo(d, hn::LoadU(bytes, values + i)), hn::LoadU(d, sums + i)), d, sums + i);
-  for (; i < count; ++i) sums[i] += values[i];
+  for (size_t c = 0; c < channels; c += lanes) {
+    V32 even = hn::LoadU(d, sums + c);
+    V32 odd = hn::Zero(d);
+    size_t cell = 0;
+    for (; cell + 2 <= cells; cell += 2) {
+      even = hn::Add(even, hn::PromoteTo(d, hn::LoadU(bytes, values + cell * channels + c)));
+      odd = hn::Add(odd, hn::PromoteTo(d, hn::LoadU(bytes, values + (cell + 1) * channels + c)));
+    }
+    if (cell < cells) even = hn::Add(even, hn::PromoteTo(d, hn::LoadU(bytes, values + cell * channels + c)));
+    hn::StoreU(hn::Add(even, odd), d, sums + c);
+  }
 }
 
 }  // namespace retort::int8::kernels::HWY_NAMESPACE
@@ -356,8 +365,8 @@ HWY_EXPORT(ExpandFloats);
 HWY_EXPORT(RunLayer);
 HWY_EXPORT(RunDepthwise);
 HWY_EXPORT(RunAdd);
-HWY_EXPORT(AccumulateMaximum);
-HWY_EXPORT(AccumulateSum);
+HWY_EXPORT(AccumulateMaxima);
+HWY_EXPORT(AccumulateSums);
 
 size_t vector_lanes() {
   return HWY_DYNAMIC_DISPATCH(Lanes)();
@@ -410,11 +419,11 @@ void run_add(const AddParameters& parameters, const int8_t* a, const int8_t* b, 
              size_t count) {
   HWY_DYNAMIC_DISPATCH(RunAdd)(parameters, a, b, output, count);
 }
-void accumulate_maximum(const int8_t* values, int8_t* maxima, size_t count) {
-  HWY_DYNAMIC_DISPATCH(AccumulateMaximum)(values, maxima, count);
+void accumulate_maxima(const int8_t* values, size_t cells, size_t channels, int8_t* maxima) {
+  HWY_DYNAMIC_DISPATCH(AccumulateMaxima)(values, cells, channels, maxima);
 }
-void accumulate_sum(const int8_t* values, int32_t* sums, size_t count) {
-  HWY_DYNAMIC_DISPATCH(AccumulateSum)(values, sums, count);
+void accumulate_sums(const int8_t* values, size_t cells, size_t channels, int32_t* sums) {
+  HWY_DYNAMIC_DISPATCH(AccumulateSums)(values, cells, channels, sums);
 }
 
 }  // namespace retort::int8::kernels

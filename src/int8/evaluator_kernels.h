@@ -103,8 +103,10 @@ void run_depthwise(const PackedDepthwise& layer, const float* expanded, std::spa
 
 void run_add(const AddParameters& parameters, const int8_t* a, const int8_t* b, int8_t* output, size_t count);
 
-// maxima[c] = max(maxima[c], values[c]); sums[c] += values[c].
-void accumulate_maximum(const int8_t* values, int8_t* maxima, size_t count);
-void accumulate_sum(const int8_t* values, int32_t* sums, size_t count);
+// Over cells of `channels` values that lie one after another: maxima[c] = max(maxima[c], value), sums[c] +=
+// value. Both may touch kBeyond values beyond the last channel, of either array.
+inline constexpr size_t kBeyond = 64;
+void accumulate_maxima(const int8_t* values, size_t cells, size_t channels, int8_t* maxima);
+void accumulate_sums(const int8_t* values, size_t cells, size_t channels, int32_t* sums);
 
 }  // namespace retort::int8::kernels

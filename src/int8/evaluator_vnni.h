@@ -10,8 +10,10 @@
 // shift. The output's zero point is added before the shift too. Under a ReLU, x is first pinned to 0.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -136,6 +138,19 @@ size_t depthwise_scratch_bytes(const Border& border);
 void run_depthwise(const Depthwise& layer, const Border& border, const int8_t* source, uint8_t* scratch,
                    std::span<const uint32_t> origins, int8_t* output);
 
-void run_add(const AddParameters& parameters, const int8_t* a, const int8_t* b, int8_t* output, size_t count);
+// An addition's one factor of exactly a half (the original makes it so for the input with the larger scale,
+// or both) costs a shift; the other is a product of 32 bits, since (d · 2^20 · m + 2^30) >> 31 is
+// (d · m + 2^10) >> 11.
+struct Add {
+  std::array<int32_t, 2> zero_points{};  // of the halved input first
+  int32_t high = 0;                      // the other's mantissa: high · 2^11 + low
+  int32_t low = 0;
+  int right = 0;         // and its right shift
+  bool swapped = false;  // whether the halved input is the operator's second
+  Requantizer sum;       // of 16 equal channels
+};
+// Nothing where the factors are otherwise.
+std::optional<Add> make_add(const AddParameters& parameters);
+void run_add(const Add& add, const int8_t* a, const int8_t* b, int8_t* output, size_t count);
 
 }  // namespace retort::int8::kernels::vnni
