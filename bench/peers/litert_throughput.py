@@ -28,18 +28,18 @@ def images_per_second(path, batch, seconds, resolver):
         images = generator.integers(-128, 128, tuple(interpreter.get_input_details()[0]["shape"])).astype(np.int8)
     interpreter.set_tensor(entry["index"], images)
     interpreter.invoke()
+    # The best of many short stretches: other programs disturb most of them on a busy machine, but not all.
     best = 0.0
-    parts = 4  # the best counts: other programs may disturb some
-    for _ in range(parts):
-        start = time.perf_counter()
-        runs = 0
-        while True:
+    runs = 1
+    begin = start = time.perf_counter()
+    while start - begin < seconds:
+        for _ in range(runs):
             interpreter.invoke()
-            runs += 1
-            passed = time.perf_counter() - start
-            if passed >= seconds / parts:
-                break
-        best = max(best, runs * batch / passed)
+        end = time.perf_counter()
+        best = max(best, runs * batch / (end - start))
+        if end - start < 2e-3:
+            runs *= 2
+        start = end
     return best
 
 

@@ -53,31 +53,29 @@ int8::QuantGraph reference_file(const std::string& name) {
   return int8::lower(form.graph, form.parameters, {});
 }
 
+// The best of many short stretches: other programs disturb most of them on a busy machine, but not all.
 double images_per_second(const int8::QuantGraph& network, double seconds) {
-  constexpr int parts = 4;  // the best counts: other programs may disturb some
+  constexpr double stretch_seconds = 2e-3;
+  constexpr size_t most_images = 4096;
   constexpr size_t most_bytes = size_t{1} << 22U;
   int8::Evaluator evaluator(network);
-  const size_t count = std::clamp<size_t>(most_bytes / evaluator.image_bytes(), 64, 4096);
-  std::vector<uint8_t> images(count * evaluator.image_bytes());
+  const size_t most = std::clamp<size_t>(most_bytes / evaluator.image_bytes(), 64, most_images);
+  std::vector<uint8_t> images(most * evaluator.image_bytes());
   Rng rng(1);
   for (uint8_t& byte : images) byte = static_cast<uint8_t>(rng.next_u32());
-  std::vector<int8_t> outputs(count * evaluator.outputs());
-  // Large networks take longer than a part for all images: few of them at a time.
-  size_t now = 64;
+  std::vector<int8_t> outputs(most * evaluator.outputs());
+  size_t count = 32;
   double best = 0;
-  for (int part = 0; part < parts; ++part) {
-    double run = 0;
-    double passed = 0;
-    const auto start = Clock::now();
-    do {
-      evaluator.run(std::span(images).first(now * evaluator.image_bytes()), now,
-                    std::span(outputs).first(now * evaluator.outputs()));
-      run += static_cast<double>(now);
-      passed = std::chrono::duration<double>(Clock::now() - start).count();
-      if (passed < seconds / 100) now = std::min(now * 2, count);
-    } while (passed < seconds / parts && !interrupt_token().stop_requested());
-    best = std::max(best, run / passed);
-  }
+  double passed = 0;
+  const auto start = Clock::now();
+  do {
+    const double before = passed;
+    evaluator.run(std::span(images).first(count * evaluator.image_bytes()), count,
+                  std::span(outputs).first(count * evaluator.outputs()));
+    passed = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, static_cast<double>(count) / (passed - before));
+    if (passed - before < stretch_seconds) count = std::min(count * 2, most);
+  } while (passed < seconds && !interrupt_token().stop_requested());
   if (interrupt_token().stop_requested())
     throw Error(ErrorCode::Interrupted, "the measurement was interrupted");
   return best;

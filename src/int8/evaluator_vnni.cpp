@@ -170,22 +170,39 @@ RETORT_VNNI_INLINE __m512i scale(__m512i x, const Factors& by, int32_t zero_poin
   }
 }
 
-struct Limits {
-  __m128i minimum;
-  __m128i maximum;
-};
-RETORT_VNNI_INLINE Limits limits_of(const ValueRange& range) {
-  return {_mm_set1_epi8(static_cast<char>(range.minimum)), _mm_set1_epi8(static_cast<char>(range.maximum))};
+// An output's range, for bytes.
+RETORT_VNNI_INLINE __m512i minimum_of(const ValueRange& range) {
+  return _mm512_set1_epi8(static_cast<char>(range.minimum));
 }
-RETORT_VNNI_INLINE __m128i narrow(__m512i values, const Limits& limits) {
-  return _mm_min_epi8(_mm_max_epi8(_mm512_cvtsepi32_epi8(values), limits.minimum), limits.maximum);
+RETORT_VNNI_INLINE __m512i maximum_of(const ValueRange& range) {
+  return _mm512_set1_epi8(static_cast<char>(range.maximum));
 }
 
-RETORT_VNNI_INLINE void store(__m128i bytes, int8_t* to, size_t count) {
+// One vector of values to bytes within their range, the first `count` of which are stored.
+RETORT_VNNI_INLINE void store(__m512i values, __m512i minimum, __m512i maximum, int8_t* to, size_t count) {
+  const __m128i bytes =
+      _mm_min_epi8(_mm_max_epi8(_mm512_cvtsepi32_epi8(values), _mm512_castsi512_si128(minimum)),
+                   _mm512_castsi512_si128(maximum));
   if (count >= kLanes)
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
   else
     _mm_mask_storeu_epi8(to, static_cast<__mmask16>((1U << count) - 1U), bytes);
+}
+
+// Four vectors, one after another.
+RETORT_VNNI_INLINE __m512i pack(__m512i a, __m512i b, __m512i c, __m512i d, __m512i minimum,
+                                __m512i maximum) {
+  const __m512i bytes = _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+  // Packing interleaves the vectors' quarters.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(order, _mm512_min_epi8(_mm512_max_epi8(bytes, minimum), maximum));
+}
+
+RETORT_VNNI_INLINE void store_quarters(__m512i bytes, int8_t* to, size_t stride) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_castsi512_si128(bytes));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + stride), _mm512_extracti32x4_epi32(bytes, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * stride), _mm512_extracti32x4_epi32(bytes, 2));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 3 * stride), _mm512_extracti32x4_epi32(bytes, 3));
 }
 
 RETORT_VNNI_INLINE __m512i broadcast_quad(const uint8_t* quad) {
@@ -194,12 +211,55 @@ RETORT_VNNI_INLINE __m512i broadcast_quad(const uint8_t* quad) {
   return _mm512_set1_epi32(all);
 }
 
+// `kRows` rows of `kGroups` whole groups, `channels` apart.
+template <size_t kGroups, size_t kRows>
+RETORT_VNNI_INLINE void store_all(const __m512i (&values)[kRows][kGroups], __m512i minimum, __m512i maximum,
+                                  int8_t* to, size_t channels) {
+  if constexpr (kGroups == 4) {
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kRows; ++i)
+      _mm512_storeu_si512(to + i * channels,
+                          pack(values[i][0], values[i][1], values[i][2], values[i][3], minimum, maximum));
+  } else if constexpr (kGroups == 2 && kRows % 2 == 0) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < kRows; i += 2) {
+      const __m512i bytes =
+          pack(values[i][0], values[i][1], values[i + 1][0], values[i + 1][1], minimum, maximum);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * channels), _mm512_castsi512_si256(bytes));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + (i + 1) * channels),
+                          _mm512_extracti64x4_epi64(bytes, 1));
+    }
+  } else if constexpr (kRows % 4 == 0) {
+#pragma GCC unroll 4
+    for (size_t g = 0; g < kGroups; ++g)
+#pragma GCC unroll 2
+      for (size_t i = 0; i < kRows; i += 4)
+        store_quarters(
+            pack(values[i][g], values[i + 1][g], values[i + 2][g], values[i + 3][g], minimum, maximum),
+            to + i * channels + g * kLanes, channels);
+  } else {
+#pragma GCC unroll 4
+    for (size_t g = 0; g < kGroups; ++g)
+#pragma GCC unroll 8
+      for (size_t i = 0; i < kRows; ++i)
+        store(values[i][g], minimum, maximum, to + i * channels + g * kLanes, kLanes);
+  }
+}
+
 // `kGroups` groups from `channel` on, for all rows, `kRows` at a time.
 template <size_t kGroups, size_t kRows, Rounding rounding, Rows rows>
 RETORT_VNNI void run_block(const Layer& layer, const int8_t* weights, size_t channel, const uint8_t* expanded,
                            std::span<const uint32_t> origins, int8_t* output) {
+  constexpr size_t kPooled = rows == Rows::PooledFours ? 4 : 1;
+  constexpr size_t kOutputs = kRows / kPooled;
   const Requantizer& r = layer.requantizer;
-  const Limits limits = limits_of(r.range);
+  const int32_t* bias = r.bias.data() + channel;
+  const size_t channels = r.channels;
+  const int32_t zero_point = r.zero_point;
+  const __m512i minimum = minimum_of(r.range);
+  const __m512i maximum = maximum_of(r.range);
+  const bool whole = channel + kGroups * kLanes <= channels;
+  const uint32_t* const offsets_end = layer.offsets.data() + layer.offsets.size();
   const size_t last = origins.size() - 1;
   for (size_t row = 0; row <= last; row += kRows) {
     const uint8_t* x[kRows];
@@ -208,46 +268,47 @@ RETORT_VNNI void run_block(const Layer& layer, const int8_t* weights, size_t cha
     for (size_t i = 0; i < kRows; ++i) {
       x[i] = expanded + origins[std::min(row + i, last)];
 #pragma GCC unroll 4
-      for (size_t g = 0; g < kGroups; ++g)
-        sums[i][g] = _mm512_load_si512(r.bias.data() + channel + g * kLanes);
+      for (size_t g = 0; g < kGroups; ++g) sums[i][g] = _mm512_load_si512(bias + g * kLanes);
     }
     const int8_t* w = weights;
-    for (const Run& run : layer.runs) {
-      const size_t end = run.offset + kQuad * static_cast<size_t>(run.count);
-      for (size_t at = run.offset; at < end; at += kQuad, w += kGroups * kLanes * kQuad) {
-        __m512i by[kGroups];
+    for (const uint32_t* at = layer.offsets.data(); at != offsets_end; ++at) {
+      const size_t offset = *at;
+      __m512i by[kGroups];
 #pragma GCC unroll 4
-        for (size_t g = 0; g < kGroups; ++g) by[g] = _mm512_load_si512(w + g * kLanes * kQuad);
+      for (size_t g = 0; g < kGroups; ++g) by[g] = _mm512_load_si512(w + g * kLanes * kQuad);
+      w += kGroups * kLanes * kQuad;
 #pragma GCC unroll 8
-        for (size_t i = 0; i < kRows; ++i) {
-          const __m512i value = broadcast_quad(x[i] + at);
+      for (size_t i = 0; i < kRows; ++i) {
+        const __m512i value = broadcast_quad(x[i] + offset);
 #pragma GCC unroll 4
-          for (size_t g = 0; g < kGroups; ++g) sums[i][g] = _mm512_dpbusd_epi32(sums[i][g], value, by[g]);
-        }
+        for (size_t g = 0; g < kGroups; ++g) sums[i][g] = _mm512_dpbusd_epi32(sums[i][g], value, by[g]);
       }
     }
+    __m512i values[kOutputs][kGroups];
 #pragma GCC unroll 4
     for (size_t g = 0; g < kGroups; ++g) {
-      const size_t first = channel + g * kLanes;
-      if (first >= r.channels) break;
-      const Factors factors = load_factors<rounding>(r, first);
-      if constexpr (rows == Rows::PooledFours) {
-#pragma GCC unroll 2
-        for (size_t i = 0; i < kRows; i += 4) {
-          if (row + i > last) break;
-          const __m512i most = _mm512_max_epi32(_mm512_max_epi32(sums[i][g], sums[i + 1][g]),
-                                                _mm512_max_epi32(sums[i + 2][g], sums[i + 3][g]));
-          store(narrow(scale<rounding>(most, factors, r.zero_point), limits),
-                output + (row + i) / 4 * r.channels + first, r.channels - first);
-        }
-      } else {
+      const Factors factors = load_factors<rounding>(r, channel + g * kLanes);
 #pragma GCC unroll 8
-        for (size_t i = 0; i < kRows; ++i) {
-          if (row + i > last) break;
-          store(narrow(scale<rounding>(sums[i][g], factors, r.zero_point), limits),
-                output + (row + i) * r.channels + first, r.channels - first);
-        }
+      for (size_t i = 0; i < kOutputs; ++i) {
+        __m512i sum = sums[i * kPooled][g];
+#pragma GCC unroll 3
+        for (size_t k = 1; k < kPooled; ++k) sum = _mm512_max_epi32(sum, sums[i * kPooled + k][g]);
+        values[i][g] = scale<rounding>(sum, factors, zero_point);
       }
+    }
+    int8_t* to = output + row / kPooled * channels + channel;
+    if (whole && row + kRows <= origins.size()) {
+      store_all(values, minimum, maximum, to, channels);
+      continue;
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kOutputs; ++i) {
+      if (row + i * kPooled > last) break;
+#pragma GCC unroll 4
+      for (size_t g = 0; g < kGroups; ++g)
+        if (channel + g * kLanes < channels)
+          store(values[i][g], minimum, maximum, to + i * channels + g * kLanes,
+                channels - channel - g * kLanes);
     }
   }
 }
@@ -348,32 +409,43 @@ RETORT_VNNI void run_depthwise_group(const Depthwise& layer, const int8_t* weigh
                                      int8_t* output) {
   constexpr size_t rows = 8;
   const Requantizer& r = layer.requantizer;
-  const Limits limits = limits_of(r.range);
+  const __m512i minimum = minimum_of(r.range);
+  const __m512i maximum = maximum_of(r.range);
   const Factors factors = load_factors<rounding>(r, channel);
   const __m512i bias = _mm512_load_si512(r.bias.data() + channel);
+  const size_t channels = r.channels;
+  const int32_t zero_point = r.zero_point;
+  const bool whole = channel + kLanes <= channels;
+  const uint32_t* const offsets_end = layer.offsets.data() + layer.offsets.size();
   const size_t last = origins.size() - 1;
   for (size_t row = 0; row <= last; row += rows) {
     const uint8_t* x[rows];
-    __m512i sums[rows];
+    __m512i values[rows][1];
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows; ++i) {
       x[i] = quads + origins[std::min(row + i, last)] * kLanes * kQuad;
-      sums[i] = bias;
+      values[i][0] = bias;
     }
     const int8_t* w = weights;
-    for (const uint32_t offset : layer.offsets) {
+    for (const uint32_t* offset = layer.offsets.data(); offset != offsets_end; ++offset) {
       const __m512i by = _mm512_load_si512(w);
       w += kLanes * kQuad;
-      const size_t at = offset * kLanes * kQuad;
+      const size_t at = *offset * kLanes * kQuad;
 #pragma GCC unroll 8
       for (size_t i = 0; i < rows; ++i)
-        sums[i] = _mm512_dpbusd_epi32(sums[i], _mm512_load_si512(x[i] + at), by);
+        values[i][0] = _mm512_dpbusd_epi32(values[i][0], _mm512_load_si512(x[i] + at), by);
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < rows; ++i) values[i][0] = scale<rounding>(values[i][0], factors, zero_point);
+    int8_t* to = output + row * channels + channel;
+    if (whole && row + rows <= origins.size()) {
+      store_all(values, minimum, maximum, to, channels);
+      continue;
     }
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows; ++i) {
       if (row + i > last) break;
-      store(narrow(scale<rounding>(sums[i], factors, r.zero_point), limits),
-            output + (row + i) * r.channels + channel, r.channels - channel);
+      store(values[i][0], minimum, maximum, to + i * channels, channels - channel);
     }
   }
 }
@@ -394,7 +466,8 @@ RETORT_VNNI_INLINE __m512i scale_other(const Add& add, __m512i d) {
 template <Rounding rounding, bool rounds>
 RETORT_VNNI void run_add(const Add& add, const int8_t* a, const int8_t* b, int8_t* output, size_t count) {
   const Factors factors = load_factors<rounding>(add.sum, 0);
-  const Limits limits = limits_of(add.sum.range);
+  const __m512i minimum = minimum_of(add.sum.range);
+  const __m512i maximum = maximum_of(add.sum.range);
   const __m512i first_zero = _mm512_set1_epi32(add.zero_points[0]);
   const __m512i second_zero = _mm512_set1_epi32(add.zero_points[1]);
   for (size_t i = 0; i < count; i += kLanes) {
@@ -404,7 +477,7 @@ RETORT_VNNI void run_add(const Add& add, const int8_t* a, const int8_t* b, int8_
     const __m512i y = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, b + i));
     const __m512i halved = _mm512_slli_epi32(_mm512_sub_epi32(x, first_zero), 19);
     const __m512i sum = _mm512_add_epi32(halved, scale_other<rounds>(add, _mm512_sub_epi32(y, second_zero)));
-    store(narrow(scale<rounding>(sum, factors, add.sum.zero_point), limits), output + i, rest);
+    store(scale<rounding>(sum, factors, add.sum.zero_point), minimum, maximum, output + i, rest);
   }
 }
 
@@ -459,14 +532,12 @@ void expand(const Border& border, const int8_t* source, uint8_t* target) {
 
 void run_layer(const Layer& layer, const uint8_t* expanded, std::span<const uint32_t> origins,
                int8_t* output) {
-  size_t quads = 0;
-  for (const Run& run : layer.runs) quads += run.count;
   const int8_t* weights = layer.weights.data();
   size_t channel = 0;
   for (const size_t groups : blocks_of((layer.requantizer.channels + kLanes - 1) / kLanes)) {
     block_of(groups, layer.requantizer.rounding, layer.rows)(layer, weights, channel, expanded, origins,
                                                              output);
-    weights += quads * groups * kLanes * kQuad;
+    weights += layer.offsets.size() * groups * kLanes * kQuad;
     channel += groups * kLanes;
   }
 }

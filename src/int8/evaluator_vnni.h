@@ -49,9 +49,9 @@ struct Requantizer {
 Requantizer make_requantizer(const LayerParameters& parameters, std::span<const int64_t> weight_sums,
                              std::span<const int64_t> weight_sizes);
 
-// Channels in blocks of up to four groups; a block's weights lie run by run, quad by quad, group by group.
+// Channels in blocks of up to four groups; a block's weights lie quad by quad, group by group.
 struct Layer {
-  std::vector<Run> runs;  // counted in quads
+  std::vector<uint32_t> offsets;  // of a filter's quads from a window's origin
   AlignedVector<int8_t> weights;
   Requantizer requantizer;
   Rows rows = Rows::Single;
@@ -68,7 +68,7 @@ Layer pack_layer(const LayerParameters& parameters, std::span<const uint32_t> of
   std::vector<int64_t> sizes(channels);
   Layer packed;
   for (size_t r = 0; r < offsets.size(); ++r) {
-    packed.runs.push_back({offsets[r], static_cast<uint32_t>((lengths[r] + kQuad - 1) / kQuad)});
+    for (uint32_t i = 0; i < lengths[r]; i += kQuad) packed.offsets.push_back(offsets[r] + i);
     for (size_t c = 0; c < channels; ++c)
       for (size_t i = 0; i < lengths[r]; ++i) {
         const int w = weight(c, r, i);
