@@ -205,6 +205,23 @@ RETORT_VNNI_INLINE void store_quarters(__m512i bytes, int8_t* to, size_t stride)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 3 * stride), _mm512_extracti32x4_epi32(bytes, 3));
 }
 
+// sum += value · by, in place: GCC 12 copies the intrinsic's accumulators around in loops.
+RETORT_VNNI_INLINE void add_products(__m512i& sum, __m512i value, __m512i by) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(value), "v"(by));
+}
+
+// Where the `kRows` windows from `row` on begin; the last stands in for those beyond it.
+template <size_t kRows>
+struct Origins {
+  RETORT_VNNI_INLINE Origins(std::span<const uint32_t> origins, size_t row) : first(origins.data() + row) {
+    if (row + kRows <= origins.size()) return;
+    for (size_t i = 0; i < kRows; ++i) padded[i] = origins[std::min(row + i, origins.size() - 1)];
+    first = padded;
+  }
+  uint32_t padded[kRows];
+  const uint32_t* first;
+};
+
 RETORT_VNNI_INLINE __m512i broadcast_quad(const uint8_t* quad) {
   int32_t all = 0;
   std::memcpy(&all, quad, sizeof(all));
@@ -262,11 +279,12 @@ RETORT_VNNI void run_block(const Layer& layer, const int8_t* weights, size_t cha
   const uint32_t* const offsets_end = layer.offsets.data() + layer.offsets.size();
   const size_t last = origins.size() - 1;
   for (size_t row = 0; row <= last; row += kRows) {
+    const Origins<kRows> from(origins, row);
     const uint8_t* x[kRows];
     __m512i sums[kRows][kGroups];
 #pragma GCC unroll 8
     for (size_t i = 0; i < kRows; ++i) {
-      x[i] = expanded + origins[std::min(row + i, last)];
+      x[i] = expanded + from.first[i];
 #pragma GCC unroll 4
       for (size_t g = 0; g < kGroups; ++g) sums[i][g] = _mm512_load_si512(bias + g * kLanes);
     }
@@ -281,7 +299,7 @@ RETORT_VNNI void run_block(const Layer& layer, const int8_t* weights, size_t cha
       for (size_t i = 0; i < kRows; ++i) {
         const __m512i value = broadcast_quad(x[i] + offset);
 #pragma GCC unroll 4
-        for (size_t g = 0; g < kGroups; ++g) sums[i][g] = _mm512_dpbusd_epi32(sums[i][g], value, by[g]);
+        for (size_t g = 0; g < kGroups; ++g) add_products(sums[i][g], value, by[g]);
       }
     }
     __m512i values[kOutputs][kGroups];
@@ -419,11 +437,12 @@ RETORT_VNNI void run_depthwise_group(const Depthwise& layer, const int8_t* weigh
   const uint32_t* const offsets_end = layer.offsets.data() + layer.offsets.size();
   const size_t last = origins.size() - 1;
   for (size_t row = 0; row <= last; row += rows) {
+    const Origins<rows> from(origins, row);
     const uint8_t* x[rows];
     __m512i values[rows][1];
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows; ++i) {
-      x[i] = quads + origins[std::min(row + i, last)] * kLanes * kQuad;
+      x[i] = quads + from.first[i] * kLanes * kQuad;
       values[i][0] = bias;
     }
     const int8_t* w = weights;
@@ -432,8 +451,7 @@ RETORT_VNNI void run_depthwise_group(const Depthwise& layer, const int8_t* weigh
       w += kLanes * kQuad;
       const size_t at = *offset * kLanes * kQuad;
 #pragma GCC unroll 8
-      for (size_t i = 0; i < rows; ++i)
-        values[i][0] = _mm512_dpbusd_epi32(values[i][0], _mm512_load_si512(x[i] + at), by);
+      for (size_t i = 0; i < rows; ++i) add_products(values[i][0], _mm512_load_si512(x[i] + at), by);
     }
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows; ++i) values[i][0] = scale<rounding>(values[i][0], factors, zero_point);
