@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <variant>
 
 #include "base/error.h"
@@ -109,7 +110,8 @@ struct Evaluator::Plan {
   std::vector<std::vector<uint8_t>> constants;  // of each tensor that is constant and read as an activation
   int input = -1;
   int output = -1;
-  ByteTable input_table{};  // what each byte of an image enters as
+  // What each byte of an image enters as; nothing where that is the byte − 128.
+  std::optional<ByteTable> input_table;
   size_t batch = 1;
   size_t most_expanded = 0;  // bytes of a layer's expanded input
   size_t most_channels = 0;
@@ -550,17 +552,9 @@ struct Execution {
   void operator()(const CopyStep&) const { std::memcpy(output, input, count * output_elements); }
 };
 
-// An image's bytes on the input's grid.
-void enter(const ByteTable& table, std::span<const uint8_t> bytes, int8_t* input) {
-  static const ByteTable ours = [] {
-    ByteTable made{};
-    for (size_t byte = 0; byte < made.size(); ++byte) made[byte] = static_cast<int8_t>(byte ^ 0x80U);
-    return made;
-  }();
-  if (table == ours)  // that of our files: no look-up
-    for (size_t i = 0; i < bytes.size(); ++i) input[i] = static_cast<int8_t>(bytes[i] ^ 0x80U);
-  else
-    for (size_t i = 0; i < bytes.size(); ++i) input[i] = table[bytes[i]];
+// What a byte is on the grid of our files' inputs.
+int8_t centred(uint8_t byte) {
+  return static_cast<int8_t>(byte ^ 0x80U);
 }
 
 // Gives each tensor memory that no other tensor needs while it lives.
@@ -610,7 +604,9 @@ Evaluator::Evaluator(const QuantGraph& graph) {
   planner.require_supported();
   auto plan = std::make_shared<Plan>();
   plan->input = graph.inputs[0];
-  plan->input_table = planner.input_table();
+  const ByteTable table = planner.input_table();
+  for (size_t byte = 0; byte < table.size(); ++byte)
+    if (table[byte] != centred(static_cast<uint8_t>(byte))) plan->input_table = table;
   plan->output = planner.int8_output();
   if (plan->output == plan->input) throw_usage("the int8 network computes nothing");
   plan->batch = planner.batch();
@@ -659,10 +655,26 @@ size_t Evaluator::outputs() const {
 }
 
 void Evaluator::run(std::span<const uint8_t> images, size_t count, std::span<int8_t> outputs) {
-  const Plan& plan = *plan_;
   if (images.size() != count * image_bytes())
     throw_usage("{} images have {} bytes; the int8 network takes {} bytes an image", count, images.size(),
                 image_bytes());
+  run_batches(count, [&](size_t i) { return images.subspan(i * image_bytes(), image_bytes()); }, outputs);
+}
+
+void Evaluator::run(std::span<const uint8_t> images, std::span<const uint32_t> indices,
+                    std::span<int8_t> outputs) {
+  const size_t count = images.size() / image_bytes();
+  for (const uint32_t index : indices)
+    if (index >= count) throw_usage("image {} was asked for, but there are {}", index, count);
+  run_batches(
+      indices.size(), [&](size_t i) { return images.subspan(indices[i] * image_bytes(), image_bytes()); },
+      outputs);
+}
+
+// image_at(i) gives the i-th image's bytes.
+template <typename ImageAt>
+void Evaluator::run_batches(size_t count, const ImageAt& image_at, std::span<int8_t> outputs) {
+  const Plan& plan = *plan_;
   if (outputs.size() != count * this->outputs())
     throw_usage("the room for {} outputs has {} values; the int8 network gives {} an image", count,
                 outputs.size(), this->outputs());
@@ -672,8 +684,15 @@ void Evaluator::run(std::span<const uint8_t> images, size_t count, std::span<int
   const auto elements = [&](int tensor) { return plan.elements[static_cast<size_t>(tensor)]; };
   for (size_t first = 0; first < count; first += plan.batch) {
     const size_t now = std::min(plan.batch, count - first);
-    const auto bytes = images.subspan(first * image_bytes(), now * image_bytes());
-    enter(plan.input_table, bytes, data(plan.input));
+    for (size_t i = 0; i < now; ++i) {
+      const std::span<const uint8_t> image = image_at(first + i);
+      int8_t* entered = data(plan.input) + i * image_bytes();
+      if (plan.input_table)
+        std::transform(image.begin(), image.end(), entered,
+                       [&](uint8_t byte) { return (*plan.input_table)[byte]; });
+      else
+        std::transform(image.begin(), image.end(), entered, centred);
+    }
     for (const Step& step : plan.steps) {
       const Execution execution{data(step.inputs[0]),     step.inputs[1] < 0 ? nullptr : data(step.inputs[1]),
                                 data(step.output),        elements(step.inputs[0]),
