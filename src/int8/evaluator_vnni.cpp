@@ -30,14 +30,13 @@ std::vector<size_t> blocks_of(size_t groups) {
   return blocks;
 }
 
-Requantizer make_requantizer(const LayerParameters& parameters, std::span<const int64_t> weight_sums,
-                             std::span<const int64_t> weight_sizes) {
+Requantizer make_requantizer(const LayerParameters& parameters, std::span<const int64_t> weight_sums) {
   constexpr int most_right = 22;  // addends stay below 2^62
   Requantizer made;
   made.channels = parameters.multipliers.size();
   made.range = parameters.range;
   made.zero_point = parameters.output_zero_point;
-  bool one_shift = never_wraps(parameters, weight_sizes);
+  bool one_shift = true;
   const size_t padded = (made.channels + kLanes - 1) / kLanes * kLanes;
   for (size_t c = 0; c < padded; ++c) {
     const bool inside = c < made.channels;
@@ -83,11 +82,8 @@ std::optional<Add> make_add(const AddParameters& parameters) {
   sum.range = parameters.range;
   sum.multipliers.assign(kLanes, parameters.output_multiplier);
   sum.bias.assign(kLanes, 0);
-  // |sum| ≤ 2 · 255 · 2^19
   const std::array<int64_t, kLanes> sums{};
-  std::array<int64_t, kLanes> sizes{};
-  sizes.fill(1 << 20);
-  made.sum = make_requantizer(sum, sums, sizes);
+  made.sum = make_requantizer(sum, sums);
   return made;
 }
 

@@ -6,8 +6,9 @@
 // A sum becomes a byte by one 64-bit multiplication where arithmetic.h rounds twice: with 1 ≤ e ≤ 22 the
 // right shift, m ≥ 0 the mantissa and no left shift,
 //   round_half_away((x·m + 2^30 >> 31) / 2^e) = x·m + 2^30 + 2^(30+e) − (x < 0 ? 2^31 : 0) >> 31 + e,
-// because floors of floors fold into one and a negative half is rounded down by one unit less at the first
-// shift. The output's zero point is added before the shift too. Under a ReLU, x is first pinned to 0.
+// because floors of floors fold into one, and rounding away from zero adds one unit less to negative values
+// before their shift by e. The output's zero point is added before the shift too. Under a ReLU, x is first
+// pinned to 0.
 #pragma once
 
 #include <array>
@@ -45,9 +46,8 @@ struct Requantizer {
   AlignedVector<int64_t> addends;
   AlignedVector<int64_t> shifts;
 };
-// `weight_sums` and `weight_sizes` are Σw and Σ|w| of each channel's filter.
-Requantizer make_requantizer(const LayerParameters& parameters, std::span<const int64_t> weight_sums,
-                             std::span<const int64_t> weight_sizes);
+// `weight_sums` is Σw of each channel's filter.
+Requantizer make_requantizer(const LayerParameters& parameters, std::span<const int64_t> weight_sums);
 
 // Channels in blocks of up to four groups; a block's weights lie quad by quad, group by group.
 struct Layer {
@@ -65,18 +65,13 @@ Layer pack_layer(const LayerParameters& parameters, std::span<const uint32_t> of
                  std::span<const uint32_t> lengths, const Weight& weight) {
   const size_t channels = parameters.multipliers.size();
   std::vector<int64_t> sums(channels);
-  std::vector<int64_t> sizes(channels);
   Layer packed;
   for (size_t r = 0; r < offsets.size(); ++r) {
     for (uint32_t i = 0; i < lengths[r]; i += kQuad) packed.offsets.push_back(offsets[r] + i);
     for (size_t c = 0; c < channels; ++c)
-      for (size_t i = 0; i < lengths[r]; ++i) {
-        const int w = weight(c, r, i);
-        sums[c] += w;
-        sizes[c] += w < 0 ? -w : w;
-      }
+      for (size_t i = 0; i < lengths[r]; ++i) sums[c] += weight(c, r, i);
   }
-  packed.requantizer = make_requantizer(parameters, sums, sizes);
+  packed.requantizer = make_requantizer(parameters, sums);
   size_t first = 0;
   for (const size_t block : blocks_of((channels + kLanes - 1) / kLanes)) {
     const size_t end = first + block * kLanes;
@@ -111,16 +106,11 @@ Depthwise pack_depthwise(const LayerParameters& parameters, size_t filter_height
                          size_t dilation_height, size_t row_cells, const Weight& weight) {
   const size_t channels = parameters.multipliers.size();
   std::vector<int64_t> sums(channels);
-  std::vector<int64_t> sizes(channels);
   for (size_t c = 0; c < channels; ++c)
     for (size_t y = 0; y < filter_height; ++y)
-      for (size_t x = 0; x < filter_width; ++x) {
-        const int w = weight(c, y, x);
-        sums[c] += w;
-        sizes[c] += w < 0 ? -w : w;
-      }
+      for (size_t x = 0; x < filter_width; ++x) sums[c] += weight(c, y, x);
   Depthwise packed;
-  packed.requantizer = make_requantizer(parameters, sums, sizes);
+  packed.requantizer = make_requantizer(parameters, sums);
   for (size_t y = 0; y < filter_height; ++y)
     for (size_t x = 0; x < filter_width; x += kQuad)
       packed.offsets.push_back(static_cast<uint32_t>(y * dilation_height * row_cells + x));
