@@ -366,6 +366,7 @@ class Planner {
       VnniDepthwiseStep made;
       made.windows = windows(conv, kernel.dims[1], kernel.dims[2], in(op, 0), parameters.input_zero_point,
                              conv.depth_multiplier, 1, 1);
+      charge(kernels::vnni::depthwise_scratch_bytes(made.windows.border));
       made.layer = kernels::vnni::pack_depthwise(
           parameters, static_cast<size_t>(kernel.dims[1]), static_cast<size_t>(kernel.dims[2]),
           static_cast<size_t>(conv.dilation_height), static_cast<size_t>(made.windows.border.row_cells),

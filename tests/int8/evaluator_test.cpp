@@ -204,6 +204,13 @@ TEST(Evaluator, RefusesToTakeAllMemory) {
   EXPECT_NO_THROW(Evaluator{network(256, 100, 2)});
   EXPECT_THROW(Evaluator{network(32, 1 << 12, 1)}, Error) << "one border of 4128 × 4128, in a batch";
   EXPECT_THROW(Evaluator{network(64, 1, 1200)}, Error) << "1200 lists of windows";
+  // As quads a depthwise border takes 64 bytes a cell.
+  QuantGraph depthwise = network(1024, 1, 1);
+  depthwise.tensors[1].dims = {1, 2, 2, 1};
+  DepthwiseConv2D conv;
+  conv.dilation_height = 1 << 13;
+  depthwise.operators[0].kind = conv;
+  EXPECT_THROW(Evaluator{depthwise}, Error);
 }
 
 // Channel counts around the vector sizes, and long sums.
@@ -382,6 +389,43 @@ TEST(Evaluator, EqualsTheInterpreterOnPooledConvolutions) {
       g.inputs = {0};
       g.outputs = {static_cast<int>(g.tensors.size()) - 1};
       expect_equal(g, rng, 4, i);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  });
+}
+
+// Filters wider than a quad, channels repeated, rows apart.
+TEST(Evaluator, EqualsTheInterpreterOnDepthwiseForms) {
+  for_each_target([] {
+    Rng rng(20);
+    for (int i = 0; i < 100; ++i) {
+      DepthwiseConv2D conv;
+      conv.depth_multiplier = i % 2 == 0 ? 1 : 1 + static_cast<int>(rng.below(4));
+      conv.stride_height = 1 + static_cast<int>(rng.below(2));
+      conv.stride_width = 1 + static_cast<int>(rng.below(3));
+      conv.dilation_height = 1 + static_cast<int>(rng.below(2));
+      conv.padding = rng.below(2) == 0 ? graph::Padding::Same : graph::Padding::Valid;
+      const int filter_height = 1 + static_cast<int>(rng.below(3));
+      const int filter_width = 1 + static_cast<int>(rng.below(9));
+      const int height = 5 + static_cast<int>(rng.below(6));
+      const int width = 9 + static_cast<int>(rng.below(6));
+      const int channels = 1 + static_cast<int>(rng.below(40));
+      const int outputs = channels * conv.depth_multiplier;
+      const graph::WindowGeometry window = window_geometry(conv, filter_height, filter_width, height, width);
+      const std::vector<int> kernel = {1, filter_height, filter_width, outputs};
+      QuantGraph g;
+      g.tensors = {
+          {"x",
+           Type::Int8,
+           {1, height, width, channels},
+           {{1.0F / 255}, {static_cast<int64_t>(rng.below(256)) - 128}, 0},
+           {}},
+          {"kernel", Type::Int8, kernel, {{0.01F}, {0}, 0}, random_bytes(rng, product(kernel))},
+          {"y", Type::Int8, {1, window.out_height, window.out_width, outputs}, {{0.02F}, {5}, 0}, {}}};
+      g.operators = {{conv, {0, 1, -1}, {2}}};
+      g.inputs = {0};
+      g.outputs = {2};
+      expect_equal(g, rng, 3, i);
       if (testing::Test::HasFatalFailure()) return;
     }
   });
