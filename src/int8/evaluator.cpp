@@ -1,6 +1,7 @@
 #include "int8/evaluator.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <variant>
@@ -15,9 +16,9 @@ namespace retort::int8 {
 namespace {
 
 constexpr size_t kMostImages = 32;  // in one batch
-constexpr size_t kBatchBytes = size_t{1}
-                               << 19;        // of a layer's tensors in one batch, so that caches hold them
-constexpr size_t kSlack = kernels::kBeyond;  // elements beyond a tensor that kernels may touch
+// Of a layer's tensors in one batch, so that caches hold them.
+constexpr size_t kBatchBytes = size_t{1} << 19;
+constexpr size_t kSlack = kernels::kBeyond;        // elements beyond a tensor that kernels may touch
 constexpr size_t kMostExpanded = size_t{1} << 26;  // elements of an expanded batch
 // Of packed weights and windows, and of one evaluator's tensors: a few numbers in a file can ask for a lot.
 constexpr size_t kMostBytes = size_t{1} << 28;
