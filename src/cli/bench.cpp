@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/units.h"
+#include "cli/bench.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -381,6 +382,7 @@ std::vector<std::string> networks_of(const std::string& name) {
 void add_bench_command(CLI::App& app) {
   CLI::App* bench = app.add_subcommand("bench", "Measure this machine");
   bench->require_subcommand(1);
+  add_bench_int8_command(*bench);
   CLI::App* sub = bench->add_subcommand("train", "Training speed in images/s, of one network on each core");
   const auto command = std::make_shared<BenchCommand>();
   command->nets = networks_of("reference");

@@ -1,6 +1,8 @@
 #include "int8/evaluate.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -8,8 +10,9 @@
 namespace retort::int8 {
 namespace {
 
-// Images that one thread takes at a time. After one such chunk a thread, the caller hears how many are done.
-constexpr size_t kChunkImages = 256;
+constexpr size_t kChunkImages = 256;  // that one thread takes at a time
+// The caller hears how many are done after one chunk a thread, and then about this often.
+constexpr std::chrono::milliseconds kStretch{50};
 
 void check(const Evaluator& evaluator, const Selection& selection) {
   const size_t bytes = evaluator.image_bytes();
@@ -30,36 +33,29 @@ int predicted_class(std::span<const int8_t> outputs) {
 std::vector<int8_t> run_all(const Evaluator& evaluator, const Selection& selection, int threads,
                             const std::function<void(size_t done)>& between) {
   check(evaluator, selection);
-  const size_t bytes = evaluator.image_bytes();
   const size_t width = evaluator.outputs();
   const size_t count = selection.indices.size();
   const auto workers = static_cast<size_t>(threads < 1 ? available_cores() : threads);
   // Few images still share their work out.
   const size_t chunk = std::clamp<size_t>((count + workers - 1) / workers, 1, kChunkImages);
-  struct Worker {
-    Evaluator evaluator;
-    std::vector<uint8_t> pixels;
-  };
-  std::vector<Worker> own;
-  own.reserve(workers);
-  for (size_t i = 0; i < std::min(workers, (count + chunk - 1) / chunk); ++i)
-    own.emplace_back(evaluator, std::vector<uint8_t>(chunk * bytes));
+  std::vector<Evaluator> own(std::min(workers, (count + chunk - 1) / chunk), evaluator);
 
   std::vector<int8_t> outputs(count * width);
-  const auto run_chunk = [&](Worker& worker, size_t first) {
-    const auto indices = selection.indices.subspan(first, std::min(chunk, count - first));
-    auto to = worker.pixels.begin();
-    for (const uint32_t index : indices)
-      to = std::ranges::copy(selection.images.subspan(index * bytes, bytes), to).out;
-    worker.evaluator.run(std::span(worker.pixels).first(indices.size() * bytes), indices.size(),
-                         std::span(outputs).subspan(first * width, indices.size() * width));
-  };
-  for (size_t begin = 0; begin < count; begin += own.size() * chunk) {
-    const size_t end = std::min(begin + own.size() * chunk, count);
-    const size_t chunks = (end - begin + chunk - 1) / chunk;
-    parallel_for(chunks, 1, static_cast<int>(workers),
-                 [&](size_t i) { run_chunk(own[i], begin + i * chunk); });
+  size_t stretch = own.size() * chunk;
+  for (size_t begin = 0; begin < count;) {
+    const auto start = std::chrono::steady_clock::now();
+    const size_t end = std::min(begin + stretch, count);
+    std::atomic<size_t> next = begin;
+    parallel_for(own.size(), 1, static_cast<int>(workers), [&](size_t i) {
+      for (size_t first = next.fetch_add(chunk); first < end; first = next.fetch_add(chunk)) {
+        const auto indices = selection.indices.subspan(first, std::min(chunk, end - first));
+        own[i].run(selection.images, indices,
+                   std::span(outputs).subspan(first * width, indices.size() * width));
+      }
+    });
     if (between) between(end);
+    begin = end;
+    if (std::chrono::steady_clock::now() - start < kStretch / 2) stretch *= 2;
   }
   return outputs;
 }

@@ -1,21 +1,24 @@
 #include "int8/evaluator.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <variant>
 
 #include "base/error.h"
 #include "int8/check.h"
 #include "int8/evaluator_kernels.h"
+#include "int8/evaluator_vnni.h"
 
 namespace retort::int8 {
 
 namespace {
 
 constexpr size_t kMostImages = 32;  // in one batch
-constexpr size_t kBatchBytes = size_t{1}
-                               << 18;  // of a layer's tensors in one batch, so that caches hold them
-constexpr size_t kSlack = 64;          // elements that kernels may touch beyond a tensor
+// Of a layer's tensors in one batch, so that caches hold them.
+constexpr size_t kBatchBytes = size_t{1} << 19;
+constexpr size_t kSlack = kernels::kBeyond;        // elements beyond a tensor that kernels may touch
 constexpr size_t kMostExpanded = size_t{1} << 26;  // elements of an expanded batch
 // Of packed weights and windows, and of one evaluator's tensors: a few numbers in a file can ask for a lot.
 constexpr size_t kMostBytes = size_t{1} << 28;
@@ -31,9 +34,17 @@ struct LayerStep {
   Windows windows;
   kernels::PackedLayer layer;
 };
+struct VnniLayerStep {
+  Windows windows;
+  kernels::vnni::Layer layer;
+};
 struct DepthwiseStep {
   Windows windows;
   kernels::PackedDepthwise layer;
+};
+struct VnniDepthwiseStep {
+  Windows windows;  // of one image
+  kernels::vnni::Depthwise layer;
 };
 struct PoolStep {
   WindowOp window;
@@ -49,12 +60,15 @@ struct PoolStep {
 struct AddStep {
   AddParameters parameters;
 };
+struct VnniAddStep {
+  kernels::vnni::Add add;
+};
 struct MeanStep {
   MeanParameters parameters;
   size_t channels = 0;
 };
 struct SoftmaxStep {
-  SoftmaxParameters parameters;
+  ExponentialTable exponentials{};
   size_t row = 0;
 };
 struct TableStep {  // indexed by the byte as it lies in memory
@@ -62,14 +76,26 @@ struct TableStep {  // indexed by the byte as it lies in memory
 };
 struct CopyStep {};
 
-using Work =
-    std::variant<LayerStep, DepthwiseStep, PoolStep, AddStep, MeanStep, SoftmaxStep, TableStep, CopyStep>;
+using Work = std::variant<LayerStep, VnniLayerStep, DepthwiseStep, VnniDepthwiseStep, PoolStep, AddStep,
+                          VnniAddStep, MeanStep, SoftmaxStep, TableStep, CopyStep>;
 
 struct Step {
   Work work;
   std::array<int, 2> inputs{-1, -1};
   int output = -1;
 };
+
+// That a step needs for its input's expanded form.
+size_t expanded_bytes(const Work& work, size_t batch) {
+  if (const auto* layer = std::get_if<LayerStep>(&work))
+    return layer->windows.border.size() * batch * sizeof(int16_t);
+  if (const auto* layer = std::get_if<VnniLayerStep>(&work)) return layer->windows.border.size() * batch;
+  if (const auto* layer = std::get_if<DepthwiseStep>(&work))
+    return layer->windows.border.size() * batch * sizeof(float);
+  if (const auto* layer = std::get_if<VnniDepthwiseStep>(&work))
+    return kernels::vnni::depthwise_scratch_bytes(layer->windows.border);
+  return 0;
+}
 
 int extent(int filter, int dilation) {
   return (filter - 1) * dilation + 1;
@@ -85,16 +111,16 @@ struct Evaluator::Plan {
   std::vector<std::vector<uint8_t>> constants;  // of each tensor that is constant and read as an activation
   int input = -1;
   int output = -1;
-  ByteTable input_table{};  // what each byte of an image enters as
+  // What each byte of an image enters as; nothing where that is the byte − 128.
+  std::optional<ByteTable> input_table;
   size_t batch = 1;
-  size_t most_shorts = 0;  // of the expanded input of one batch
-  size_t most_floats = 0;
+  size_t most_expanded = 0;  // bytes of a layer's expanded input
   size_t most_channels = 0;
 };
 
 struct Evaluator::Memory {
   explicit Memory(const Plan& plan)
-      : shorts(plan.most_shorts + kSlack), floats(plan.most_floats + kSlack), sums(plan.most_channels) {
+      : expanded(plan.most_expanded + kSlack * sizeof(int32_t)), sums(plan.most_channels + kernels::kBeyond) {
     for (const size_t elements : plan.slot_elements) slots.emplace_back(elements * plan.batch + kSlack);
     for (size_t i = 0; i < plan.constants.size(); ++i)
       for (size_t image = 0; image < plan.batch && !plan.constants[i].empty(); ++image)
@@ -102,8 +128,7 @@ struct Evaluator::Memory {
                     plan.constants[i].data(), plan.elements[i]);
   }
   std::vector<AlignedVector<int8_t>> slots;
-  AlignedVector<int16_t> shorts;
-  AlignedVector<float> floats;
+  AlignedVector<uint8_t> expanded;
   std::vector<int32_t> sums;
 };
 
@@ -158,6 +183,34 @@ class Planner {
     return table;
   }
 
+  // The pool that becomes part of a convolution's step: 2×2, the only reader of what the convolution gives,
+  // and no sum can wrap, so that the largest sum gives the largest output.
+  [[nodiscard]] const Operator* fused_pool(const Operator& op) const {
+    if (!std::holds_alternative<Conv2D>(op.kind) || op.outputs[0] == int8_output()) return nullptr;
+    const Operator* reader = nullptr;
+    for (const Operator& other : graph_.operators)
+      for (const int read : other.inputs) {
+        if (read != op.outputs[0]) continue;
+        if (reader != nullptr) return nullptr;
+        reader = &other;
+      }
+    const auto* pool = reader == nullptr ? nullptr : std::get_if<MaxPool2D>(&reader->kind);
+    if (pool == nullptr || pool->filter_height != 2 || pool->filter_width != 2 || pool->stride_height != 2 ||
+        pool->stride_width != 2)
+      return nullptr;
+    const Tensor& kernel = in(op, 1);
+    const LayerParameters parameters = layer_parameters(graph_, op);
+    const size_t filter = kernel.data.size() / parameters.multipliers.size();
+    std::vector<int64_t> sizes(parameters.multipliers.size());
+    for (size_t i = 0; i < kernel.data.size(); ++i)
+      sizes[i / filter] += std::abs(static_cast<int>(static_cast<int8_t>(kernel.data[i])));
+    return kernels::never_wraps(parameters, sizes) ? reader : nullptr;
+  }
+
+  [[nodiscard]] Step pooled_step(const Operator& op, const Operator& pool, size_t batch) {
+    return {work(op, std::get<Conv2D>(op.kind), batch, &pool), {op.inputs[0], -1}, pool.outputs[0]};
+  }
+
   [[nodiscard]] Step step(const Operator& op, size_t batch) {
     Step made{std::visit([&](const auto& kind) { return work(op, kind, batch); }, op.kind),
               {op.inputs[0], -1},
@@ -194,7 +247,7 @@ class Planner {
   // The border that lets every window of every output cell read without a test, and where each window begins.
   [[nodiscard]] Windows windows(const WindowOp& window, int filter_height, int filter_width,
                                 const Tensor& input, int32_t zero_point, int multiplier, size_t cell_stride,
-                                size_t batch) {
+                                size_t batch, const MaxPool2D* pool = nullptr) {
     const int height = input.dims[1];
     const int width = input.dims[2];
     const graph::WindowGeometry placement =
@@ -211,48 +264,62 @@ class Planner {
         multiplier,
         zero_point,
         cell_stride};
-    made.rows = static_cast<size_t>(placement.out_height) * static_cast<size_t>(placement.out_width);
+    const graph::WindowGeometry pooled =
+        pool == nullptr ? placement : window_geometry(*pool, 2, 2, placement.out_height, placement.out_width);
+    const int side = pool == nullptr ? 1 : 2;  // of the square of windows that make one cell
+    made.rows = static_cast<size_t>(pooled.out_height) * static_cast<size_t>(pooled.out_width) *
+                static_cast<size_t>(side * side);
     charge_windows(made, batch);
     for (size_t image = 0; image < batch; ++image)
-      for (int y = 0; y < placement.out_height; ++y)
-        for (int x = 0; x < placement.out_width; ++x) {
-          const size_t cell = static_cast<size_t>(y) * static_cast<size_t>(window.stride_height) *
-                                  static_cast<size_t>(made.border.row_cells) +
-                              static_cast<size_t>(x) * static_cast<size_t>(window.stride_width);
-          made.origins.push_back(static_cast<uint32_t>(image * made.border.size() + cell * cell_stride));
+      for (int cell = 0; cell < pooled.out_height * pooled.out_width; ++cell)
+        for (int i = 0; i < side * side; ++i) {
+          // At the edge of a SAME pool a window counts twice, which changes no maximum.
+          const int y = std::min(cell / pooled.out_width * side + i / side, placement.out_height - 1);
+          const int x = std::min(cell % pooled.out_width * side + i % side, placement.out_width - 1);
+          const size_t corner = static_cast<size_t>(y) * static_cast<size_t>(window.stride_height) *
+                                    static_cast<size_t>(made.border.row_cells) +
+                                static_cast<size_t>(x) * static_cast<size_t>(window.stride_width);
+          made.origins.push_back(static_cast<uint32_t>(image * made.border.size() + corner * cell_stride));
         }
     return made;
   }
 
   // Cells that are neighbours in memory form one run: a window's row, or a single cell where there is
   // dilation.
-  [[nodiscard]] Work work(const Operator& op, const Conv2D& conv, size_t batch) {
+  [[nodiscard]] Work work(const Operator& op, const Conv2D& conv, size_t batch,
+                          const Operator* pool_operator = nullptr) {
+    const auto* pool = pool_operator == nullptr ? nullptr : &std::get<MaxPool2D>(pool_operator->kind);
     const Tensor& kernel = in(op, 1);
-    const LayerParameters parameters = layer_parameters(graph_, op);
+    LayerParameters parameters = layer_parameters(graph_, op);
     const auto channels = static_cast<size_t>(kernel.dims[3]);
     const auto filter_height = static_cast<size_t>(kernel.dims[1]);
     const auto filter_width = static_cast<size_t>(kernel.dims[2]);
-    LayerStep made;
-    made.windows = windows(conv, kernel.dims[1], kernel.dims[2], in(op, 0), parameters.input_zero_point, 1,
-                           channels, batch);
+    Windows where = windows(conv, kernel.dims[1], kernel.dims[2], in(op, 0), parameters.input_zero_point, 1,
+                            channels, batch, pool);
     charge_layer(static_cast<size_t>(kernel.dims[0]), filter_height * filter_width * (channels + 1),
                  sizeof(int16_t), filter_height * filter_width);
+    if (pool != nullptr) {
+      const ValueRange range = activation_range(pool->activation, output_tensor(graph_, *pool_operator));
+      parameters.range.minimum = std::clamp(parameters.range.minimum, range.minimum, range.maximum);
+      parameters.range.maximum = std::clamp(parameters.range.maximum, range.minimum, range.maximum);
+    }
     const size_t cells_in_run = conv.dilation_width == 1 ? filter_width : 1;
     const auto length = static_cast<uint32_t>(cells_in_run * channels);
     std::vector<uint32_t> offsets;
     for (size_t y = 0; y < filter_height; ++y)
       for (size_t x = 0; x < filter_width; x += cells_in_run) {
-        const size_t cell = y * static_cast<size_t>(conv.dilation_height) *
-                                static_cast<size_t>(made.windows.border.row_cells) +
-                            x * static_cast<size_t>(conv.dilation_width);
+        const size_t cell =
+            y * static_cast<size_t>(conv.dilation_height) * static_cast<size_t>(where.border.row_cells) +
+            x * static_cast<size_t>(conv.dilation_width);
         offsets.push_back(static_cast<uint32_t>(cell * channels));
       }
     const std::vector<uint32_t> lengths(offsets.size(), length);
     const size_t filter = filter_height * filter_width * channels;
-    made.layer = kernels::pack_layer(parameters, offsets, lengths, [&](size_t channel, size_t run, size_t i) {
-      return static_cast<int8_t>(kernel.data[channel * filter + run * length + i]);
-    });
-    return made;
+    return layer(parameters, std::move(where), offsets, lengths,
+                 pool == nullptr ? kernels::Rows::Single : kernels::Rows::PooledFours,
+                 [&](size_t channel, size_t run, size_t i) {
+                   return static_cast<int8_t>(kernel.data[channel * filter + run * length + i]);
+                 });
   }
 
   [[nodiscard]] Work work(const Operator& op, const FullyConnected&, size_t batch) {
@@ -260,19 +327,33 @@ class Planner {
     const LayerParameters parameters = layer_parameters(graph_, op);
     const auto inputs = static_cast<size_t>(kernel.dims[1]);
     const size_t rows = static_cast<size_t>(in(op, 0).elements()) / inputs;
-    LayerStep made;
-    made.windows.border = {1, static_cast<int>(rows),      kernel.dims[1], 0, 0, 1, static_cast<int>(rows),
-                           1, parameters.input_zero_point, inputs};
-    made.windows.rows = rows;
-    charge_windows(made.windows, batch);
+    Windows where;
+    where.border = {1, static_cast<int>(rows),      kernel.dims[1], 0, 0, 1, static_cast<int>(rows),
+                    1, parameters.input_zero_point, inputs};
+    where.rows = rows;
+    charge_windows(where, batch);
     charge_layer(static_cast<size_t>(kernel.dims[0]), inputs + 1, sizeof(int16_t), 1);
     for (size_t row = 0; row < batch * rows; ++row)
-      made.windows.origins.push_back(static_cast<uint32_t>(row * inputs));
+      where.origins.push_back(static_cast<uint32_t>(row * inputs));
     const std::array<uint32_t, 1> offsets = {0};
     const std::array<uint32_t, 1> lengths = {static_cast<uint32_t>(inputs)};
-    made.layer = kernels::pack_layer(parameters, offsets, lengths, [&](size_t channel, size_t, size_t i) {
-      return static_cast<int8_t>(kernel.data[channel * inputs + i]);
-    });
+    return layer(parameters, std::move(where), offsets, lengths, kernels::Rows::Single,
+                 [&](size_t channel, size_t, size_t i) {
+                   return static_cast<int8_t>(kernel.data[channel * inputs + i]);
+                 });
+  }
+
+  template <typename Weight>
+  [[nodiscard]] Work layer(const LayerParameters& parameters, Windows where,
+                           std::span<const uint32_t> offsets, std::span<const uint32_t> lengths,
+                           kernels::Rows rows, const Weight& weight) const {
+    if (vnni_) {
+      VnniLayerStep made{std::move(where), kernels::vnni::pack_layer(parameters, offsets, lengths, weight)};
+      made.layer.rows = rows;
+      return made;
+    }
+    LayerStep made{std::move(where), kernels::pack_layer(parameters, offsets, lengths, weight)};
+    made.layer.rows = rows;
     return made;
   }
 
@@ -282,6 +363,20 @@ class Planner {
     const auto channels = static_cast<size_t>(kernel.dims[3]);
     const auto taps = static_cast<size_t>(kernel.dims[1]) * static_cast<size_t>(kernel.dims[2]);
     charge_layer(channels, taps, sizeof(float), taps);
+    if (vnni_ && conv.dilation_width == 1) {
+      VnniDepthwiseStep made;
+      made.windows = windows(conv, kernel.dims[1], kernel.dims[2], in(op, 0), parameters.input_zero_point,
+                             conv.depth_multiplier, 1, 1);
+      charge(kernels::vnni::depthwise_scratch_bytes(made.windows.border));
+      made.layer = kernels::vnni::pack_depthwise(
+          parameters, static_cast<size_t>(kernel.dims[1]), static_cast<size_t>(kernel.dims[2]),
+          static_cast<size_t>(conv.dilation_height), static_cast<size_t>(made.windows.border.row_cells),
+          [&](size_t channel, size_t y, size_t x) {
+            return static_cast<int8_t>(
+                kernel.data[(y * static_cast<size_t>(kernel.dims[2]) + x) * channels + channel]);
+          });
+      return made;
+    }
     DepthwiseStep made;
     made.layer.requantizer = kernels::make_requantizer(parameters);
     made.layer.cell_stride = made.layer.requantizer.bias.size();
@@ -325,13 +420,17 @@ class Planner {
   }
 
   [[nodiscard]] Work work(const Operator& op, const AddOp&, size_t) const {
-    return AddStep{add_parameters(graph_, op)};
+    const AddParameters parameters = add_parameters(graph_, op);
+    if (vnni_)
+      if (auto add = kernels::vnni::make_add(parameters)) return VnniAddStep{std::move(*add)};
+    return AddStep{parameters};
   }
   [[nodiscard]] Work work(const Operator& op, const Mean&, size_t) const {
     return MeanStep{mean_parameters(graph_, op), static_cast<size_t>(in(op, 0).dims[3])};
   }
   [[nodiscard]] Work work(const Operator& op, const SoftmaxOp&, size_t) const {
-    return SoftmaxStep{softmax_parameters(graph_, op), static_cast<size_t>(in(op, 0).dims.back())};
+    return SoftmaxStep{softmax_exponentials(softmax_parameters(graph_, op)),
+                       static_cast<size_t>(in(op, 0).dims.back())};
   }
   [[nodiscard]] Work work(const Operator&, const Reshape&, size_t) const { return CopyStep{}; }
   [[nodiscard]] Work work(const Operator& op, const ReluOp&, size_t) const { return byte_table(op); }
@@ -351,6 +450,7 @@ class Planner {
   }
 
   const QuantGraph& graph_;
+  const bool vnni_ = kernels::vnni::available();
   size_t planned_bytes_ = 0;
 };
 
@@ -362,8 +462,7 @@ struct Execution {
   size_t input_elements;   // an image
   size_t output_elements;  // an image
   size_t count;
-  int16_t* shorts;
-  float* floats;
+  uint8_t* expanded;
   std::vector<int32_t>& sums;
 
   template <typename T>
@@ -374,10 +473,24 @@ struct Execution {
   }
 
   void operator()(const LayerStep& step) const {
+    auto* shorts = reinterpret_cast<int16_t*>(expanded);
     kernels::run_layer(step.layer, shorts, expand(step.windows, shorts), output);
   }
+  void operator()(const VnniLayerStep& step) const {
+    for (size_t image = 0; image < count; ++image)
+      kernels::vnni::expand(step.windows.border, input + image * input_elements,
+                            expanded + image * step.windows.border.size());
+    kernels::vnni::run_layer(step.layer, expanded,
+                             std::span(step.windows.origins).first(count * step.windows.rows), output);
+  }
   void operator()(const DepthwiseStep& step) const {
+    auto* floats = reinterpret_cast<float*>(expanded);
     kernels::run_depthwise(step.layer, floats, expand(step.windows, floats), output);
+  }
+  void operator()(const VnniDepthwiseStep& step) const {
+    for (size_t image = 0; image < count; ++image)
+      kernels::vnni::run_depthwise(step.layer, step.windows.border, input + image * input_elements, expanded,
+                                   step.windows.origins, output + image * output_elements);
   }
 
   void operator()(const PoolStep& step) const {
@@ -389,47 +502,50 @@ struct Execution {
     }
   }
   void pool_cell(const PoolStep& step, const int8_t* from, int oy, int ox, int8_t* cell) const {
-    const int top = oy * step.window.stride_height - step.placement.pad_top;
-    const int left = ox * step.window.stride_width - step.placement.pad_left;
-    const int y_end = std::min(top + step.filter_height, step.height);
-    const int x_end = std::min(left + step.filter_width, step.width);
-    if (step.is_average)
+    const int top = std::max(oy * step.window.stride_height - step.placement.pad_top, 0);
+    const int left = std::max(ox * step.window.stride_width - step.placement.pad_left, 0);
+    const int bottom =
+        std::min(oy * step.window.stride_height - step.placement.pad_top + step.filter_height, step.height);
+    const int right =
+        std::min(ox * step.window.stride_width - step.placement.pad_left + step.filter_width, step.width);
+    const auto cells = static_cast<size_t>(right - left);
+    const auto row_at = [&](int y) {
+      return from + (static_cast<size_t>(y) * static_cast<size_t>(step.width) + static_cast<size_t>(left)) *
+                        step.channels;
+    };
+    if (step.is_average) {
       std::fill_n(sums.begin(), step.channels, 0);
-    else
-      std::fill_n(cell, step.channels, static_cast<int8_t>(-128));
-    int32_t cells = 0;
-    for (int y = std::max(top, 0); y < y_end; ++y)
-      for (int x = std::max(left, 0); x < x_end; ++x, ++cells) {
-        const int8_t* values =
-            from + (static_cast<size_t>(y) * static_cast<size_t>(step.width) + static_cast<size_t>(x)) *
-                       step.channels;
-        if (step.is_average)
-          kernels::accumulate_sum(values, sums.data(), step.channels);
-        else
-          kernels::accumulate_maximum(values, cell, step.channels);
-      }
+      for (int y = top; y < bottom; ++y)
+        kernels::accumulate_sums(row_at(y), cells, step.channels, sums.data());
+      const auto number = static_cast<int32_t>(cells) * (bottom - top);
+      for (size_t c = 0; c < step.channels; ++c) cell[c] = average(sums[c], number, step.range);
+      return;
+    }
+    std::fill_n(cell, step.channels, static_cast<int8_t>(-128));  // what lies beyond comes later, or is slack
+    for (int y = top; y < bottom; ++y) kernels::accumulate_maxima(row_at(y), cells, step.channels, cell);
     for (size_t c = 0; c < step.channels; ++c)
-      cell[c] = step.is_average ? average(sums[c], cells, step.range)
-                                : static_cast<int8_t>(std::min<int32_t>(
-                                      std::max<int32_t>(cell[c], step.range.minimum), step.range.maximum));
+      cell[c] = static_cast<int8_t>(
+          std::min<int32_t>(std::max<int32_t>(cell[c], step.range.minimum), step.range.maximum));
   }
 
   void operator()(const AddStep& step) const {
     kernels::run_add(step.parameters, input, second, output, count * output_elements);
   }
+  void operator()(const VnniAddStep& step) const {
+    kernels::vnni::run_add(step.add, input, second, output, count * output_elements);
+  }
   void operator()(const MeanStep& step) const {
     for (size_t image = 0; image < count; ++image) {
       std::fill_n(sums.begin(), step.channels, 0);
-      const int8_t* from = input + image * input_elements;
-      for (size_t i = 0; i < input_elements; i += step.channels)
-        kernels::accumulate_sum(from + i, sums.data(), step.channels);
+      kernels::accumulate_sums(input + image * input_elements, input_elements / step.channels, step.channels,
+                               sums.data());
       for (size_t c = 0; c < step.channels; ++c)
         output[image * step.channels + c] = mean(step.parameters, sums[c]);
     }
   }
   void operator()(const SoftmaxStep& step) const {
     for (size_t first = 0; first < count * output_elements; first += step.row)
-      softmax_row(step.parameters, {input + first, step.row}, {output + first, step.row});
+      softmax_row(step.exponentials, {input + first, step.row}, {output + first, step.row});
   }
   void operator()(const TableStep& step) const {
     for (size_t i = 0; i < count * output_elements; ++i)
@@ -437,6 +553,11 @@ struct Execution {
   }
   void operator()(const CopyStep&) const { std::memcpy(output, input, count * output_elements); }
 };
+
+// What a byte is on the grid of our files' inputs.
+int8_t centred(uint8_t byte) {
+  return static_cast<int8_t>(byte ^ 0x80U);
+}
 
 // Gives each tensor memory that no other tensor needs while it lives.
 void place_tensors(const std::vector<Step>& steps, const std::vector<size_t>& elements, int input, int output,
@@ -485,23 +606,28 @@ Evaluator::Evaluator(const QuantGraph& graph) {
   planner.require_supported();
   auto plan = std::make_shared<Plan>();
   plan->input = graph.inputs[0];
-  plan->input_table = planner.input_table();
+  const ByteTable table = planner.input_table();
+  for (size_t byte = 0; byte < table.size(); ++byte)
+    if (table[byte] != centred(static_cast<uint8_t>(byte))) plan->input_table = table;
   plan->output = planner.int8_output();
   if (plan->output == plan->input) throw_usage("the int8 network computes nothing");
   plan->batch = planner.batch();
   for (const Tensor& tensor : graph.tensors) plan->elements.push_back(static_cast<size_t>(tensor.elements()));
   plan->constants.resize(graph.tensors.size());
+  std::vector<const Operator*> fused;
   for (const Operator& op : graph.operators) {
-    if (planner.skips(op)) continue;
-    plan->steps.push_back(planner.step(op, plan->batch));
+    if (planner.skips(op) || std::ranges::count(fused, &op) > 0) continue;
+    if (const Operator* pool = planner.fused_pool(op)) {
+      plan->steps.push_back(planner.pooled_step(op, *pool, plan->batch));
+      fused.push_back(pool);
+    } else {
+      plan->steps.push_back(planner.step(op, plan->batch));
+    }
     const Step& step = plan->steps.back();
     for (const int tensor : step.inputs)
       if (tensor >= 0)
         plan->constants[static_cast<size_t>(tensor)] = graph.tensors[static_cast<size_t>(tensor)].data;
-    if (const auto* layer = std::get_if<LayerStep>(&step.work))
-      plan->most_shorts = std::max(plan->most_shorts, layer->windows.border.size() * plan->batch);
-    if (const auto* layer = std::get_if<DepthwiseStep>(&step.work))
-      plan->most_floats = std::max(plan->most_floats, layer->windows.border.size() * plan->batch);
+    plan->most_expanded = std::max(plan->most_expanded, expanded_bytes(step.work, plan->batch));
     if (const auto* pool = std::get_if<PoolStep>(&step.work))
       plan->most_channels = std::max(plan->most_channels, pool->channels);
     if (const auto* averages = std::get_if<MeanStep>(&step.work))
@@ -531,10 +657,26 @@ size_t Evaluator::outputs() const {
 }
 
 void Evaluator::run(std::span<const uint8_t> images, size_t count, std::span<int8_t> outputs) {
-  const Plan& plan = *plan_;
   if (images.size() != count * image_bytes())
     throw_usage("{} images have {} bytes; the int8 network takes {} bytes an image", count, images.size(),
                 image_bytes());
+  run_batches(count, [&](size_t i) { return images.subspan(i * image_bytes(), image_bytes()); }, outputs);
+}
+
+void Evaluator::run(std::span<const uint8_t> images, std::span<const uint32_t> indices,
+                    std::span<int8_t> outputs) {
+  const size_t count = images.size() / image_bytes();
+  for (const uint32_t index : indices)
+    if (index >= count) throw_usage("image {} was asked for, but there are {}", index, count);
+  run_batches(
+      indices.size(), [&](size_t i) { return images.subspan(indices[i] * image_bytes(), image_bytes()); },
+      outputs);
+}
+
+// image_at(i) gives the i-th image's bytes.
+template <typename ImageAt>
+void Evaluator::run_batches(size_t count, const ImageAt& image_at, std::span<int8_t> outputs) {
+  const Plan& plan = *plan_;
   if (outputs.size() != count * this->outputs())
     throw_usage("the room for {} outputs has {} values; the int8 network gives {} an image", count,
                 outputs.size(), this->outputs());
@@ -544,15 +686,20 @@ void Evaluator::run(std::span<const uint8_t> images, size_t count, std::span<int
   const auto elements = [&](int tensor) { return plan.elements[static_cast<size_t>(tensor)]; };
   for (size_t first = 0; first < count; first += plan.batch) {
     const size_t now = std::min(plan.batch, count - first);
-    const auto bytes = images.subspan(first * image_bytes(), now * image_bytes());
-    std::transform(bytes.begin(), bytes.end(), data(plan.input),
-                   [&plan](uint8_t byte) { return plan.input_table[byte]; });
+    for (size_t i = 0; i < now; ++i) {
+      const std::span<const uint8_t> image = image_at(first + i);
+      int8_t* entered = data(plan.input) + i * image_bytes();
+      if (plan.input_table)
+        std::transform(image.begin(), image.end(), entered,
+                       [&](uint8_t byte) { return (*plan.input_table)[byte]; });
+      else
+        std::transform(image.begin(), image.end(), entered, centred);
+    }
     for (const Step& step : plan.steps) {
-      const Execution execution{data(step.inputs[0]),   step.inputs[1] < 0 ? nullptr : data(step.inputs[1]),
-                                data(step.output),      elements(step.inputs[0]),
-                                elements(step.output),  now,
-                                memory_->shorts.data(), memory_->floats.data(),
-                                memory_->sums};
+      const Execution execution{data(step.inputs[0]),     step.inputs[1] < 0 ? nullptr : data(step.inputs[1]),
+                                data(step.output),        elements(step.inputs[0]),
+                                elements(step.output),    now,
+                                memory_->expanded.data(), memory_->sums};
       std::visit(execution, step.work);
     }
     const auto* results = data(plan.output);

@@ -1,8 +1,10 @@
 // Runs an int8 network over many images, fast: the same bytes as Interpreter.
 //
-// Convolutions and dense layers widen to 16 bits and use the 16-bit multiply-add, whose 32-bit sums are
-// exact; depthwise convolutions run on floats that hold integers below 2^24. Layers run over a few images at
-// a time, so that a layer's tensors stay in the cache.
+// On x86 with AVX-512 VNNI, layers multiply bytes in fours (evaluator_vnni.h). Elsewhere convolutions and
+// dense layers widen to 16 bits and use the 16-bit multiply-add, whose 32-bit sums are exact, and depthwise
+// convolutions run on floats that hold integers below 2^24 (evaluator_kernels.h). Layers run over a few
+// images at a time, so that a layer's tensors stay in the cache, and a 2×2 max-pool is part of the
+// convolution before it.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +34,13 @@ class Evaluator {
   // then rounds. `outputs` receives count × outputs() int8 values: those before DEQUANTIZE when the ends are
   // float. Throws Error(Usage) when a size does not fit.
   void run(std::span<const uint8_t> images, size_t count, std::span<int8_t> outputs);
+  // The images of these indices, which must lie within `images`: indices × outputs() values.
+  void run(std::span<const uint8_t> images, std::span<const uint32_t> indices, std::span<int8_t> outputs);
 
  private:
+  template <typename ImageAt>
+  void run_batches(size_t count, const ImageAt& image_at, std::span<int8_t> outputs);
+
   struct Plan;
   struct Memory;
   std::shared_ptr<const Plan> plan_;

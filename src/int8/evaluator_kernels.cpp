@@ -9,6 +9,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 HWY_BEFORE_NAMESPACE();
@@ -195,7 +196,7 @@ void RunLayer(const PackedLayer& layer, const int16_t* expanded, std::span<const
   const Requantizer& r = layer.requantizer;
   const int16_t* group = layer.weights.data();
   size_t group_size = 0;
-  for (const Run& run : layer.runs) group_size += run.pairs * 2 * step;
+  for (const Run& run : layer.runs) group_size += run.count * 2 * step;
 
   for (size_t channel = 0; channel < r.channels; channel += 2 * lanes, group += group_size) {
     const Factors low = LoadFactors(r, channel);
@@ -215,7 +216,7 @@ void RunLayer(const PackedLayer& layer, const int16_t* expanded, std::span<const
       V32 b0_odd = a0_odd, b1_odd = a0_odd, b2_odd = a0_odd, b3_odd = a0_odd;
       const int16_t* w = group;
       for (const Run& run : layer.runs) {
-        const size_t end = run.offset + 2 * static_cast<size_t>(run.pairs);
+        const size_t end = run.offset + 2 * static_cast<size_t>(run.count);
         for (size_t i = run.offset; i < end; i += 2, w += 2 * step) {
           const auto w0 = LoadPairs(w);
           const auto w1 = LoadPairs(w + step);
@@ -239,6 +240,16 @@ void RunLayer(const PackedLayer& layer, const int16_t* expanded, std::span<const
         StoreChannels(hn::RearrangeToOddPlusEven(a, a_odd), r, low, channel, cell);
         StoreChannels(hn::RearrangeToOddPlusEven(b, b_odd), r, high, channel + lanes, cell);
       };
+      if (layer.rows == Rows::PooledFours) {
+        const auto most = [&](V32 s0, V32 o0, V32 s1, V32 o1, V32 s2, V32 o2, V32 s3, V32 o3) HWY_ATTR {
+          return hn::Max(hn::Max(hn::RearrangeToOddPlusEven(s0, o0), hn::RearrangeToOddPlusEven(s1, o1)),
+                         hn::Max(hn::RearrangeToOddPlusEven(s2, o2), hn::RearrangeToOddPlusEven(s3, o3)));
+        };
+        int8_t* cell = output + row / 4 * r.channels;
+        StoreChannels(most(a0, a0_odd, a1, a1_odd, a2, a2_odd, a3, a3_odd), r, low, channel, cell);
+        StoreChannels(most(b0, b0_odd, b1, b1_odd, b2, b2_odd, b3, b3_odd), r, high, channel + lanes, cell);
+        continue;
+      }
       store(0, a0, a0_odd, b0, b0_odd);
       store(1, a1, a1_odd, b1, b1_odd);
       store(2, a2, a2_odd, b2, b2_odd);
@@ -314,23 +325,32 @@ void RunAdd(const AddParameters& p, const int8_t* a, const int8_t* b, int8_t* ou
   for (; i < count; ++i) output[i] = add(p, a[i], b[i]);
 }
 
-void AccumulateMaximum(const int8_t* values, int8_t* maxima, size_t count) {
+void AccumulateMaxima(const int8_t* values, size_t cells, size_t channels, int8_t* maxima) {
   const hn::ScalableTag<int8_t> d;
   const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes)
-    hn::StoreU(hn::Max(hn::LoadU(d, values + i), hn::LoadU(d, maxima + i)), d, maxima + i);
-  for (; i < count; ++i) maxima[i] = std::max(maxima[i], values[i]);
+  for (size_t c = 0; c < channels; c += lanes) {
+    auto most = hn::LoadU(d, maxima + c);
+    for (size_t cell = 0; cell < cells; ++cell)
+      most = hn::Max(most, hn::LoadU(d, values + cell * channels + c));
+    hn::StoreU(most, d, maxima + c);
+  }
 }
 
-void AccumulateSum(const int8_t* values, int32_t* sums, size_t count) {
+void AccumulateSums(const int8_t* values, size_t cells, size_t channels, int32_t* sums) {
   const I32 d;
   const I8 bytes;
   const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes)
-    hn::StoreU(hn::Add(hn::PromoteTo(d, hn::LoadU(bytes, values + i)), hn::LoadU(d, sums + i)), d, sums + i);
-  for (; i < count; ++i) sums[i] += values[i];
+  for (size_t c = 0; c < channels; c += lanes) {
+    V32 even = hn::LoadU(d, sums + c);
+    V32 odd = hn::Zero(d);
+    size_t cell = 0;
+    for (; cell + 2 <= cells; cell += 2) {
+      even = hn::Add(even, hn::PromoteTo(d, hn::LoadU(bytes, values + cell * channels + c)));
+      odd = hn::Add(odd, hn::PromoteTo(d, hn::LoadU(bytes, values + (cell + 1) * channels + c)));
+    }
+    if (cell < cells) even = hn::Add(even, hn::PromoteTo(d, hn::LoadU(bytes, values + cell * channels + c)));
+    hn::StoreU(hn::Add(even, odd), d, sums + c);
+  }
 }
 
 }  // namespace retort::int8::kernels::HWY_NAMESPACE
@@ -345,8 +365,8 @@ HWY_EXPORT(ExpandFloats);
 HWY_EXPORT(RunLayer);
 HWY_EXPORT(RunDepthwise);
 HWY_EXPORT(RunAdd);
-HWY_EXPORT(AccumulateMaximum);
-HWY_EXPORT(AccumulateSum);
+HWY_EXPORT(AccumulateMaxima);
+HWY_EXPORT(AccumulateSums);
 
 size_t vector_lanes() {
   return HWY_DYNAMIC_DISPATCH(Lanes)();
@@ -371,6 +391,16 @@ Requantizer make_requantizer(const LayerParameters& parameters) {
   return made;
 }
 
+bool never_wraps(const LayerParameters& parameters, std::span<const int64_t> weight_sizes) {
+  constexpr int64_t most = (int64_t{1} << 31) - 1;
+  for (size_t c = 0; c < weight_sizes.size(); ++c) {
+    // |x − zero point| ≤ 255
+    const int64_t sum = std::abs(int64_t{parameters.bias[c]}) + 255 * weight_sizes[c];
+    if (sum > most >> std::max(parameters.multipliers[c].shift, 0)) return false;
+  }
+  return true;
+}
+
 void expand(const Border& border, const int8_t* source, int16_t* target) {
   HWY_DYNAMIC_DISPATCH(ExpandShorts)(border, source, target);
 }
@@ -389,11 +419,11 @@ void run_add(const AddParameters& parameters, const int8_t* a, const int8_t* b, 
              size_t count) {
   HWY_DYNAMIC_DISPATCH(RunAdd)(parameters, a, b, output, count);
 }
-void accumulate_maximum(const int8_t* values, int8_t* maxima, size_t count) {
-  HWY_DYNAMIC_DISPATCH(AccumulateMaximum)(values, maxima, count);
+void accumulate_maxima(const int8_t* values, size_t cells, size_t channels, int8_t* maxima) {
+  HWY_DYNAMIC_DISPATCH(AccumulateMaxima)(values, cells, channels, maxima);
 }
-void accumulate_sum(const int8_t* values, int32_t* sums, size_t count) {
-  HWY_DYNAMIC_DISPATCH(AccumulateSum)(values, sums, count);
+void accumulate_sums(const int8_t* values, size_t cells, size_t channels, int32_t* sums) {
+  HWY_DYNAMIC_DISPATCH(AccumulateSums)(values, cells, channels, sums);
 }
 
 }  // namespace retort::int8::kernels

@@ -26,6 +26,9 @@ struct Requantizer {
   size_t channels = 0;
 };
 Requantizer make_requantizer(const LayerParameters& parameters);
+// Whether no sum and no product of a layer leaves 32 bits, so that larger sums give outputs that are no
+// smaller. `weight_sizes` is Σ|w| of each channel.
+bool never_wraps(const LayerParameters& parameters, std::span<const int64_t> weight_sizes);
 
 // An image with its border: `rows` rows of `row_cells` cells, of which those inside get x − zero_point and
 // all others 0. Channel c of the result is channel c / multiplier of the source; cells are `cell_stride`
@@ -53,12 +56,16 @@ void expand(const Border& border, const int8_t* source, float* target);
 // (and reads one value beyond, which must exist).
 struct Run {
   uint32_t offset = 0;
-  uint32_t pairs = 0;
+  uint32_t count = 0;  // of pairs
 };
+// What becomes of a window's sums: an output each, or one output for the largest of each four in turn, which
+// is a 2×2 max-pool when the windows come in its order. That needs a monotone layer.
+enum class Rows { Single, PooledFours };
 struct PackedLayer {
   std::vector<Run> runs;
   AlignedVector<int16_t> weights;
   Requantizer requantizer;
+  Rows rows = Rows::Single;
 };
 // weight(channel, run, i) is the layer's weight for the i-th value of a run; lengths[r] values are in run r.
 template <typename Weight>
@@ -79,6 +86,7 @@ PackedLayer pack_layer(const LayerParameters& parameters, std::span<const uint32
   return packed;
 }
 // For each row, the layer's channels into output + row · channels; origins[row] is where its window begins.
+// Under PooledFours, for each four rows, of which there are whole numbers.
 void run_layer(const PackedLayer& layer, const int16_t* expanded, std::span<const uint32_t> origins,
                int8_t* output);
 
@@ -95,8 +103,10 @@ void run_depthwise(const PackedDepthwise& layer, const float* expanded, std::spa
 
 void run_add(const AddParameters& parameters, const int8_t* a, const int8_t* b, int8_t* output, size_t count);
 
-// maxima[c] = max(maxima[c], values[c]); sums[c] += values[c].
-void accumulate_maximum(const int8_t* values, int8_t* maxima, size_t count);
-void accumulate_sum(const int8_t* values, int32_t* sums, size_t count);
+// Over cells of `channels` values that lie one after another: maxima[c] = max(maxima[c], value), sums[c] +=
+// value. Both may touch kBeyond values beyond the last channel, of either array.
+inline constexpr size_t kBeyond = 64;
+void accumulate_maxima(const int8_t* values, size_t cells, size_t channels, int8_t* maxima);
+void accumulate_sums(const int8_t* values, size_t cells, size_t channels, int32_t* sums);
 
 }  // namespace retort::int8::kernels

@@ -65,6 +65,35 @@ int32_t reciprocal_of_one_plus(int32_t a) {
   return saturating_shift_left(x, 1);
 }
 
+// e^(−d) of a difference d ≥ 0 between inputs; 0 where it does not count.
+int32_t exponential_below(const SoftmaxParameters& parameters, int32_t d) {
+  if (-d < parameters.difference_min) return 0;
+  return exponential(rounding_doubling_high_multiply(wrapping_shift_left(-d, parameters.multiplier.shift),
+                                                     parameters.multiplier.mantissa));
+}
+
+// exponential_of(d) as exponential_below.
+template <typename Exponential>
+void normalise_row(std::span<const int8_t> input, std::span<int8_t> output,
+                   const Exponential& exponential_of) {
+  const int32_t maximum = *std::max_element(input.begin(), input.end());
+  int32_t sum = 0;
+  for (const int8_t value : input)
+    sum =
+        wrapping_add(sum, rounding_divide_by_power_of_two(exponential_of(maximum - value), kSumIntegerBits));
+
+  const int headroom = std::countl_zero(static_cast<uint32_t>(sum));
+  const auto fraction =
+      static_cast<int32_t>((static_cast<uint32_t>(sum) << (headroom & 31)) - (uint32_t{1} << 31));
+  const int32_t scale = reciprocal_of_one_plus(fraction);
+  const int exponent = std::clamp(kSumIntegerBits - headroom + 31 - 8, 0, 31);
+  for (size_t i = 0; i < input.size(); ++i) {
+    const int32_t value = rounding_divide_by_power_of_two(
+        rounding_doubling_high_multiply(scale, exponential_of(maximum - input[i])), exponent);
+    output[i] = static_cast<int8_t>(std::clamp(value - 128, -128, 127));
+  }
+}
+
 }  // namespace
 
 SoftmaxParameters softmax_parameters(float beta, float input_scale) {
@@ -82,30 +111,18 @@ SoftmaxParameters softmax_parameters(float beta, float input_scale) {
 
 void softmax_row(const SoftmaxParameters& parameters, std::span<const int8_t> input,
                  std::span<int8_t> output) {
-  const int32_t maximum = *std::max_element(input.begin(), input.end());
-  const auto exponential_at = [&](int32_t difference) {
-    return exponential(rounding_doubling_high_multiply(
-        wrapping_shift_left(difference, parameters.multiplier.shift), parameters.multiplier.mantissa));
-  };
-  int32_t sum = 0;
-  for (const int8_t value : input)
-    if (value - maximum >= parameters.difference_min)
-      sum = wrapping_add(sum,
-                         rounding_divide_by_power_of_two(exponential_at(value - maximum), kSumIntegerBits));
+  normalise_row(input, output, [&](int32_t d) { return exponential_below(parameters, d); });
+}
 
-  const int headroom = std::countl_zero(static_cast<uint32_t>(sum));
-  const auto fraction =
-      static_cast<int32_t>((static_cast<uint32_t>(sum) << (headroom & 31)) - (uint32_t{1} << 31));
-  const int32_t scale = reciprocal_of_one_plus(fraction);
-  const int exponent = std::clamp(kSumIntegerBits - headroom + 31 - 8, 0, 31);
-  for (size_t i = 0; i < input.size(); ++i) {
-    const int32_t difference = input[i] - maximum;
-    int32_t value = 0;
-    if (difference >= parameters.difference_min)
-      value = rounding_divide_by_power_of_two(
-          rounding_doubling_high_multiply(scale, exponential_at(difference)), exponent);
-    output[i] = static_cast<int8_t>(std::clamp(value - 128, -128, 127));
-  }
+ExponentialTable softmax_exponentials(const SoftmaxParameters& parameters) {
+  ExponentialTable table{};
+  for (size_t d = 0; d < table.size(); ++d) table[d] = exponential_below(parameters, static_cast<int32_t>(d));
+  return table;
+}
+
+void softmax_row(const ExponentialTable& exponentials, std::span<const int8_t> input,
+                 std::span<int8_t> output) {
+  normalise_row(input, output, [&](int32_t d) { return exponentials[static_cast<size_t>(d)]; });
 }
 
 }  // namespace retort::int8

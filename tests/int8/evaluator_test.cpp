@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
 
+#include <array>
+#include <cmath>
 #include <cstring>
 #include <functional>
 
 #include "base/error.h"
 #include "int8/evaluate.h"
+#include "int8/evaluator_vnni.h"
 #include "int8/kernel_parameters.h"
 #include "int8/random_networks.h"
 #include "int8/reference.h"
@@ -201,6 +204,13 @@ TEST(Evaluator, RefusesToTakeAllMemory) {
   EXPECT_NO_THROW(Evaluator{network(256, 100, 2)});
   EXPECT_THROW(Evaluator{network(32, 1 << 12, 1)}, Error) << "one border of 4128 × 4128, in a batch";
   EXPECT_THROW(Evaluator{network(64, 1, 1200)}, Error) << "1200 lists of windows";
+  // As quads a depthwise border takes 64 bytes a cell.
+  QuantGraph depthwise = network(1024, 1, 1);
+  depthwise.tensors[1].dims = {1, 2, 2, 1};
+  DepthwiseConv2D conv;
+  conv.dilation_height = 1 << 13;
+  depthwise.operators[0].kind = conv;
+  EXPECT_THROW(Evaluator{depthwise}, Error);
 }
 
 // Channel counts around the vector sizes, and long sums.
@@ -277,6 +287,190 @@ TEST(Evaluator, EqualsTheInterpreterOnForeignForms) {
       EXPECT_EQ(write_tflite(read_tflite(file, "foreign")), file);
     }
   });
+}
+
+// On a CPU that has VNNI, the runs under each target are with it and without.
+TEST(Evaluator, TargetsChooseBetweenTheKernels) {
+  const bool here = kernels::vnni::available();
+  int with = 0;
+  int without = 0;
+  for_each_target([&] { ++(kernels::vnni::available() ? with : without); });
+  EXPECT_EQ(with, here ? 1 : 0);
+  EXPECT_GE(without, 1);
+}
+
+size_t product(const std::vector<int>& dims) {
+  size_t elements = 1;
+  for (const int dim : dims) elements *= static_cast<size_t>(dim);
+  return elements;
+}
+
+// A layer's factors from far below 1 to far above, zero points and activations everywhere: all the ways from
+// sums to bytes.
+TEST(Evaluator, EqualsTheInterpreterOnAllFactors) {
+  for_each_target([] {
+    Rng rng(16);
+    for (int i = 0; i < 150; ++i) {
+      const int inputs = 1 + static_cast<int>(rng.below(60));
+      const int outputs = 1 + static_cast<int>(rng.below(70));
+      const auto zero_point = [&] { return static_cast<int64_t>(rng.below(256)) - 128; };
+      // Most layers have factors of one kind, since a single odd one sends all the slower way.
+      const float low = rng.below(2) == 0 ? -11.0F : -36.0F;
+      constexpr std::array kHighs = {-1.1F, -0.01F, 4.0F};
+      const float high = kHighs[rng.below(3)];
+      QuantGraph g;
+      std::vector<float> scales;
+      Quantization bias_grid;
+      std::vector<uint8_t> bias;
+      for (int o = 0; o < outputs; ++o) {
+        scales.push_back(std::exp2(rng.uniform(low, high)));
+        bias_grid.scales.push_back(1.0F / 255 * scales.back());
+        bias_grid.zero_points.push_back(0);
+        const int32_t value = rng.below(20) == 0 ? static_cast<int32_t>(rng.next_u32())
+                                                 : static_cast<int32_t>(rng.below(20000)) - 10000;
+        uint8_t raw[sizeof(value)];
+        std::memcpy(raw, &value, sizeof(value));
+        bias.insert(bias.end(), raw, raw + sizeof(raw));
+      }
+      if (i % 2 == 0)  // a bias that wraps nothing
+        for (size_t at = 2; at < bias.size(); at += 4) bias[at] = bias[at + 1] = 0;
+      g.tensors = {{"x", Type::Int8, {1, inputs}, {{1.0F / 255}, {zero_point()}, 0}, {}},
+                   {"kernel",
+                    Type::Int8,
+                    {outputs, inputs},
+                    {scales, std::vector<int64_t>(scales.size(), 0), 0},
+                    random_bytes(rng, static_cast<size_t>(inputs) * static_cast<size_t>(outputs))},
+                   {"bias", Type::Int32, {outputs}, bias_grid, bias},
+                   {"y", Type::Int8, {1, outputs}, {{1.0F / 255}, {zero_point()}, 0}, {}}};
+      constexpr std::array kActivations = {Activation::None, Activation::Relu, Activation::Relu6};
+      g.operators = {{FullyConnected{kActivations[rng.below(3)]}, {0, 1, 2}, {3}}};
+      g.inputs = {0};
+      g.outputs = {3};
+      expect_equal(g, rng, 9, i);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  });
+}
+
+// 2×2 max-pools after a convolution: of sides even and odd, of each padding, with an activation of their own;
+// and those that cannot be part of it, since another reads the same, or since sums wrap.
+TEST(Evaluator, EqualsTheInterpreterOnPooledConvolutions) {
+  for_each_target([] {
+    Rng rng(17);
+    for (int i = 0; i < 120; ++i) {
+      const int height = 2 + static_cast<int>(rng.below(9));
+      const int width = 2 + static_cast<int>(rng.below(9));
+      const int channels = 1 + static_cast<int>(rng.below(5));
+      const int filters = 1 + static_cast<int>(rng.below(70));
+      const auto padding = [&] { return rng.below(2) == 0 ? graph::Padding::Same : graph::Padding::Valid; };
+      constexpr std::array kActivations = {Activation::None, Activation::Relu, Activation::Relu6};
+      const Quantization grid{{0.05F}, {static_cast<int64_t>(rng.below(256)) - 128}, 0};
+      MaxPool2D pool;
+      pool.stride_height = pool.stride_width = 2;
+      pool.padding = padding();
+      pool.activation = kActivations[rng.below(3)];
+      Conv2D conv;
+      conv.activation = kActivations[rng.below(3)];
+      const graph::WindowGeometry pooled = window_geometry(pool, 2, 2, height, width);
+      const std::vector<int> kernel = {filters, 3, 3, channels};
+      const float scale = i % 5 == 0 ? 1e7F : 0.01F;  // with the first, sums wrap
+      QuantGraph g;
+      g.tensors = {{"x", Type::Int8, {1, height, width, channels}, {{1.0F / 255}, {-128}, 0}, {}},
+                   {"kernel", Type::Int8, kernel, {{scale}, {0}, 0}, random_bytes(rng, product(kernel))},
+                   {"y", Type::Int8, {1, height, width, filters}, grid, {}},
+                   {"z", Type::Int8, {1, pooled.out_height, pooled.out_width, filters}, grid, {}}};
+      g.operators = {{conv, {0, 1, -1}, {2}}, {pool, {2}, {3}}};
+      if (i % 7 == 0) {  // a second reader, whose output is added to the first's
+        g.tensors.push_back({"second", Type::Int8, g.tensors[3].dims, grid, {}});
+        g.tensors.push_back({"sum", Type::Int8, g.tensors[3].dims, grid, {}});
+        g.operators.push_back({pool, {2}, {4}});
+        g.operators.push_back({AddOp{}, {3, 4}, {5}});
+      }
+      g.inputs = {0};
+      g.outputs = {static_cast<int>(g.tensors.size()) - 1};
+      expect_equal(g, rng, 4, i);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  });
+}
+
+// Filters wider than a quad, channels repeated, rows apart.
+TEST(Evaluator, EqualsTheInterpreterOnDepthwiseForms) {
+  for_each_target([] {
+    Rng rng(20);
+    for (int i = 0; i < 100; ++i) {
+      DepthwiseConv2D conv;
+      conv.depth_multiplier = i % 2 == 0 ? 1 : 1 + static_cast<int>(rng.below(4));
+      conv.stride_height = 1 + static_cast<int>(rng.below(2));
+      conv.stride_width = 1 + static_cast<int>(rng.below(3));
+      conv.dilation_height = 1 + static_cast<int>(rng.below(2));
+      conv.padding = rng.below(2) == 0 ? graph::Padding::Same : graph::Padding::Valid;
+      const int filter_height = 1 + static_cast<int>(rng.below(3));
+      const int filter_width = 1 + static_cast<int>(rng.below(9));
+      const int height = 5 + static_cast<int>(rng.below(6));
+      const int width = 9 + static_cast<int>(rng.below(6));
+      const int channels = 1 + static_cast<int>(rng.below(40));
+      const int outputs = channels * conv.depth_multiplier;
+      const graph::WindowGeometry window = window_geometry(conv, filter_height, filter_width, height, width);
+      const std::vector<int> kernel = {1, filter_height, filter_width, outputs};
+      QuantGraph g;
+      g.tensors = {
+          {"x",
+           Type::Int8,
+           {1, height, width, channels},
+           {{1.0F / 255}, {static_cast<int64_t>(rng.below(256)) - 128}, 0},
+           {}},
+          {"kernel", Type::Int8, kernel, {{0.01F}, {0}, 0}, random_bytes(rng, product(kernel))},
+          {"y", Type::Int8, {1, window.out_height, window.out_width, outputs}, {{0.02F}, {5}, 0}, {}}};
+      g.operators = {{conv, {0, 1, -1}, {2}}};
+      g.inputs = {0};
+      g.outputs = {2};
+      expect_equal(g, rng, 3, i);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  });
+}
+
+TEST(Evaluator, EqualsTheInterpreterOnAdditions) {
+  for_each_target([] {
+    Rng rng(18);
+    for (int i = 0; i < 150; ++i) {
+      const int elements = 1 + static_cast<int>(rng.below(100));
+      const auto grid = [&](float low, float high) {
+        return Quantization{
+            {std::exp2(rng.uniform(low, high))}, {static_cast<int64_t>(rng.below(256)) - 128}, 0};
+      };
+      const Quantization first = grid(-8, -4);
+      const Quantization second = i % 3 == 0 ? Quantization{first.scales, {7}, 0} : grid(-12, -2);
+      constexpr std::array kActivations = {Activation::None, Activation::Relu, Activation::Relu6};
+      QuantGraph g;
+      g.tensors = {
+          {"x", Type::Int8, {1, elements}, first, {}},
+          {"constant", Type::Int8, {1, elements}, second, random_bytes(rng, static_cast<size_t>(elements))},
+          {"y", Type::Int8, {1, elements}, i % 4 == 0 ? grid(-20, -14) : grid(-8, -2), {}}};
+      g.operators = {{AddOp{kActivations[rng.below(3)]}, {i % 2, 1 - i % 2}, {2}}};
+      g.inputs = {0};
+      g.outputs = {2};
+      expect_equal(g, rng, 20, i);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  });
+}
+
+TEST(Evaluator, RunsImagesByTheirIndices) {
+  Rng rng(19);
+  const QuantGraph network = random_network(rng);
+  Evaluator evaluator(network);
+  const std::vector<uint8_t> images = random_bytes(rng, 5 * evaluator.image_bytes());
+  std::vector<int8_t> all(5 * evaluator.outputs());
+  evaluator.run(images, 5, all);
+  const std::vector<uint32_t> indices = {4, 0, 4};
+  std::vector<int8_t> some(3 * evaluator.outputs());
+  evaluator.run(images, indices, some);
+  for (size_t i = 0; i < indices.size(); ++i)
+    for (size_t o = 0; o < evaluator.outputs(); ++o)
+      ASSERT_EQ(some[i * evaluator.outputs() + o], all[indices[i] * evaluator.outputs() + o]);
+  EXPECT_THROW(evaluator.run(images, std::vector<uint32_t>{0, 1, 5}, some), Error);
 }
 
 TEST(Evaluator, CopiesShareNothingThatChanges) {

@@ -1,0 +1,10 @@
+// Parts of `retort bench` that are files of their own.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace retort::cli {
+
+void add_bench_int8_command(CLI::App& bench);  // `retort bench int8`
+
+}  // namespace retort::cli
