@@ -12,6 +12,7 @@
 #include "graph/notebook.h"
 #include "graph/parameters.h"
 #include "search/settings.h"
+#include "search/teacher.h"
 
 namespace retort::cli {
 namespace {
@@ -90,8 +91,11 @@ std::optional<engine::TeacherLogits> obtain_teacher(std::string_view text, const
   switch (teacher.kind) {
     case search::TeacherKind::None:
       return std::nullopt;
-    case search::TeacherKind::Logits:
-      return compress::load_teacher_logits(teacher.path, dataset);
+    case search::TeacherKind::Logits: {
+      engine::TeacherLogits logits = compress::load_teacher_logits(teacher.path, dataset);
+      search::check_views(teacher.path, logits, views);
+      return logits;
+    }
     case search::TeacherKind::Train:
       throw_usage("--teacher train is for retort search: run retort teacher and give its weights here");
     case search::TeacherKind::Model:

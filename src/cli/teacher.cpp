@@ -39,7 +39,7 @@ nlohmann::json identity(const TeacherCommand& command, const data::Dataset& data
                         const graph::Graph& graph) {
   const engine::TrainOptions& training = command.training;
   const engine::OptimizerOptions& optimizer = command.optimizer;
-  return {
+  nlohmann::json identity = {
       {"command", "teacher"},
       {"data", dataset.content_hash},
       {"split", identity_of(command.split)},
@@ -57,9 +57,11 @@ nlohmann::json identity(const TeacherCommand& command, const data::Dataset& data
       {"beta1", optimizer.beta1},
       {"beta2", optimizer.beta2},
       {"epsilon", optimizer.epsilon},
-      {"precision", engine::to_string(command.precision)},
       {"seed", command.seed},
       {"network", identity_of(graph)}};
+  if (command.precision != engine::Precision::Float32)
+    identity["precision"] = engine::to_string(command.precision);
+  return identity;
 }
 
 void run(const TeacherCommand& command) {

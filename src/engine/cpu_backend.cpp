@@ -1,5 +1,7 @@
 #include "engine/cpu_backend.h"
 
+#include <hwy/targets.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -246,6 +248,9 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> make_cpu_backend() {
+  // A limit on oneDNN's instruction set (ONEDNN_MAX_CPU_ISA) holds for our own kernels too: theirs are numbered
+  // from the newest.
+  if (onednn::channel_block() < 16) hwy::DisableTargets(HWY_AVX2 - 1);
   return std::make_unique<CpuBackend>();
 }
 

@@ -72,15 +72,16 @@ void release(const Block& block) {
 }
 
 // Blocks that this thread's last networks left behind, for its next: a search compiles thousands of networks,
-// and for large ones getting memory from the kernel takes longer than all the rest. Holds no more than a few
-// networks' worth, and nothing small.
+// and for large ones getting memory from the kernel takes longer than all the rest. Holds the last few, no more
+// than kMostBytes together, and nothing small.
 class SpareBlocks {
  public:
   SpareBlocks() = default;
   SpareBlocks(const SpareBlocks&) = delete;
   SpareBlocks& operator=(const SpareBlocks&) = delete;
   ~SpareBlocks() {
-    for (const Block& block : blocks_) release(block);
+    for (Block& block : blocks_) release(std::exchange(block, Block{}));
+    over_ = true;
   }
 
   // The smallest that holds `bytes` and is not much larger; an empty one when there is none.
@@ -91,14 +92,26 @@ class SpareBlocks {
         best = &block;
     return best == nullptr ? Block{} : std::exchange(*best, Block{});
   }
-  // In place of the smallest.
+  // In place of the oldest.
   void put(const Block& block) {
-    Block* smallest = std::ranges::min_element(blocks_, {}, &Block::bytes);
-    release(block.bytes > smallest->bytes ? std::exchange(*smallest, block) : block);
+    if (over_ || block.bytes > kMostBytes) return release(block);
+    const auto held = [&] {
+      return std::accumulate(blocks_.begin(), blocks_.end(), block.bytes,
+                             [](size_t sum, const Block& each) { return sum + each.bytes; });
+    };
+    do {
+      release(std::exchange(blocks_[oldest_], Block{}));
+      oldest_ = (oldest_ + 1) % blocks_.size();
+    } while (held() > kMostBytes);
+    blocks_[(oldest_ + blocks_.size() - 1) % blocks_.size()] = block;
   }
 
  private:
+  static constexpr size_t kMostBytes = size_t{256} << 20;
+
   std::array<Block, 4> blocks_;
+  size_t oldest_ = 0;
+  bool over_ = false;  // the thread ends, and networks that end after this may still give blocks
 };
 
 SpareBlocks& spare_blocks() {

@@ -249,7 +249,6 @@ void to_json(json& out, const PipelineSettings& settings) {
          {"views",
           {{"mirror", settings.views.mirror == data::Mirror::Horizontal},
            {"max_shift", settings.views.max_shift}}},
-         {"precision", engine::to_string(settings.precision)},
          {"quick_epochs", settings.quick_epochs},
          {"quick_patience", settings.quick_patience},
          {"gate", settings.gate},
@@ -271,6 +270,9 @@ void to_json(json& out, const PipelineSettings& settings) {
          {"qat_alpha", settings.qat_alpha},
          {"range_momentum", settings.range_momentum},
          {"ends", settings.ends == int8::Ends::Int8 ? "int8" : "float"}};
+  // Left out where it is what studies from before the choice have.
+  if (settings.precision != engine::Precision::Float32)
+    out["precision"] = engine::to_string(settings.precision);
 }
 
 void from_json(const json& in, PipelineSettings& settings) {

@@ -53,12 +53,7 @@ engine::Model load_teacher(const fs::path& path, const data::Dataset& dataset) {
 
 engine::TeacherLogits load_logits(const SearchSettings& settings, const data::Dataset& dataset) {
   engine::TeacherLogits logits = compress::load_teacher_logits(settings.teacher.path, dataset);
-  const size_t wanted = data::view_count(settings.pipeline.views);
-  if (teaches(settings.pipeline) && static_cast<size_t>(logits.views) != wanted)
-    throw_usage(
-        "{}: logits for {} views of each image, and training with these --mirror and --shift sees {}: make "
-        "the logits with the same two options",
-        settings.teacher.path, logits.views, wanted);
+  if (teaches(settings.pipeline)) check_views(settings.teacher.path, logits, settings.pipeline.views);
   return logits;
 }
 
@@ -130,6 +125,16 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
 }
 
 }  // namespace
+
+void check_views(const std::string& path, const engine::TeacherLogits& logits,
+                 const data::ViewOptions& views) {
+  const size_t wanted = data::view_count(views);
+  if (static_cast<size_t>(logits.views) != wanted)
+    throw_usage(
+        "{}: logits for {} views of each image, and training with these --mirror and --shift sees {}: make "
+        "the logits with the same two options",
+        path, logits.views, wanted);
+}
 
 bool teaches(const PipelineSettings& settings) {
   const auto has = [&](std::string_view stage) {

@@ -24,6 +24,11 @@ bool teaches(const PipelineSettings& settings);
 // it.
 graph::Graph teacher_network(const TeacherSettings& teacher, const data::Dataset& dataset);
 
+// Error(Usage) when the logits of a file answer for another number of views than `views` has: their rows would be
+// taken for those of other views.
+void check_views(const std::string& path, const engine::TeacherLogits& logits,
+                 const data::ViewOptions& views);
+
 // Reads a teacher's file and throws Error(Usage) when it does not suit the data or the settings, so that a
 // search can say so before it leaves anything in its folder.
 void check_teacher(const SearchSettings& settings, const data::Dataset& dataset);

@@ -56,6 +56,7 @@ bad 2 "run retort teacher and give its weights here" distill --data "$data" --co
   --out "$work/x"
 bad 2 "$work/nothing.retort" distill --data "$data" --config "$config" --teacher "$work/nothing.retort" --out "$work/x"
 bad 2 "$work/nothing.npy" distill --data "$data" --config "$config" --teacher "logits:$work/nothing.npy" --out "$work/x"
+bad 2 "logits for 1 views of each image" distill --data "$data" --config "$config" --teacher "logits:$work/logits.npy" --mirror --out "$work/x"
 bad 2 "--alpha: \"2\" is not a number from 0 to 1" distill --data "$data" --config "$config" --teacher none --alpha 2 \
   --out "$work/x"
 bad 2 "--temperature: \"0\" is not a number from 0.01 to 1000" distill --data "$data" --config "$config" --teacher none \

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,9 @@ struct Case {
   int in_channels;
   int out_channels;
   Padding padding;
+  int kernel = 3;
+  int down = 1;  // strides
+  int across = 1;
 };
 
 enum class Behind { Nothing, Relu, Relu6 };
@@ -38,7 +42,8 @@ Graph network_of(const Case& shape, Behind behind) {
   Graph graph({shape.height, shape.width, 2, false});
   graph.add(graph::Conv{.filters = shape.in_channels, .window = {3, 3, 1, 1, Padding::Same}});
   graph.add(graph::Relu{});
-  graph.add(graph::Conv{.filters = shape.out_channels, .window = {3, 3, 1, 1, shape.padding}});
+  graph.add(graph::Conv{.filters = shape.out_channels,
+                        .window = {shape.kernel, shape.kernel, shape.down, shape.across, shape.padding}});
   if (behind == Behind::Relu) graph.add(graph::Relu{});
   if (behind == Behind::Relu6) graph.add(graph::Relu6{});
   graph.add(graph::GlobalAvgPool{});
@@ -97,6 +102,16 @@ std::vector<Case> cases() {
   return all;
 }
 
+// What Winograd's algorithm does not do: 1×1 kernels and strides, of which unequal ones are never rounded.
+std::vector<Case> other_windows() {
+  std::vector<Case> all;
+  for (const int channels : {24, 64})
+    for (const auto& [kernel, down, across] : {std::array{1, 1, 1}, std::array{1, 2, 2}, std::array{3, 2, 2},
+                                               std::array{3, 2, 1}, std::array{5, 1, 1}})
+      all.push_back({9, 12, channels, 64, Padding::Same, kernel, down, across});
+  return all;
+}
+
 TEST(ConvolutionMethods, WinogradComputesWhatTheReferenceComputes) {
   size_t winograd = 0;
   int turn = 0;
@@ -121,7 +136,9 @@ TEST(ConvolutionMethods, WinogradComputesWhatTheReferenceComputes) {
 TEST(ConvolutionMethods, Bfloat16StaysNearTheReference) {
   size_t rounded = 0;
   int turn = 0;
-  for (const Case& shape : cases()) {
+  std::vector<Case> all = cases();
+  std::ranges::copy(other_windows(), std::back_inserter(all));
+  for (const Case& shape : all) {
     SCOPED_TRACE(testing::Message() << shape.height << "×" << shape.width << ", " << shape.in_channels
                                     << " to " << shape.out_channels << " channels");
     const Graph graph = network_of(shape, static_cast<Behind>(turn++ % 3));
@@ -135,7 +152,7 @@ TEST(ConvolutionMethods, Bfloat16StaysNearTheReference) {
     rounded += count(actual.plan, "bf16");
   }
   if (onednn::multiplies_bfloat16())
-    EXPECT_GT(rounded, 50U);
+    EXPECT_GT(rounded, 20U);
   else
     EXPECT_EQ(rounded, 0U);
 }

@@ -224,7 +224,7 @@ bool give_up_system_calls() {
          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-TEST(CpuPlan, AStepMakesNoSystemCall) {
+TEST(CpuPlan, AStepMakesNoSystemCallButAWakeUpOfNobody) {
   constexpr int kNoSeccomp = 77;
   for (const char* name : {"s21_16", "ds16", "resnet8"}) {
     const Graph graph = graph::reference_network(name);

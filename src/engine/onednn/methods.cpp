@@ -40,7 +40,7 @@ Method choose_method(const ConvolutionShape& shape) {
     // Rounding reads and writes both tensors once more: that must be little beside the multiplications. A
     // tile product in float32 beats plain products in bfloat16 where channels are many; not those of AMX.
     const bool worth_rounding = shape.kernel_height * shape.kernel_width * fewer >= 64;
-    if (worth_rounding && (!winograd || fewer < 64 || multiplies_matrices())) return Method::Bfloat16;
+    if (worth_rounding && (!winograd || fewer < 32 || multiplies_matrices())) return Method::Bfloat16;
   }
   return winograd ? Method::Winograd : Method::Direct;
 }
