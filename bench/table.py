@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-# What issue 4 asks of Retort: images/s against the better peer, in float32 and in bfloat16.
+# What we aim at: images/s against the better peer, in float32 and in bfloat16.
 FLOORS = {"s11_16": (6, None), "s21_16": (2.4, None), "s22_32": (1.3, 2), "s32_64": (1.15, 1.8), "teacher": (1.5, 2),
           "ds16": (3.5, None), "ds32": (5, None), "resnet8": (1.5, None), "dscnn": (3, None)}
 PLAIN = ("fit", "eager")  # the peers as they are used most

@@ -104,7 +104,8 @@ void add_view_options(CLI::App& app, data::ViewOptions& options);
 void add_precision_option(CLI::App& app, engine::Precision& precision);
 
 // Options of the pipeline's stages: they set the fields of `settings`, whose values at the call are the
-// defaults. What all stages share: --batch, --learning-rate, --schedule, the optimiser's, --mirror, --shift, --precision.
+// defaults. What all stages share: --batch, --learning-rate, --schedule, the optimiser's, --mirror, --shift,
+// --precision.
 void add_stage_options(CLI::App& app, search::PipelineSettings& settings);
 // With `prefix`: --epochs, --alpha, --temperature; without it: --curriculum, --curriculum-start,
 // --curriculum-end.

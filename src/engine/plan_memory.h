@@ -44,7 +44,8 @@ struct ArenaRelease {
   void operator()(std::byte* memory) const;
 };
 
-// Zeroed memory, in huge pages where it is large and the kernel gives them, whose address is a multiple of 64.
+// Zeroed memory, in huge pages where it is large and the kernel gives them, whose address is a multiple of
+// 64.
 class Arena {
  public:
   Arena() = default;

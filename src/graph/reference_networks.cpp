@@ -249,8 +249,7 @@ Graph reference_network(std::string_view name) {
   if (auto graph = read_separable(name)) return *std::move(graph);
   throw_usage(
       "there is no reference network \"{}\"; the names are {}, a student like s21_16_1x64 (2 blocks, 1 "
-      "layer, "
-      "16 filters, 1 dense of 64 units) or s32_64_0, s21_WIDTH and dsWIDTH",
+      "layer, 16 filters, 1 dense of 64 units) or s32_64_0, s21_WIDTH and dsWIDTH",
       name, fmt::join(reference_network_names(), ", "));
 }
 

@@ -32,9 +32,9 @@ struct Speed {
 Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend,
                     const engine::CompileOptions& options, const data::Dataset& dataset, double seconds);
 
-// The views of `allowed` whose teacher's answers a timed search of `total_seconds` pays for, when those to one view
-// of every image take `view_seconds`: as many as a small share of the time gives, but the image and, where
-// allowed, its mirror image in any case.
+// The views of `allowed` whose teacher's answers a timed search of `total_seconds` pays for, when those to
+// one view of every image take `view_seconds`: as many as a small share of the time gives, but the image and,
+// where allowed, its mirror image in any case.
 data::ViewOptions affordable_views(const data::ViewOptions& allowed, double view_seconds,
                                    double total_seconds);
 
