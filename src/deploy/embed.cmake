@@ -1,0 +1,10 @@
+# cmake -DOUT=FILE.cpp -DFILES=LIST -P embed.cmake: deploy/runtime_text.h's table.
+set(text "#include \"deploy/runtime_text.h\"\n\nnamespace retort::deploy {\n\n")
+string(APPEND text "const std::vector<RuntimeText>& runtime_texts() {\n  static const std::vector<RuntimeText> texts = {\n")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} content)
+  string(APPEND text "      {\"${name}\", R\"~~~(${content})~~~\"},\n")
+endforeach()
+string(APPEND text "  };\n  return texts;\n}\n\n}  // namespace retort::deploy\n")
+file(WRITE ${OUT} "${text}")
