@@ -11,7 +11,7 @@ void add_teacher_command(CLI::App& app);
 void add_distill_command(CLI::App& app);
 void add_prune_command(CLI::App& app);
 void add_quantize_command(CLI::App& app);
-void add_export_command(CLI::App& app);
+void add_export_command(CLI::App& app, const std::string& shell_command);
 void add_eval_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_report_command(CLI::App& app);

@@ -39,43 +39,6 @@ const int8::Tensor& output_of(const int8::QuantGraph& graph) {
   return graph.tensors.at(static_cast<size_t>(graph.outputs.at(0)));
 }
 
-// The data in the size that the model takes: as it is, else converted by the reader.
-std::shared_ptr<const data::Dataset> load_for(const EvalCommand& command, const int8::QuantGraph& graph,
-                                              Terminal& terminal) {
-  auto dataset = load(command.data, terminal);
-  const std::vector<int>& dims = input_of(graph).dims;
-  const data::ImageShape has = dataset->train.shape;
-  const bool flat = dims.size() == 2 && static_cast<int64_t>(has.bytes()) == dims[1];
-  if (flat || (dims.size() == 4 && data::ImageShape{dims[1], dims[2], dims[3]} == has)) return dataset;
-  if (dims.size() != 4)
-    throw_usage("{} takes tensors of {} dimensions, which images of {} are not", command.file.string(),
-                dims.size(), to_string(has));
-  const data::ImageShape wants{dims[1], dims[2], dims[3]};
-  const data::Spec spec = data::parse_spec(command.data.spec);
-  const bool size_given = spec.height > 0 && (has.height != wants.height || has.width != wants.width);
-  const bool gray_given = spec.gray && has.channels != wants.channels;
-  if (size_given || gray_given ||
-      (wants.channels != has.channels && wants.channels != 1 && wants.channels != 3))
-    throw_usage("{} takes {} but the data is {}", command.file.string(), to_string(wants), to_string(has));
-
-  DataOptions converted = command.data;
-  bool has_options = spec.height > 0 || spec.gray;
-  const auto add = [&](const std::string& option) {
-    converted.spec += (has_options ? "&" : "?") + option;
-    has_options = true;
-  };
-  if (has.height != wants.height || has.width != wants.width)
-    add(fmt::format("size={}x{}", wants.height, wants.width));
-  if (has.channels != wants.channels) add(wants.channels == 1 ? "gray=1" : "gray=0");
-  terminal.message(fmt::format("the data is {}, the model takes {}: reading {}", to_string(has),
-                               to_string(wants), converted.spec));
-  auto resized = load(converted, terminal);
-  if (resized->train.shape != wants)
-    throw_usage("{} takes {} but the data is {}", command.file.string(), to_string(wants),
-                to_string(resized->train.shape));
-  return resized;
-}
-
 // A byte stands for byte / 255; a foreign model may have been trained on other numbers, such as the bytes
 // themselves.
 void tell_odd_input(const int8::Tensor& input, Terminal& terminal) {
@@ -126,7 +89,7 @@ void run(const EvalCommand& command) {
   const int8::QuantGraph graph = int8::read_tflite(read_file(command.file), command.file.string());
   const int8::Evaluator evaluator(graph);
   const size_t width = evaluator.outputs();
-  const auto dataset = load_for(command, graph, terminal);
+  const auto dataset = load_for(command.data, graph, command.file.string(), terminal);
   if (width != dataset->classes.size())
     throw_usage("{} tells {} classes apart but the data has {}", command.file.string(), width,
                 dataset->classes.size());

@@ -1,4 +1,8 @@
-// retort export: a trained model as a file that devices read.
+// retort export: a trained model as a file that devices read, or as a package with the code that runs it.
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,6 +16,7 @@
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "cost/cost.h"
+#include "deploy/exporter.h"
 #include "int8/lower.h"
 #include "int8/tflite.h"
 #include "search/pipeline.h"
@@ -23,10 +28,13 @@ struct ExportCommand {
   std::filesystem::path model;
   std::string to = "tflite";
   int8::Ends ends = int8::Ends::Float;
+  bool ends_given = false;
   std::filesystem::path out;
+  std::string name = "model";
   DataOptions data;
   data::SplitOptions split;
   OutputOptions output;
+  std::string shell_command;
 };
 
 struct Exported {
@@ -54,13 +62,7 @@ Exported export_with_data(const ExportCommand& command, engine::Model model, Ter
   return {std::move(exported.tflite), exported.validation_accuracy};
 }
 
-void run(const ExportCommand& command) {
-  if (command.to != "tflite") throw_usage("--to: \"{}\" is unknown: write tflite", command.to);
-  require_writable("--out", command.out);
-  std::error_code missing;
-  if (std::filesystem::equivalent(command.model, command.out, missing))
-    throw_usage("--out: {} is the model itself: its weights would be lost", command.out.string());
-  Terminal terminal(command.output);
+Exported from_weights(const ExportCommand& command, Terminal& terminal) {
   engine::Model model = engine::load_model(command.model);
   const bool trained_for_int8 = is_quantized(model.graph);
   if (!trained_for_int8 && command.data.spec.empty())
@@ -69,24 +71,73 @@ void run(const ExportCommand& command) {
         "ranges of "
         "the activations",
         command.model.string());
-  Exported exported;
-  if (command.data.spec.empty()) {
-    exported.tflite = int8::write_tflite(
-        int8::lower(model.graph, model.parameters, {.ends = command.ends, .classes = model.classes}));
+  if (!command.data.spec.empty()) return export_with_data(command, std::move(model), terminal);
+  return {int8::write_tflite(
+              int8::lower(model.graph, model.parameters, {.ends = command.ends, .classes = model.classes})),
+          search::kUnknown};
+}
+
+// model.json of a search beside the file, where it tells of this very file.
+std::string about(const std::filesystem::path& model, std::span<const uint8_t> tflite) {
+  const std::filesystem::path file = model.parent_path() / "model.json";
+  if (!std::filesystem::exists(file)) return {};
+  std::string text = read_text(file);
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object() || json.value("sha256", nlohmann::json()) != sha256_hex(tflite)) return {};
+  return text;
+}
+
+// Of the validation images the first of each class, some classes on.
+std::vector<deploy::ExampleImage> examples(const ExportCommand& command, const int8::QuantGraph& graph,
+                                           Terminal& terminal) {
+  if (command.data.spec.empty()) return {};
+  const auto dataset = load_for(command.data, graph, command.model.string(), terminal);
+  const data::Split split = data::stratified_split(*dataset, command.split);
+  return deploy::example_images(split.validation, [&](uint32_t index) {
+    const auto image = dataset->train.image(index);
+    return deploy::ExampleImage{{image.begin(), image.end()}, dataset->train.labels[index]};
+  });
+}
+
+void run(const ExportCommand& command) {
+  std::vector<std::string> formats = deploy::exporter_names();
+  formats.insert(formats.begin(), "tflite");
+  if (std::ranges::find(formats, command.to) == formats.end())
+    throw_usage("--to: \"{}\" is unknown: it is one of {}", command.to, fmt::join(formats, ", "));
+  const bool package = command.to != "tflite";
+  require_writable("--out", package ? command.out / "README.md" : command.out);
+  std::error_code missing;
+  if (std::filesystem::equivalent(command.model, command.out, missing))
+    throw_usage("--out: {} is the model itself, which would be lost", command.out.string());
+  Terminal terminal(command.output);
+  const bool from_tflite = command.model.extension() == ".tflite";
+  if (from_tflite && !package) throw_usage("{} is a .tflite file already", command.model.string());
+  if (from_tflite && command.ends_given)
+    throw_usage("--ends is for weights: {} has its ends already", command.model.string());
+  const Exported exported =
+      from_tflite ? Exported{read_file(command.model), search::kUnknown} : from_weights(command, terminal);
+  const int8::QuantGraph graph = int8::read_tflite(exported.tflite, command.model.string());
+  if (package) {
+    const deploy::Files files = deploy::exporter(command.to)
+                                    .files({.graph = graph,
+                                            .tflite = exported.tflite,
+                                            .name = command.name,
+                                            .about_json = about(command.model, exported.tflite),
+                                            .command = command.shell_command,
+                                            .images = examples(command, graph, terminal)});
+    for (const auto& [path, content] : files) write_text_atomic(command.out / path, content);
   } else {
-    exported = export_with_data(command, std::move(model), terminal);
+    write_file_atomic(command.out, exported.tflite);
   }
-  write_file_atomic(command.out, exported.tflite);
 
   const auto flash_bytes = static_cast<int64_t>(exported.tflite.size());
-  const cost::Cost cost =
-      cost::analyze(int8::read_tflite(exported.tflite, command.out.string()), flash_bytes);
+  const cost::Cost cost = cost::analyze(graph, flash_bytes);
   nlohmann::json json = cost;
   json["file"] = command.out.string();
   std::string text = fmt::format("{}  {} flash, {} arena on a Cortex-M4, {} MACs", command.out.string(),
                                  format_bytes(flash_bytes), format_bytes(cost.cortex_m4.used_bytes()),
                                  format_integer(cost.macs));
-  if (!command.data.spec.empty()) {
+  if (std::isfinite(exported.validation_accuracy)) {
     json["accuracy_int8"] = exported.validation_accuracy;
     text += fmt::format(", validation {}", percent(exported.validation_accuracy));
   }
@@ -96,23 +147,36 @@ void run(const ExportCommand& command) {
 
 }  // namespace
 
-void add_export_command(CLI::App& app) {
-  CLI::App* sub = app.add_subcommand("export", "Write a trained model as a .tflite file");
+void add_export_command(CLI::App& app, const std::string& shell_command) {
+  CLI::App* sub = app.add_subcommand("export", "Write a trained model as a file or a package for a device");
   const auto command = std::make_shared<ExportCommand>();
-  sub->add_option("model", command->model, "a file of weights (weights.retort)")
+  command->shell_command = shell_command;
+  const std::string formats = fmt::format("tflite, {}", fmt::join(deploy::exporter_names(), ", "));
+  sub->add_option("model", command->model,
+                  "a file of weights (weights.retort), or for packages a .tflite file")
       ->type_name("MODEL")
       ->required();
-  sub->add_option("--to", command->to, "tflite")->type_name("FORMAT")->default_str("tflite");
-  add_output_path(*sub, "--out", command->out, "FILE", "the file to write")->required();
+  sub->add_option("--to", command->to, formats)->type_name("FORMAT")->default_str("tflite");
+  add_output_path(*sub, "--out", command->out, "PATH", "the file to write; of a package the folder")
+      ->required();
+  sub->add_option("--name", command->name, "prefix of a package's names and files")
+      ->type_name("NAME")
+      ->default_str("model");
   add_ends_option(*sub, command->ends);
   add_data_options(*sub, command->data, Presence::Optional);
   add_split_options(*sub, command->split);
   add_output_options(*sub, command->output);
   add_examples(*sub, {"retort export int8/weights.retort --ends int8 --out model.tflite",
-                      "retort export student/weights.retort --data fashion-mnist --out model.tflite"});
+                      "retort export student/weights.retort --data fashion-mnist --out model.tflite",
+                      "retort export best/model.tflite --to c --data images:photos --out model-c"});
   for (const char* name : {"--skip-bad", "--no-cache", "--validation", "--test-fraction", "--split-seed"})
     sub->get_option(name)->needs(sub->get_option("--data"));
-  sub->callback([command] { run(*command); });
+  sub->callback([command, sub] {
+    command->ends_given = sub->get_option("--ends")->count() > 0;
+    if (sub->get_option("--name")->count() > 0 && command->to == "tflite")
+      throw_usage("--name is for packages: a .tflite file has no names");
+    run(*command);
+  });
 }
 
 }  // namespace retort::cli

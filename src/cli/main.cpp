@@ -80,7 +80,7 @@ int run(int argc, char** argv) {
   retort::cli::add_distill_command(app);
   retort::cli::add_prune_command(app);
   retort::cli::add_quantize_command(app);
-  retort::cli::add_export_command(app);
+  retort::cli::add_export_command(app, retort::cli::shell_command(argc, argv));
   retort::cli::add_eval_command(app);
   retort::cli::add_inspect_command(app);
   retort::cli::add_report_command(app);

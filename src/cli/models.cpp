@@ -78,6 +78,41 @@ engine::Model obtain_model(const ModelOptions& options, const data::Dataset& dat
   return model;
 }
 
+std::shared_ptr<const data::Dataset> load_for(const DataOptions& options, const int8::QuantGraph& graph,
+                                              const std::string& name, ProgressSink& progress) {
+  auto dataset = load(options, progress);
+  const std::vector<int>& dims = graph.tensors.at(static_cast<size_t>(graph.inputs.at(0))).dims;
+  const data::ImageShape has = dataset->train.shape;
+  const bool flat = dims.size() == 2 && static_cast<int64_t>(has.bytes()) == dims[1];
+  if (flat || (dims.size() == 4 && data::ImageShape{dims[1], dims[2], dims[3]} == has)) return dataset;
+  if (dims.size() != 4)
+    throw_usage("{} takes tensors of {} dimensions, which images of {} are not", name, dims.size(),
+                to_string(has));
+  const data::ImageShape wants{dims[1], dims[2], dims[3]};
+  const data::Spec spec = data::parse_spec(options.spec);
+  const bool size_given = spec.height > 0 && (has.height != wants.height || has.width != wants.width);
+  const bool gray_given = spec.gray && has.channels != wants.channels;
+  if (size_given || gray_given ||
+      (wants.channels != has.channels && wants.channels != 1 && wants.channels != 3))
+    throw_usage("{} takes {} but the data is {}", name, to_string(wants), to_string(has));
+
+  DataOptions converted = options;
+  bool has_options = spec.height > 0 || spec.gray;
+  const auto add = [&](const std::string& option) {
+    converted.spec += (has_options ? "&" : "?") + option;
+    has_options = true;
+  };
+  if (has.height != wants.height || has.width != wants.width)
+    add(fmt::format("size={}x{}", wants.height, wants.width));
+  if (has.channels != wants.channels) add(wants.channels == 1 ? "gray=1" : "gray=0");
+  progress.message(fmt::format("the data is {}, the model takes {}: reading {}", to_string(has),
+                               to_string(wants), converted.spec));
+  auto resized = load(converted, progress);
+  if (resized->train.shape != wants)
+    throw_usage("{} takes {} but the data is {}", name, to_string(wants), to_string(resized->train.shape));
+  return resized;
+}
+
 bool is_quantized(const graph::Graph& graph) {
   return std::ranges::any_of(graph.nodes(), [](const graph::Node& node) {
     return std::holds_alternative<graph::FakeQuant>(node.op);

@@ -13,11 +13,13 @@
 
 #include "base/progress.h"
 #include "base/rng.h"
+#include "cli/options.h"
 #include "data/dataset.h"
 #include "data/views.h"
 #include "engine/checkpoint.h"
 #include "engine/trainer.h"
 #include "graph/graph.h"
+#include "int8/quant_graph.h"
 
 namespace retort::cli {
 
@@ -34,6 +36,11 @@ void add_model_options(CLI::App& app, ModelOptions& options);
 // Error(Usage) when nothing or both are given, or when the network's input or classes are not the data's.
 engine::Model obtain_model(const ModelOptions& options, const data::Dataset& dataset, const Rng& rng);
 void check_fits(const graph::Graph& graph, const data::Dataset& dataset, std::string_view name);
+
+// The data in the size that an int8 model takes: as it is, else converted by the reader. `name` is the
+// model's, for errors.
+std::shared_ptr<const data::Dataset> load_for(const DataOptions& options, const int8::QuantGraph& graph,
+                                              const std::string& name, ProgressSink& progress);
 
 // Input of networks for this data.
 graph::Shape input_shape(const data::ImageShape& shape);

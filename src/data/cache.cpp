@@ -28,7 +28,7 @@ static_assert(std::endian::native == std::endian::little, "numbers are stored as
 // The file: this start, a header, labels and pixels of both sets. The header is JSON because its parser does
 // not recurse: no damage can overflow the stack. Class names, which need not be UTF-8, are arrays of bytes.
 struct Start {
-  std::array<char, 8> magic = {'R', 'E', 'T', 'D', 'A', 'T', 'A', '2'};
+  std::array<char, 8> magic = {'R', 'E', 'T', 'D', 'A', 'T', 'A', '3'};
   uint64_t header_bytes = 0;
   uint64_t checksum = 0;  // CRC-32 of all that follows
 };

@@ -2,38 +2,44 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
+#include <cstdlib>
 #include <vector>
 
 namespace retort::data {
 namespace {
 
-// The source pixels [first, first + count) that make one output pixel; their weights sum to 1.
+// The source pixels [first, first + count) that make one output pixel.
 struct Taps {
   int first = 0;
   int count = 0;
   size_t weights = 0;  // offset into Filter::weights
+  uint64_t sum = 0;    // of the weights
 };
 
 struct Filter {
   std::vector<Taps> taps;
-  std::vector<float> weights;
+  std::vector<uint32_t> weights;
 };
 
 Filter make_filter(int in, int out) {
-  const double scale = static_cast<double>(in) / out;
-  const double support = std::max(scale, 1.0);
+  const int64_t full = 2 * int64_t{std::max(in, out)};
   Filter filter;
   for (int o = 0; o < out; ++o) {
-    const double centre = (o + 0.5) * scale;
-    const int first = std::max(0, static_cast<int>(std::floor(centre - support)));
-    const int last = std::min(in, static_cast<int>(std::ceil(centre + support)));
-    Taps taps{first, last - first, filter.weights.size()};
-    double sum = 0;
-    for (int i = first; i < last; ++i) sum += std::max(0.0, 1 - std::abs(i + 0.5 - centre) / support);
-    for (int i = first; i < last; ++i)
-      filter.weights.push_back(
-          static_cast<float>(std::max(0.0, 1 - std::abs(i + 0.5 - centre) / support) / sum));
+    Taps taps{.first = -1, .count = 0, .weights = filter.weights.size(), .sum = 0};
+    const int64_t centre = (2 * int64_t{o} + 1) * in;
+    // |(2i + 1) out − centre| < full
+    const auto first = static_cast<int>(std::max<int64_t>((centre - full) / (2 * int64_t{out}) - 1, 0));
+    for (int i = first; i < in; ++i) {
+      const int64_t weight = full - std::abs((2 * int64_t{i} + 1) * out - centre);
+      if (weight <= 0) {
+        if (taps.count > 0) break;
+        continue;
+      }
+      if (taps.count == 0) taps.first = i;
+      ++taps.count;
+      taps.sum += static_cast<uint64_t>(weight);
+      filter.weights.push_back(static_cast<uint32_t>(weight));
+    }
     filter.taps.push_back(taps);
   }
   return filter;
@@ -60,31 +66,30 @@ void resize(std::span<const uint8_t> image, ImageShape from, std::span<uint8_t> 
   const size_t source_row = static_cast<size_t>(from.width) * channels;
   const size_t row = static_cast<size_t>(to.width) * channels;
 
-  std::vector<float> narrowed(static_cast<size_t>(from.height) * row);
+  std::vector<uint16_t> narrowed(static_cast<size_t>(from.height) * row);
   for (size_t y = 0; y < static_cast<size_t>(from.height); ++y) {
     for (size_t x = 0; x < across.taps.size(); ++x) {
       const Taps& taps = across.taps[x];
       for (size_t c = 0; c < channels; ++c) {
-        float sum = 0;
+        uint64_t sum = 0;
         for (int i = 0; i < taps.count; ++i)
-          sum +=
-              across.weights[taps.weights + i] *
-              static_cast<float>(image[y * source_row + static_cast<size_t>(taps.first + i) * channels + c]);
-        narrowed[y * row + x * channels + c] = sum;
+          sum += uint64_t{across.weights[taps.weights + i]} *
+                 image[y * source_row + static_cast<size_t>(taps.first + i) * channels + c];
+        narrowed[y * row + x * channels + c] = static_cast<uint16_t>((256 * sum + taps.sum / 2) / taps.sum);
       }
     }
   }
-  std::vector<float> sums(row);
+  std::vector<uint64_t> sums(row);
   for (size_t y = 0; y < down.taps.size(); ++y) {
     const Taps& taps = down.taps[y];
-    std::fill(sums.begin(), sums.end(), 0.0F);
+    std::fill(sums.begin(), sums.end(), 0);
     for (int i = 0; i < taps.count; ++i) {
-      const float weight = down.weights[taps.weights + i];
-      const float* source = narrowed.data() + static_cast<size_t>(taps.first + i) * row;
+      const uint64_t weight = down.weights[taps.weights + i];
+      const uint16_t* source = narrowed.data() + static_cast<size_t>(taps.first + i) * row;
       for (size_t x = 0; x < row; ++x) sums[x] += weight * source[x];
     }
     for (size_t x = 0; x < row; ++x)
-      out[y * row + x] = static_cast<uint8_t>(std::clamp(std::floor(sums[x] + 0.5F), 0.0F, 255.0F));
+      out[y * row + x] = static_cast<uint8_t>((sums[x] + 128 * taps.sum) / (256 * taps.sum));
   }
 }
 

@@ -17,8 +17,9 @@ void to_gray(std::span<const uint8_t> rgb, std::span<uint8_t> gray);
 // Separable triangle filter, widened by the scale when shrinking so that every source pixel counts
 // (antialiasing). Along each axis, with scale s = in/out and support r = max(s, 1), output o is Σ w(i)·x(i) /
 // Σ w(i) over the source pixels i inside the image, w(i) = max(0, 1 − |i + ½ − c| / r), c = (o + ½)·s.
-// Columns are filtered first, in float, then rows; the result is rounded once, ⌊x + ½⌋. The same size gives
-// the same bytes. `from` and `to` have the same channels.
+// In integers, so that a device gives the same bytes (deploy/runtime/image.c): the weights are 2·max(in, out)
+// times these, columns are filtered first to 256ths of a level, rounded, then rows, rounded again, halves up.
+// The same size gives the same bytes. `from` and `to` have the same channels.
 void resize(std::span<const uint8_t> image, ImageShape from, std::span<uint8_t> out, ImageShape to);
 
 }  // namespace retort::data

@@ -140,7 +140,8 @@ class Writer {
         name_, c_type(input), c_type(output));
     if (has_class_names())
       text += fmt::format(
-          "\n/* Names of the outputs (UTF-8). */\nextern const char *const {}_class_names[{}_OUTPUT_SIZE];\n",
+          "\n/* Names of the outputs (UTF-8). */\n#define {1}_HAS_CLASS_NAMES 1\n"
+          "extern const char *const {0}_class_names[{1}_OUTPUT_SIZE];\n",
           name_, macro_);
     text += "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
     return text;

@@ -79,7 +79,7 @@ TEST(Resize, FollowsItsFormula) {
             sum += w * image[static_cast<size_t>(sy * from.width + sx)];
             total += w;
           }
-        EXPECT_NEAR(out[static_cast<size_t>(y * to.width + x)], sum / total, 0.5 + 1e-3);
+        EXPECT_NEAR(out[static_cast<size_t>(y * to.width + x)], sum / total, 0.5 + 1.0 / 256);
       }
   }
 }

@@ -1,0 +1,13 @@
+// One function a kind of package; private to this room.
+#pragma once
+
+#include <memory>
+
+#include "deploy/exporter.h"
+
+namespace retort::deploy {
+
+std::unique_ptr<Exporter> make_c_exporter();
+std::unique_ptr<Exporter> make_tflm_exporter();
+
+}  // namespace retort::deploy
