@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cost/c_work.h"
 #include "cost/cost.h"
 #include "deploy/c_code.h"
 #include "graph/random_graph.h"
@@ -65,6 +66,11 @@ void write(const std::filesystem::path& folder, const std::string& name, const i
   save(".inputs", all_inputs);
   save(".outputs", all_outputs);
   const cost::Cost cost = cost::analyze(graph);
+  const cost::CPlan plan = cost::plan_c(graph);
+  nlohmann::json work = nlohmann::json::array();
+  const std::vector<cost::CWork> all = cost::c_work(graph, plan);
+  for (size_t k = 0; k < all.size(); ++k)
+    if (all[k].kernel != cost::CKernel::Reshape) work.push_back({to_string(all[k].kernel), all[k].counts, k});
   fmt::print("{}\n", nlohmann::json({{"name", name},
                                      {"macs", cost.macs},
                                      {"input_bytes", interpreter.input_bytes()},
@@ -72,7 +78,8 @@ void write(const std::filesystem::path& folder, const std::string& name, const i
                                      {"file_bytes", file.size()},
                                      {"weight_bytes", code.weight_bytes},
                                      {"c_arena_bytes", code.arena_bytes},
-                                     {"tflm_arena_bytes", cost.cortex_m4.used_bytes()}})
+                                     {"tflm_arena_bytes", cost.cortex_m4.used_bytes()},
+                                     {"work", work}})
                          .dump());
 }
 

@@ -17,7 +17,7 @@ RETORT_INLINE int32_t retort_multiply_narrow(int32_t value, int32_t multiplier, 
 }
 
 /* `output` may be either input. */
-static void retort_add(const retort_add_layer *add, const int8_t *a, const int8_t *b, int8_t *output, int32_t count) {
+RETORT_KERNEL void retort_add(const retort_add_layer *add, const int8_t *a, const int8_t *b, int8_t *output, int32_t count) {
   const int32_t minimum = add->minimum, maximum = add->maximum;
   const int32_t zero_a = add->zero_points[0], zero_b = add->zero_points[1];
   const int32_t multiplier_a = add->multipliers[0], multiplier_b = add->multipliers[1];

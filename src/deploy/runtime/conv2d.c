@@ -164,7 +164,7 @@ RETORT_INLINE void retort_widen(const int8_t *from, int32_t count, int16_t *to) 
 #endif
 
 /* The same for any layer, in plain C. */
-static void retort_apply_plain(const retort_layer *layer, int32_t channels, int32_t quads, const int16_t *windows,
+RETORT_KERNEL void retort_apply_plain(const retort_layer *layer, int32_t channels, int32_t quads, const int16_t *windows,
                                int8_t *output, int32_t count) {
   const int8_t *weights = layer->weights;
   int32_t channel, p;
@@ -189,7 +189,7 @@ static void retort_apply_plain(const retort_layer *layer, int32_t channels, int3
   }
 }
 
-static void retort_fill(int32_t value, int32_t count, int16_t *to) {
+RETORT_KERNEL void retort_fill(int32_t value, int32_t count, int16_t *to) {
   for (; count > 0; count -= 4, to += 4 * RETORT_PIXELS) {
     to[0] = (int16_t)value;
     to[1] = (int16_t)value;
@@ -200,7 +200,7 @@ static void retort_fill(int32_t value, int32_t count, int16_t *to) {
 
 /* Lays out the window of output pixel (row, column). `bytes` has room for one window, to gather it in where the
  * channels are no multiple of 4. */
-static void retort_window(const retort_conv2d_layer *conv, const int8_t *input, int32_t row, int32_t column,
+RETORT_KERNEL void retort_window(const retort_conv2d_layer *conv, const int8_t *input, int32_t row, int32_t column,
                           int16_t *window, int8_t *bytes) {
   const int32_t channels = conv->input_channels, width = conv->input_width, height = conv->input_height;
   const int32_t filter_width = conv->filter_width, zero_point = conv->layer.input_zero_point;
@@ -250,7 +250,7 @@ static void retort_window(const retort_conv2d_layer *conv, const int8_t *input, 
 
 /* Rows [first, last) of the output, of which `output` points at the first. `scratch`: windows of four pixels, then
  * the bytes of one. The pixels' windows are read before any of the four is written. */
-static void retort_conv2d(const retort_conv2d_layer *conv, const int8_t *input, int8_t *output, int32_t first,
+RETORT_KERNEL void retort_conv2d(const retort_conv2d_layer *conv, const int8_t *input, int8_t *output, int32_t first,
                           int32_t last, void *scratch) {
   const int32_t channels = conv->output_channels;
   const int32_t quads = (conv->filter_height * conv->filter_width * conv->input_channels + 3) / 4;

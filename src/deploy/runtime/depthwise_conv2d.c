@@ -116,7 +116,7 @@ RETORT_INLINE int32_t retort_depthwise_sum(const retort_depthwise_conv2d_layer *
 
 /* One channel at a time is copied out as a plane of 16-bit numbers with its border; its output may then take its
  * place. `scratch`: the plane, rows padded to a multiple of 2, then (for the DSP variant) the filter likewise. */
-static void retort_depthwise_conv2d(const retort_depthwise_conv2d_layer *conv, const int8_t *input, int8_t *output,
+RETORT_KERNEL void retort_depthwise_conv2d(const retort_depthwise_conv2d_layer *conv, const int8_t *input, int8_t *output,
                                     void *scratch) {
   const int32_t channels = conv->input_channels, outputs = channels * conv->depth_multiplier;
   const int32_t filter_width = conv->filter_width, filter_height = conv->filter_height;

@@ -5,7 +5,7 @@ typedef struct {
   uint16_t rows, inputs, outputs;
 } retort_fully_connected_layer;
 
-static void retort_fully_connected(const retort_fully_connected_layer *dense, const int8_t *input, int8_t *output) {
+RETORT_KERNEL void retort_fully_connected(const retort_fully_connected_layer *dense, const int8_t *input, int8_t *output) {
   const int32_t inputs = dense->inputs, outputs = dense->outputs, quads = (inputs + 3) / 4;
   int32_t row, o, i;
   for (row = 0; row < dense->rows; ++row, input += inputs, output += outputs) {

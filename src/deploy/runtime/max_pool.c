@@ -1,7 +1,7 @@
 #ifndef RETORT_MAX_POOL
 #define RETORT_MAX_POOL
 /* Rows [first, last) of the output, of which `output` points at the first. `input` points at row `input_row`. */
-static void retort_max_pool(const retort_pool *pool, const int8_t *input, int32_t input_row, int8_t *output,
+RETORT_KERNEL void retort_max_pool(const retort_pool *pool, const int8_t *input, int32_t input_row, int8_t *output,
                             int32_t first, int32_t last) {
   const int32_t channels = pool->channels, width = pool->input_width;
   int32_t row, column, c, x, y;

@@ -8,7 +8,7 @@ typedef struct {
   uint16_t channels;
 } retort_mean_layer;
 
-static void retort_mean(const retort_mean_layer *mean, const int8_t *input, int8_t *output) {
+RETORT_KERNEL void retort_mean(const retort_mean_layer *mean, const int8_t *input, int8_t *output) {
   int32_t c;
   uint32_t i;
   for (c = 0; c < mean->channels; ++c) {

@@ -14,8 +14,15 @@
 /* Not every network needs every one. */
 #ifdef __GNUC__
 #define RETORT_INLINE __attribute__((unused)) static inline
+/* One copy of a kernel, the same in every network: what it takes of flash and time was measured. */
+#ifdef __clang__
+#define RETORT_KERNEL __attribute__((noinline)) static
+#else
+#define RETORT_KERNEL __attribute__((noipa)) static
+#endif
 #else
 #define RETORT_INLINE static inline
+#define RETORT_KERNEL static
 #endif
 
 #if RETORT_DSP

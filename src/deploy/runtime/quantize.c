@@ -1,6 +1,6 @@
 #ifndef RETORT_QUANTIZE
 #define RETORT_QUANTIZE
-static void retort_quantize(float scale, int32_t zero_point, const float *input, int8_t *output, int32_t count) {
+RETORT_KERNEL void retort_quantize(float scale, int32_t zero_point, const float *input, int8_t *output, int32_t count) {
   for (; count > 0; --count) {
     const float steps = *input++ / scale;
     const float far = 1 << 20; /* far outside int8 */

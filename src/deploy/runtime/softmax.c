@@ -7,13 +7,13 @@ typedef struct {
 } retort_softmax_layer;
 
 /* value * 2^exponent, saturating. */
-static int32_t retort_saturating_shift(int32_t value, int32_t exponent) {
+RETORT_KERNEL int32_t retort_saturating_shift(int32_t value, int32_t exponent) {
   const int64_t wide = (int64_t)value * (1 << exponent);
   return wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
 }
 
 /* e^a for a <= 0 in Q5.26; the result is Q0.31 (as gemmlowp's fixed point computes it). */
-static int32_t retort_exponential(int32_t a) {
+RETORT_KERNEL int32_t retort_exponential(int32_t a) {
   static const int32_t powers[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
   const int32_t quarter = 1 << 24, of_minus_eighth = 1895147668;
   int32_t in_quarter, x, x2, x3, x4, rest, result, k;
@@ -33,12 +33,12 @@ static int32_t retort_exponential(int32_t a) {
   return result;
 }
 
-static int32_t retort_exponential_below(const retort_softmax_layer *softmax, int32_t difference) {
+RETORT_KERNEL int32_t retort_exponential_below(const retort_softmax_layer *softmax, int32_t difference) {
   if (-difference < softmax->difference_min) return 0;
   return retort_exponential(retort_high_multiply(retort_wrap((uint32_t)-difference << softmax->shift), softmax->multiplier));
 }
 
-static void retort_softmax(const retort_softmax_layer *softmax, const int8_t *input, int8_t *output) {
+RETORT_KERNEL void retort_softmax(const retort_softmax_layer *softmax, const int8_t *input, int8_t *output) {
   const int32_t classes = softmax->classes;
   int32_t row, i, step;
   for (row = 0; row < softmax->rows; ++row, input += classes, output += classes) {
