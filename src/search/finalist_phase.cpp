@@ -10,6 +10,8 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/units.h"
+#include "deploy/exporter.h"
+#include "int8/tflite.h"
 #include "search/candidates.h"
 #include "search/finalists.h"
 #include "search/keep.h"
@@ -168,12 +170,33 @@ void read_test_set(Session& session, std::vector<Finalist>& finalists) {
       teacher_test_accuracy(session.folder, images, indices, session.options);
 }
 
-void write_best(const StudyResult& study, const fs::path& folder) {
-  const BestModel best = best_model(study);
+// best/c: the best model as C code, with validation images as its golden inputs.
+void write_c_package(const Session& session, std::span<const uint8_t> tflite, const std::string& card) {
+  const data::ImageSet& images = session.dataset.train;
+  const auto take = [&](uint32_t index) {
+    const auto image = images.image(index);
+    return deploy::ExampleImage{{image.begin(), image.end()}, images.labels[index]};
+  };
+  const deploy::Files files =
+      deploy::exporter("c").files({.graph = int8::read_tflite(tflite, "best/model.tflite"),
+                                   .tflite = tflite,
+                                   .about_json = card,
+                                   .command = "",
+                                   .images = deploy::example_images(session.split.validation, take)});
+  for (const auto& [path, content] : files)
+    write_text_atomic(session.folder.path() / "best" / "c" / path, content);
+}
+
+void write_best(const Session& session) {
+  const BestModel best = best_model(session.study);
   if (best.run == nullptr) return;
   keep([&] {
-    write_file_atomic(folder / "best" / "model.tflite", read_file(folder / best.run->file));
-    write_text_atomic(folder / "best" / "model.json", model_card(study, folder));
+    const fs::path& folder = session.folder.path();
+    const std::vector<uint8_t> tflite = read_file(folder / best.run->file);
+    const std::string card = model_card(session.study, folder);
+    write_file_atomic(folder / "best" / "model.tflite", tflite);
+    write_text_atomic(folder / "best" / "model.json", card);
+    write_c_package(session, tflite, card);
   });
 }
 
@@ -191,7 +214,7 @@ void run_finalists(Session& session) {
   study.finalists = std::move(finalists);
   study.best = study.finalists.empty() ? -1 : study.finalists.front().trial;
   take_best_runs(study, session.folder.storage());
-  write_best(study, session.folder.path());
+  write_best(session);
   session.folder.put_document(kTeacherKey, study.teacher);
   session.store_seconds();
   const size_t runs = study.top.size() * static_cast<size_t>(session.settings.finalist_seeds - 1);

@@ -105,7 +105,8 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
       {"data", {{"spec", study.data_spec}, {"content_hash", study.content_hash}}},
       {"seed", run.seed},
       {"trial", trial->number},
-      {"teacher", study.teacher.source}};
+      {"teacher", study.teacher.source},
+      {"command", study.command}};
   return dump_json(card, 2) + "\n";
 }
 

@@ -123,9 +123,20 @@ good export "$work/student/weights.retort" --data "$data" --out "$work/c.tflite"
 [[ $(field accuracy_int8) == [01]* ]] || fail "no accuracy of a model quantised after training"
 bad 2 "is not quantised: run retort quantize first, or give --data" export "$work/student/weights.retort" \
   --out "$work/x.tflite"
-bad 2 "--to: \"onnx\" is unknown: write tflite" export "$work/int8/weights.retort" --to onnx --out "$work/x"
+bad 2 "--to: \"onnx\" is unknown: it is one of tflite, c, tflm" export "$work/int8/weights.retort" --to onnx --out "$work/x"
 bad 2 "--ends: \"half\" is unknown: write float or int8" export "$work/int8/weights.retort" --ends half --out "$work/x"
-bad 2 "$work/a.tflite" export "$work/a.tflite" --out "$work/x"
+bad 2 "$work/a.tflite is a .tflite file already" export "$work/a.tflite" --out "$work/x"
+# Packages, from weights and from a file.
+good export "$work/int8/weights.retort" --to c --ends int8 --name digits --data "$data" --out "$work/c"
+make -C "$work/c" test >"$work/make.txt" 2>&1 || fail "the C package does not pass its test: $(cat "$work/make.txt")"
+good export "$work/a.tflite" --to c --name digits --data "$data" --out "$work/c2"
+cmp -s "$work/c/digits_weights.h" "$work/c2/digits_weights.h" || fail "weights and file give different C code"
+good export "$work/a.tflite" --to tflm --out "$work/tflm" --json
+[ -s "$work/tflm/model_tflm.cc" ] || fail "no model_tflm.cc"
+bad 2 "\"My model\" is no name for C code" export "$work/a.tflite" --to c --name "My model" --out "$work/x"
+bad 2 "--name is for packages" export "$work/int8/weights.retort" --name digits --out "$work/x"
+bad 2 "--ends is for weights" export "$work/a.tflite" --to c --ends int8 --out "$work/x"
+[ ! -e "$work/x" ] || fail "a refused export leaves something"
 
 # ---- eval
 good eval "$work/int8/model.tflite" --data "$data" --json --outputs "$work/outputs.npy"

@@ -40,7 +40,7 @@ export=(export "$work/only.retort" --data "$data")
 bad 2 "--out: it is empty where the name of a file or folder is expected" "${export[@]}" --out ""
 bad 2 "--out: $work/file is a file where a folder is expected" "${export[@]}" --out "$work/file/m.tflite"
 bad 2 "--out: $work/taken is a folder where a file is to be written" "${export[@]}" --out "$work/taken"
-bad 2 "--out: $work/../${work##*/}/only.retort is the model itself: its weights would be lost" "${export[@]}" \
+bad 2 "--out: $work/../${work##*/}/only.retort is the model itself, which would be lost" "${export[@]}" \
   --out "$work/../${work##*/}/only.retort"
 ln -s only.retort "$work/link"
 bad 2 "is the model itself" "${export[@]}" --out "$work/link"

@@ -10,7 +10,7 @@ tiny=("${base[@]}" --time none)
 
 # ---- to the end
 good search "$work/plain" "${tiny[@]}" --json
-for file in report.html trials.csv study.json study.db best/model.tflite best/model.json; do
+for file in report.html trials.csv study.json study.db best/model.tflite best/model.json best/c/model.c best/c/MODEL_CARD.md; do
   [ -s "$work/plain/$file" ] || fail "$file is missing"
 done
 for name in accuracy_int8 accuracy_float test_accuracy_int8 test_mean test_spread validation_mean left_out skipped flash_bytes macs parameters sparsity \
@@ -27,6 +27,7 @@ grep -q "search .*/plain --data idx:.* --teacher-config &#39;1 block, 8 filters&
 grep -q 'layer by layer' "$work/plain/report.html" || fail "no sparsity by layer in the report"
 grep -q '"layers": \[$' "$work/plain/study.json" || fail "no sparsity by layer in study.json"
 good inspect "$work/plain/best/model.tflite"
+make -C "$work/plain/best/c" test >"$work/make.txt" 2>&1 || fail "best/c does not pass its own test: $(cat "$work/make.txt")"
 
 # ---- again: nothing is trained, the same is found
 summary() { sed -n '/^Best model found/,/Parameters/p' "$work/out"; }
