@@ -2,7 +2,7 @@
 //
 //   conformance_c_code random FOLDER COUNT SEED INPUTS   random networks m0000, m0001, …
 //   conformance_c_code named FOLDER SEED INPUTS NAME…    reference networks with random weights
-//   conformance_c_code file FOLDER SEED INPUTS FILE…     .tflite files m0000, …
+//   conformance_c_code file FOLDER SEED INPUTS FILE…     .tflite files file0000, …
 //
 // Writes NAME.tflite, NAME.h, NAME.c, NAME_weights.h, NAME.inputs, NAME.outputs (raw bytes, one after the
 // other), and a line of JSON about each network on standard output.
@@ -110,7 +110,7 @@ int run(const std::vector<std::string>& words) {
       const graph::QuantizedForm form = random_form(graph::reference_network(words[i]), rng);
       write(folder, words[i], int8::lower(form.graph, form.parameters, {int8::Ends::Int8, {}}), rng, inputs);
     } else if (what == "file") {
-      write(folder, fmt::format("m{:04}", i - 4), int8::read_tflite(read_file(words[i]), words[i]), rng,
+      write(folder, fmt::format("file{:04}", i - 4), int8::read_tflite(read_file(words[i]), words[i]), rng,
             inputs);
     } else {
       throw_usage("unknown command {}", what);

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+from int8 import train
+
 HERE = Path(__file__).resolve().parent
 QEMU = HERE / "qemu"
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
@@ -195,25 +197,32 @@ def main():
     parser.add_argument("--emulated", type=int, default=24, help="of them, how many QEMU runs too")
     parser.add_argument("--inputs", type=int, default=50, help="of each network on this machine")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--file", type=Path, action="append", default=[], help="also check this .tflite file")
     arguments = parser.parse_args()
     driver = arguments.build / "conformance" / "conformance_c_code"
     with tempfile.TemporaryDirectory(prefix="retort-c-") as temporary:
         check = Check(driver.resolve(), Path(temporary))
         random = check.write("random", arguments.graphs, arguments.seed, arguments.inputs)
         named = check.write("named", arguments.seed, 20, *NAMED)
+        retort = (arguments.build / "src" / "cli" / "retort").resolve()
+        trained_files = train(retort, Path(temporary), np.random.default_rng(arguments.seed))[0] + arguments.file
+        trained = check.write("file", arguments.seed, 1000, *trained_files)
         check.on_this_machine(random, arguments.inputs)
+        check.on_this_machine(trained, 1000)
         check.on_this_machine(named, 3)
         check.on_tflm(random, 3)
+        check.on_tflm(trained, 20)
         check.on_tflm(named, 1)
-        inputs = arguments.graphs * arguments.inputs
-        print(f"{len(random)} random networks: {inputs} inputs on this machine")
+        print(f"{len(random)} random networks of {arguments.inputs} inputs and {len(trained)} trained ones of 1,000, on "
+              "this machine")
         check.compiles([m for m in named if m["name"] in ("resnet8", "dscnn")] + random[:6])
 
         few = [model for model in random if model["macs"] <= MOST_MACS][:arguments.emulated]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda model: check.on_cortex_m4(model, 20), few))
             list(pool.map(lambda model: check.on_cortex_m4(model, 2, "-Os", "-DRETORT_DSP=0"), few[:6]))
-            print(f"{len(few)} random networks: 20 inputs each on QEMU")
+            list(pool.map(lambda model: check.on_cortex_m4(model, 20 if model["macs"] <= MOST_MACS else 2), trained))
+            print(f"{len(few)} random networks and {len(trained)} trained ones: 20 inputs each on QEMU")
             results = list(pool.map(lambda model: check.on_cortex_m4(model, 20 if model["macs"] <= MOST_MACS else 1), named))
             small = list(pool.map(lambda model: check.on_cortex_m4(model, 1, "-Os"), named))
         print(f"{'':12} {'MACs':>10} {'instructions/MAC':>17} {'-Os':>6} {'arena':>7} {'TFLM':>7} {'stack':>6} "
