@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <sstream>
+#include <string>
 
+#include "base/file.h"
 #include "base/rng.h"
 #include "graph/random_graph.h"
 #include "graph/reference_networks.h"
@@ -122,6 +125,45 @@ TEST(Arena, EqualsMlperfTinyOnACortexM4) {
   EXPECT_EQ(used("dscnn"), 22'772);
   EXPECT_EQ(used("mobilenet"), 100'660);
   EXPECT_EQ(used("autoencoder"), 2'260);
+}
+
+// random_SEED of tflm_cortex_m4.csv.
+graph::Graph measured_random_graph(uint64_t seed) {
+  Rng rng(seed);
+  graph::RandomGraphOptions options;
+  options.maximum_stages = 1 + static_cast<int>(seed % 10);
+  options.maximum_channels = 20;
+  return graph::random_graph(rng, options);
+}
+
+TEST(Arena, EqualsWhatTflmNeedsOnACortexM4) {
+  std::istringstream lines(read_text(std::string(RETORT_SOURCE_DIR) + "/tests/cost/tflm_cortex_m4.csv"));
+  int networks = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('#')) continue;
+    std::istringstream fields(line);
+    std::string name;
+    std::string ends;
+    int64_t used_bytes = 0;
+    int64_t smallest_bytes = 0;
+    char comma = 0;
+    std::getline(fields, name, ',');
+    std::getline(fields, ends, ',');
+    fields >> used_bytes >> comma >> smallest_bytes;
+    ASSERT_TRUE(fields) << line;
+
+    constexpr std::string_view kRandom = "random_";
+    const graph::Graph network = name.starts_with(kRandom)
+                                     ? measured_random_graph(std::stoull(name.substr(kRandom.size())))
+                                     : graph::reference_network(name);
+    const int8::QuantGraph graph =
+        int8::lower_structure(network, {ends == "float" ? int8::Ends::Float : int8::Ends::Int8, {}});
+    const Arena arena = plan_arena(graph, Abi::CortexM4);
+    EXPECT_EQ(arena.used_bytes(), used_bytes) << line;
+    EXPECT_EQ(arena.smallest_bytes, smallest_bytes) << line;
+    ++networks;
+  }
+  EXPECT_EQ(networks, 138);
 }
 
 // What the interpreter of TFLM's Python package printed for the same files.
