@@ -1,10 +1,14 @@
 // retort inspect: what a model is made of and what it costs.
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -16,6 +20,7 @@
 #include "cost/cost.h"
 #include "graph/notebook.h"
 #include "int8/tflite.h"
+#include "report/arena_picture.h"
 
 namespace retort::cli {
 namespace {
@@ -26,53 +31,346 @@ struct InspectCommand {
   int classes = 10;
   int8::Ends ends = int8::Ends::Float;
   bool ends_given = false;
+  std::filesystem::path svg;
   OutputOptions output;
 };
 
+// A line of the table: what the program or the file says of an operator. Texts are empty where nothing is
+// known.
+struct Line {
+  std::string number;
+  std::string name;
+  std::string shapes;  // "1x8x8x1 → 1x8x8x16"
+  std::string window;  // "3x3 /2"
+  std::string macs;
+  std::string weights;
+  std::string bytes;
+  std::string offset;
+  std::string life;
+};
+
 struct Inspected {
-  cost::Cost cost;
+  std::string title;
+  std::optional<cost::Cost> cost;  // when the network is supported, else:
+  std::vector<Line> lines;
+  std::vector<int8::Problem> problems;
   nlohmann::json about;  // what is known beside the cost
 };
 
+constexpr int kMostColumns = 100;  // of whatever is printed
+
+// ---- the table
+
 std::string dims_text(const std::vector<int>& dims) {
-  return fmt::format("{}", fmt::join(dims, "x"));
+  return dims.empty() ? "scalar" : fmt::format("{}", fmt::join(dims, "x"));
 }
 
-nlohmann::json tensor_json(const int8::QuantGraph& graph, const std::vector<int>& indices) {
+// Equal shapes once: "2 of 1x8x8x16".
+std::string shapes_text(const std::vector<std::vector<int>>& shapes) {
+  std::vector<std::string> parts;
+  for (size_t first = 0; first < shapes.size();) {
+    const auto differs = [&](const std::vector<int>& dims) { return dims != shapes[first]; };
+    const auto begin = shapes.begin() + static_cast<std::ptrdiff_t>(first);
+    const auto count = static_cast<size_t>(std::find_if(begin, shapes.end(), differs) - begin);
+    parts.push_back((count > 1 ? fmt::format("{} of ", count) : "") + dims_text(shapes[first]));
+    first += count;
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::string step_text(const std::vector<std::vector<int>>& inputs,
+                      const std::vector<std::vector<int>>& outputs) {
+  return inputs.empty() ? shapes_text(outputs) : shapes_text(inputs) + " → " + shapes_text(outputs);
+}
+
+std::string window_text(const std::optional<cost::WindowSize>& window) {
+  if (!window) return "";
+  const std::string size = fmt::format("{}x{}", window->height, window->width);
+  if (window->stride_height != window->stride_width)
+    return fmt::format("{} /{}x{}", size, window->stride_height, window->stride_width);
+  return window->stride_height == 1 ? size : fmt::format("{} /{}", size, window->stride_height);
+}
+
+std::string unless_zero(int64_t value) {
+  return value == 0 ? "" : format_integer(value);
+}
+
+void tell_life(Line& line, const cost::HeadBuffer& buffer) {
+  line.bytes = format_integer(buffer.bytes);
+  line.offset = format_integer(buffer.offset);
+  line.life = fmt::format("{}–{}", buffer.first_used < 0 ? "start" : std::to_string(buffer.first_used),
+                          buffer.last_used < 0 ? "start" : std::to_string(buffer.last_used));
+}
+
+std::vector<Line> lines_of(const cost::Cost& cost) {
+  std::vector<Line> lines;
+  for (const cost::HeadBuffer& buffer : cost.head)
+    if (buffer.kind == cost::HeadBuffer::Kind::Input) {
+      Line line{.name = "input"};
+      tell_life(line, buffer);
+      lines.push_back(std::move(line));
+    }
+  for (size_t i = 0; i < cost.layers.size(); ++i) {
+    const cost::LayerCost& layer = cost.layers[i];
+    Line line{.number = std::to_string(i),
+              .name = layer.operator_name,
+              .shapes = step_text(layer.inputs_dims, {layer.output_dims}),
+              .window = window_text(layer.window),
+              .macs = unless_zero(layer.macs),
+              .weights = unless_zero(layer.weight_bytes)};
+    if (layer.output_buffer >= 0) tell_life(line, cost.head[static_cast<size_t>(layer.output_buffer)]);
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+// What a file says of itself: shapes and constants of each operator.
+struct FileLayer {
+  std::string name;
+  std::vector<std::vector<int>> inputs;
+  std::vector<std::vector<int>> outputs;
+  int64_t weight_bytes = 0;  // of the constants that it is the first to read
+};
+
+std::vector<FileLayer> layers_of(const int8::TfliteContents& contents) {
+  std::vector<bool> counted(contents.tensors.size(), false);
+  std::vector<FileLayer> layers;
+  for (const int8::TfliteContents::Operator& op : contents.operators) {
+    FileLayer layer{int8::printable(op.name), {}, {}, 0};
+    for (const int input : op.inputs) {
+      if (input < 0) continue;
+      const auto index = static_cast<size_t>(input);
+      const int8::TfliteContents::Tensor& tensor = contents.tensors[index];
+      if (tensor.data_bytes == 0) layer.inputs.push_back(tensor.dims);
+      if (!counted[index]) layer.weight_bytes += static_cast<int64_t>(tensor.data_bytes);
+      counted[index] = true;
+    }
+    for (const int output : op.outputs)
+      layer.outputs.push_back(contents.tensors[static_cast<size_t>(output)].dims);
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+std::vector<Line> lines_of(const std::vector<FileLayer>& layers) {
+  std::vector<Line> lines;
+  for (size_t i = 0; i < layers.size(); ++i)
+    lines.push_back({.number = std::to_string(i),
+                     .name = layers[i].name,
+                     .shapes = step_text(layers[i].inputs, layers[i].outputs),
+                     .weights = unless_zero(layers[i].weight_bytes)});
+  return lines;
+}
+
+struct Column {
+  std::string Line::* text;
+  std::string_view heading;
+  enum class Side { Left, Right } side;
+};
+constexpr std::array kColumns = {Column{&Line::number, "", Column::Side::Right},
+                                 Column{&Line::name, "operator", Column::Side::Left},
+                                 Column{&Line::shapes, "input → output", Column::Side::Left},
+                                 Column{&Line::window, "window", Column::Side::Left},
+                                 Column{&Line::macs, "macs", Column::Side::Right},
+                                 Column{&Line::weights, "weights", Column::Side::Right},
+                                 Column{&Line::bytes, "arena", Column::Side::Right},
+                                 Column{&Line::offset, "offset", Column::Side::Right},
+                                 Column{&Line::life, "life", Column::Side::Right}};
+
+// As wide as its texts ask for; where that is more than 100 columns they come closer, then shapes are cut.
+std::string table(const std::vector<Line>& lines) {
+  constexpr int kNarrowestShapes = 24;
+  constexpr int kWidestName = 28;
+  constexpr size_t kShapes = 2;
+  std::array<int, kColumns.size()> widths{};
+  int sum = 0;
+  int columns = 0;
+  for (size_t c = 0; c < kColumns.size(); ++c) {
+    const Column& column = kColumns.at(c);
+    int& width = widths.at(c);
+    for (const Line& line : lines) width = std::max(width, display_columns(line.*column.text));
+    if (width == 0) continue;  // nothing to say
+    width = std::max(width, display_columns(column.heading));
+    if (column.text == &Line::name) width = std::min(width, kWidestName);
+    sum += width;
+    ++columns;
+  }
+  const int gap = sum + 2 * (columns - 1) <= kMostColumns ? 2 : 1;
+  const int excess = std::max(sum + gap * (columns - 1) - kMostColumns, 0);
+  int& shapes = widths.at(kShapes);
+  shapes = std::max(shapes - excess, std::min(shapes, kNarrowestShapes));
+  const auto written = [&](const auto& text_of) {
+    std::string row;
+    for (size_t c = 0; c < kColumns.size(); ++c) {
+      if (widths.at(c) == 0) continue;
+      const std::string text = fit_columns(text_of(kColumns.at(c)), widths.at(c), Charset::Utf8);
+      const std::string space(static_cast<size_t>(widths.at(c) - display_columns(text)), ' ');
+      if (!row.empty()) row.append(static_cast<size_t>(gap), ' ');
+      row += kColumns.at(c).side == Column::Side::Left ? text + space : space + text;
+    }
+    row.erase(row.find_last_not_of(' ') + 1);
+    return row + "\n";
+  };
+  std::string text = written([](const Column& column) { return std::string(column.heading); });
+  for (const Line& line : lines) text += written([&](const Column& column) { return line.*column.text; });
+  return text;
+}
+
+// ---- what is not supported
+
+// "0, 2–4": of ascending numbers.
+std::string ranges_text(const std::vector<int>& numbers) {
+  constexpr size_t kMostParts = 64;
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < numbers.size();) {
+    if (parts.size() == kMostParts) {
+      parts.push_back(fmt::format("{} more", numbers.size() - i));
+      break;
+    }
+    size_t last = i;
+    while (last + 1 < numbers.size() && numbers[last + 1] == numbers[last] + 1) ++last;
+    parts.push_back(last == i ? std::to_string(numbers[i])
+                              : fmt::format("{}{}{}", numbers[i], last == i + 1 ? ", " : "–", numbers[last]));
+    i = last + 1;
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// Lines of at most 100 columns, broken at spaces.
+std::string wrapped(std::string_view text, std::string_view first, std::string_view next) {
+  std::string all;
+  std::string line(first);
+  bool empty = true;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    if (!empty && display_columns(line) + 1 + display_columns(word) > kMostColumns) {
+      all += line + "\n";
+      line = next;
+      empty = true;
+    }
+    line += empty ? "" : " ";
+    line += word;
+    empty = false;
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+  }
+  return all + line + "\n";
+}
+
+// Operators and tensors for which the same is to say stand together.
+std::string problems_text(const std::vector<int8::Problem>& problems,
+                          const std::vector<std::string>& operator_names) {
+  using Place = int8::Problem::Place;
+  struct Group {
+    const int8::Problem* problem;
+    std::vector<int> tensors;
+    std::map<std::string, std::vector<int>> operators;  // by name
+  };
+  std::vector<Group> groups;
+  std::map<std::tuple<Place, std::string_view, std::string_view>, size_t> known;
+  for (const int8::Problem& problem : problems) {
+    const auto [entry, is_new] =
+        known.try_emplace({problem.place, problem.why, problem.remedy}, groups.size());
+    if (is_new) groups.push_back({&problem, {}, {}});
+    Group& group = groups[entry->second];
+    if (problem.place == Place::Tensor) group.tensors.push_back(problem.index);
+    if (problem.place == Place::Operator)
+      group.operators[operator_names.at(static_cast<size_t>(problem.index))].push_back(problem.index);
+  }
+  std::string text = "not supported:\n";
+  for (const Group& group : groups) {
+    const int8::Problem& problem = *group.problem;
+    std::string what = problem.subject + (problem.subject.empty() ? "" : " ") + problem.why;
+    if (group.tensors.size() > 1)
+      what = fmt::format("each of the tensors {} {}", ranges_text(group.tensors), problem.why);
+    if (problem.place == Place::Operator) {
+      std::vector<std::string> parts;
+      for (const auto& [name, numbers] : group.operators)
+        parts.push_back(
+            fmt::format("{} (operator{} {})", name, numbers.size() > 1 ? "s" : "", ranges_text(numbers)));
+      what = fmt::format("{}: {}", fmt::join(parts, ", "), problem.why);
+    }
+    text += wrapped(what, "  ", "    ");
+    if (!problem.remedy.empty()) text += wrapped(problem.remedy, "    → ", "      ");
+  }
+  return text;
+}
+
+nlohmann::json problems_json(const std::vector<int8::Problem>& problems) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const int8::Problem& problem : problems) {
+    nlohmann::json one = {{"why", problem.why}};
+    if (!problem.remedy.empty()) one["instead"] = problem.remedy;
+    if (!problem.subject.empty()) one["subject"] = problem.subject;
+    if (problem.place == int8::Problem::Place::Tensor) one["tensor"] = problem.index;
+    if (problem.place == int8::Problem::Place::Operator) one["operator"] = problem.index;
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+// ---- files, weights, configurations
+
+nlohmann::json tensor_json(const int8::TfliteContents& contents, const std::vector<int>& indices) {
   nlohmann::json list = nlohmann::json::array();
   for (const int index : indices) {
-    const int8::Tensor& tensor = graph.tensors.at(static_cast<size_t>(index));
-    const char* type = tensor.type == int8::Type::Int8    ? "int8"
-                       : tensor.type == int8::Type::Int32 ? "int32"
-                                                          : "float32";
-    nlohmann::json one = {{"name", tensor.name}, {"type", type}, {"shape", tensor.dims}};
-    if (!tensor.quantization.scales.empty()) {
-      one["scale"] = tensor.quantization.scales.front();
-      one["zero_point"] =
-          tensor.quantization.zero_points.empty() ? 0 : tensor.quantization.zero_points.front();
+    const auto i = static_cast<size_t>(index);
+    const int8::TfliteContents::Tensor& tensor = contents.tensors.at(i);
+    nlohmann::json one = {{"name", tensor.name}, {"type", tensor.type}, {"shape", tensor.dims}};
+    if (contents.graph && !contents.graph->tensors[i].quantization.scales.empty()) {
+      const int8::Quantization& quantization = contents.graph->tensors[i].quantization;
+      one["scale"] = quantization.scales.front();
+      one["zero_point"] = quantization.zero_points.front();
     }
     list.push_back(std::move(one));
   }
   return list;
 }
 
+// What can be said of a file that is sound but not supported.
+void describe(Inspected& inspected, const int8::TfliteContents& contents) {
+  const std::vector<FileLayer> layers = layers_of(contents);
+  inspected.lines = lines_of(layers);
+  std::vector<std::string> names;
+  nlohmann::json list = nlohmann::json::array();
+  for (const FileLayer& layer : layers) {
+    names.push_back(layer.name);
+    list.push_back({{"operator", layer.name},
+                    {"inputs", layer.inputs},
+                    {"outputs", layer.outputs},
+                    {"weight_bytes", layer.weight_bytes}});
+  }
+  inspected.about["operators"] = std::move(names);
+  inspected.about["layers"] = std::move(list);
+}
+
 Inspected inspect_tflite(const std::vector<uint8_t>& bytes, const std::filesystem::path& file) {
-  const int8::QuantGraph graph = int8::read_tflite(bytes, file.string());
-  return {cost::analyze(graph, static_cast<int64_t>(bytes.size())),
-          {{"file", file.string()},
-           {"inputs", tensor_json(graph, graph.inputs)},
-           {"outputs", tensor_json(graph, graph.outputs)},
-           {"classes", graph.classes}}};
+  int8::TfliteContents contents = int8::open_tflite(bytes, file.string());
+  const auto flash_bytes = static_cast<int64_t>(bytes.size());
+  Inspected inspected{.title = file.filename().string(),
+                      .problems = contents.problems,
+                      .about = {{"file", file.string()},
+                                {"flash_bytes", flash_bytes},
+                                {"inputs", tensor_json(contents, contents.inputs)},
+                                {"outputs", tensor_json(contents, contents.outputs)},
+                                {"supported", contents.graph.has_value()},
+                                {"problems", problems_json(contents.problems)}}};
+  if (contents.graph) {
+    inspected.cost = cost::analyze(*contents.graph, flash_bytes);
+    inspected.about["classes"] = contents.graph->classes;
+  } else {
+    describe(inspected, contents);
+  }
+  return inspected;
 }
 
 // `classes` travel in the file; a fresh network has none yet.
 Inspected inspect_graph(const graph::Graph& graph, int8::Ends ends, const std::vector<std::string>& classes) {
   const graph::Shape input = graph.input_shape();
-  return {cost::analyze(graph, {.ends = ends, .classes = classes}),
-          {{"input", {input.height, input.width, input.channels}},
-           {"class_count", graph.classes()},
-           {"quantized", is_quantized(graph)},
-           {"hash", graph::structural_hash(graph)}}};
+  return {.cost = cost::analyze(graph, {.ends = ends, .classes = classes}),
+          .about = {{"input", {input.height, input.width, input.channels}},
+                    {"class_count", graph.classes()},
+                    {"quantized", is_quantized(graph)},
+                    {"hash", graph::structural_hash(graph)}}};
 }
 
 Inspected inspect(const InspectCommand& command) {
@@ -82,7 +380,9 @@ Inspected inspect(const InspectCommand& command) {
     if (!command.input) throw_usage("--config needs the network's input: give --input like 32x32x1");
     const graph::Graph graph =
         graph::graph_from_config(command.model.config, input_shape(*command.input), command.classes);
-    return inspect_graph(graph, command.ends, {});
+    Inspected inspected = inspect_graph(graph, command.ends, {});
+    inspected.title = command.model.config;
+    return inspected;
   }
   const std::vector<uint8_t> bytes = read_file(command.model.file);
   const bool tflite = bytes.size() >= 8 && std::string(bytes.begin() + 4, bytes.begin() + 8) == "TFL3";
@@ -93,6 +393,7 @@ Inspected inspect(const InspectCommand& command) {
   }
   const engine::Model model = engine::load_model(command.model.file);
   Inspected inspected = inspect_graph(model.graph, command.ends, model.classes);
+  inspected.title = command.model.file.filename().string();
   inspected.about["file"] = command.model.file.string();
   inspected.about["classes"] = model.classes;
   inspected.about["sparsity"] = graph::kernel_sparsity(model.parameters);
@@ -103,57 +404,101 @@ std::string bytes_text(int64_t bytes) {
   return fmt::format("{} ({} bytes)", format_bytes(bytes), format_integer(bytes));
 }
 
-std::string table(const cost::Cost& cost) {
-  std::string text = fmt::format("{:>3}  {:<18} {:<14} {:>11} {:>13} {:>10} {:>10}\n", "", "operator",
-                                 "output", "parameters", "macs", "weights", "live");
-  for (size_t i = 0; i < cost.layers.size(); ++i) {
-    const cost::LayerCost& layer = cost.layers[i];
-    text += fmt::format("{:>3}  {:<18} {:<14} {:>11} {:>13} {:>10} {:>10}\n", i, layer.operator_name,
-                        dims_text(layer.output_dims), format_integer(layer.parameters),
-                        format_integer(layer.macs), format_integer(layer.weight_bytes),
-                        format_integer(layer.live_bytes));
+std::string arena_text(const cost::Arena& arena) {
+  return fmt::format("{}, head {} + tail {}", bytes_text(arena.used_bytes()),
+                     format_integer(arena.head_bytes), format_integer(arena.tail_bytes));
+}
+
+std::string totals(const cost::Cost& cost, const nlohmann::json& about) {
+  std::string text =
+      fmt::format("parameters       {}\nmacs             {}\nweights          {}\nflash            {}\n",
+                  format_integer(cost.parameters), format_integer(cost.macs), bytes_text(cost.weight_bytes),
+                  bytes_text(cost.flash_bytes));
+  text += fmt::format("arena cortex-m4  {}\narena host       {}\n", arena_text(cost.cortex_m4),
+                      arena_text(cost.host));
+  if (about.contains("sparsity"))
+    text += fmt::format("zeros            {}\n", percent(about["sparsity"].get<double>()));
+  if (about.contains("classes") && !about["classes"].empty()) {
+    auto classes = about["classes"].get<std::vector<std::string>>();
+    for (std::string& name : classes) name = int8::printable(name);
+    text += fmt::format("classes          {}\n", fmt::join(classes, ", "));
   }
   return text;
 }
 
-std::string summary(const Inspected& inspected) {
-  const cost::Cost& cost = inspected.cost;
-  std::string text =
-      fmt::format("parameters       {}\nmacs             {}\nflash            {}\n",
-                  format_integer(cost.parameters), format_integer(cost.macs), bytes_text(cost.flash_bytes));
-  text += fmt::format("arena cortex-m4  {}\narena host       {}\n", bytes_text(cost.cortex_m4.used_bytes()),
-                      bytes_text(cost.host.used_bytes()));
-  if (inspected.about.contains("sparsity"))
-    text += fmt::format("zeros            {}\n", percent(inspected.about["sparsity"].get<double>()));
-  if (inspected.about.contains("classes") && !inspected.about["classes"].empty())
-    text += fmt::format("classes          {}\n",
-                        fmt::join(inspected.about["classes"].get<std::vector<std::string>>(), ", "));
-  return text;
+// TensorFlow names a tensor after the layers that were merged, "a/b/c;d/e": the first one's last two parts.
+std::string short_name(const std::string& name) {
+  const std::string first = name.substr(0, name.find(';'));
+  const size_t last = first.rfind('/');
+  const size_t before = last == std::string::npos || last == 0 ? last : first.rfind('/', last - 1);
+  return int8::printable(before == std::string::npos ? first : first.substr(before + 1));
+}
+
+std::string picture_of(const cost::Cost& cost, const std::string& title) {
+  using Kind = cost::HeadBuffer::Kind;
+  report::ArenaPicture picture{.title = int8::printable(title) + ", TFLM's arena on a Cortex-M4",
+                               .tail_bytes = cost.cortex_m4.tail_bytes};
+  for (const cost::LayerCost& layer : cost.layers) picture.operators.push_back(layer.operator_name);
+  for (const cost::HeadBuffer& buffer : cost.head)
+    picture.boxes.push_back(
+        {.kind = buffer.kind == Kind::Scratch      ? report::ArenaBox::Kind::Scratch
+                 : buffer.kind == Kind::Activation ? report::ArenaBox::Kind::Activation
+                                                   : report::ArenaBox::Kind::Ends,
+         .label = buffer.kind == Kind::Scratch ? "scratch of " + buffer.name : short_name(buffer.name),
+         .bytes = buffer.bytes,
+         .offset = buffer.offset,
+         .first_used = buffer.first_used,
+         .last_used = buffer.last_used});
+  return report::arena_svg(picture);
 }
 
 void run(const InspectCommand& command) {
+  if (!command.svg.empty()) require_writable("--svg", command.svg);
   Terminal terminal(command.output);
   const Inspected inspected = inspect(command);
-  nlohmann::json json = inspected.cost;
-  json.update(inspected.about);
+  nlohmann::json json = inspected.about;
+  std::string text;
+  if (inspected.cost) {
+    json = *inspected.cost;
+    json.update(inspected.about);
+    text = table(lines_of(*inspected.cost)) + "\n" + totals(*inspected.cost, inspected.about);
+    if (!command.svg.empty()) {
+      write_text_atomic(command.svg, picture_of(*inspected.cost, inspected.title));
+      json["svg"] = command.svg.string();
+    }
+  } else {
+    const auto flash_bytes = inspected.about["flash_bytes"].get<int64_t>();
+    text = fmt::format(
+        "{}\nflash            {}\n\n{}", table(inspected.lines), bytes_text(flash_bytes),
+        problems_text(inspected.problems, inspected.about["operators"].get<std::vector<std::string>>()));
+  }
   terminal.result_json(json);
-  terminal.result(table(inspected.cost) + "\n" + summary(inspected));
+  terminal.result(text);
+  if (!inspected.cost)
+    throw_failure("{}: not supported, for {}{}", inspected.about["file"].get<std::string>(),
+                  inspected.problems.size() == 1
+                      ? "a reason that is listed"
+                      : fmt::format("{} reasons that are listed", inspected.problems.size()),
+                  command.svg.empty() ? "" : "; there is no picture of its arena");
 }
 
 }  // namespace
 
 void add_inspect_command(CLI::App& app) {
-  CLI::App* sub =
-      app.add_subcommand("inspect", "Operators, shapes, parameters, MACs, flash and arena of a model");
+  CLI::App* sub = app.add_subcommand(
+      "inspect",
+      "What a model is made of and costs: operators, shapes, MACs, weights, arena, what is not supported");
   const auto command = std::make_shared<InspectCommand>();
   add_model_options(*sub, command->model);
   sub->get_option("model")->description("a .tflite file, ours or anyone's, or weights (weights.retort)");
   add_image_shape(*sub, "--input", command->input, "input of the network of --config");
   add_integer(*sub, "--classes", command->classes, 2, 65535, "classes of the network of --config");
   add_ends_option(*sub, command->ends);
+  add_output_path(*sub, "--svg", command->svg, "FILE", "draw the arena over time");
   add_output_options(*sub, command->output);
   add_examples(*sub,
                {"retort inspect best/model.tflite", "retort inspect model.tflite --json",
+                "retort inspect model.tflite --svg arena.svg",
                 "retort inspect --config '3 blocks, 2 layers, 32 filters' --input 32x32x1 --classes 10"});
   for (const char* name : {"--input", "--classes"}) sub->get_option(name)->needs(sub->get_option("--config"));
   sub->callback([command, sub] {

@@ -1,7 +1,9 @@
 #include "cost/cost.h"
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <utility>
 
 #include "base/error.h"
@@ -25,8 +27,69 @@ bool has_kernel(const int8::Operator& op) {
          std::holds_alternative<int8::FullyConnected>(op.kind);
 }
 
-std::vector<LayerCost> layer_costs(const int8::QuantGraph& graph) {
-  const std::vector<PlannedBuffer> buffers = plan_head(graph);
+struct WindowOf {
+  const int8::QuantGraph& graph;
+  const int8::Operator& op;
+  using Size = std::optional<WindowSize>;
+
+  [[nodiscard]] Size of_kernel(const int8::WindowOp& window) const {
+    const std::vector<int>& kernel = graph.tensors[static_cast<size_t>(op.inputs[1])].dims;
+    return WindowSize{kernel[1], kernel[2], window.stride_height, window.stride_width};
+  }
+  Size operator()(const int8::Conv2D& conv) const { return of_kernel(conv); }
+  Size operator()(const int8::DepthwiseConv2D& conv) const { return of_kernel(conv); }
+  template <typename Kind>
+  Size operator()(const Kind& kind) const {
+    if constexpr (requires { kind.filter_height; })
+      return WindowSize{kind.filter_height, kind.filter_width, kind.stride_height, kind.stride_width};
+    else
+      return std::nullopt;
+  }
+};
+
+std::vector<HeadBuffer> head_buffers(const int8::QuantGraph& graph,
+                                     const std::vector<PlannedBuffer>& planned) {
+  using Kind = HeadBuffer::Kind;
+  std::vector<Kind> kinds(graph.tensors.size(), Kind::Activation);
+  for (const int output : graph.outputs) kinds[static_cast<size_t>(output)] = Kind::Output;
+  for (const int input : graph.inputs) kinds[static_cast<size_t>(input)] = Kind::Input;
+  std::vector<HeadBuffer> buffers;
+  buffers.reserve(planned.size());
+  for (const PlannedBuffer& plan : planned) {
+    HeadBuffer buffer{.tensor = plan.tensor,
+                      .bytes = plan.bytes,
+                      .offset = plan.offset,
+                      .first_used = std::max(plan.first_used - 1, kBeforeTheFirst),
+                      .last_used = std::max(plan.last_used - 1, kBeforeTheFirst)};
+    if (plan.tensor < 0) {
+      buffer.kind = Kind::Scratch;
+      buffer.name = int8::operator_name(graph.operators[static_cast<size_t>(buffer.first_used)].kind);
+    } else {
+      buffer.kind = kinds[static_cast<size_t>(plan.tensor)];
+      buffer.name = graph.tensors[static_cast<size_t>(plan.tensor)].name;
+    }
+    buffers.push_back(std::move(buffer));
+  }
+  return buffers;
+}
+
+// Bytes of the buffers that live while each operator runs, in one pass over their beginnings and ends.
+std::vector<int64_t> live_bytes(const std::vector<HeadBuffer>& head, size_t operators) {
+  std::vector<int64_t> change(operators + 1, 0);
+  for (const HeadBuffer& buffer : head) {
+    if (buffer.last_used < 0) continue;
+    change[static_cast<size_t>(std::max(buffer.first_used, 0))] += buffer.bytes;
+    change[static_cast<size_t>(buffer.last_used) + 1] -= buffer.bytes;
+  }
+  std::partial_sum(change.begin(), change.end(), change.begin());
+  return change;
+}
+
+std::vector<LayerCost> layer_costs(const int8::QuantGraph& graph, const std::vector<HeadBuffer>& head) {
+  std::vector<int> buffer_of(graph.tensors.size(), -1);
+  for (size_t i = 0; i < head.size(); ++i)
+    if (head[i].tensor >= 0) buffer_of[static_cast<size_t>(head[i].tensor)] = static_cast<int>(i);
+  const std::vector<int64_t> live = live_bytes(head, graph.operators.size());
   std::vector<bool> counted(graph.tensors.size(), false);
   std::vector<LayerCost> layers;
   layers.reserve(graph.operators.size());
@@ -34,22 +97,24 @@ std::vector<LayerCost> layer_costs(const int8::QuantGraph& graph) {
     const int8::Operator& op = graph.operators[k];
     LayerCost layer;
     layer.operator_name = int8::operator_name(op.kind);
-    const int8::Tensor& output = graph.tensors[static_cast<size_t>(op.outputs.front())];
+    const auto output_index = static_cast<size_t>(op.outputs.front());
+    const int8::Tensor& output = graph.tensors[output_index];
     layer.output_dims = output.dims;
     layer.output_bytes = output.bytes();
+    layer.output_buffer = buffer_of[output_index];
+    layer.window = std::visit(WindowOf{graph, op}, op.kind);
     layer.macs = int8::operator_macs(graph, op);
+    layer.live_bytes = live[k];
     for (const int input : op.inputs) {
       if (input < 0) continue;
       const auto index = static_cast<size_t>(input);
       const int8::Tensor& tensor = graph.tensors[index];
+      if (!tensor.constant()) layer.inputs_dims.push_back(tensor.dims);
       if (!tensor.constant() || counted[index]) continue;
       counted[index] = true;
       layer.weight_bytes += tensor.bytes();
       if (has_kernel(op)) layer.parameters += tensor.elements();
     }
-    const int time = static_cast<int>(k) + 1;
-    for (const PlannedBuffer& buffer : buffers)
-      if (buffer.first_used <= time && time <= buffer.last_used) layer.live_bytes += buffer.bytes;
     layers.push_back(std::move(layer));
   }
   return layers;
@@ -93,7 +158,8 @@ Cost analyze(const int8::QuantGraph& graph) {
 
 Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes) {
   Cost cost;
-  cost.layers = layer_costs(graph);
+  cost.head = head_buffers(graph, plan_head(graph));
+  cost.layers = layer_costs(graph, cost.head);
   for (const LayerCost& layer : cost.layers) {
     cost.parameters += layer.parameters;
     cost.weight_bytes += layer.weight_bytes;
@@ -105,18 +171,47 @@ Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes) {
   return cost;
 }
 
+std::string_view to_string(HeadBuffer::Kind kind) {
+  switch (kind) {
+    case HeadBuffer::Kind::Input:
+      return "input";
+    case HeadBuffer::Kind::Activation:
+      return "activation";
+    case HeadBuffer::Kind::Output:
+      return "output";
+    case HeadBuffer::Kind::Scratch:
+      break;
+  }
+  return "scratch";
+}
+
 void to_json(nlohmann::json& json, const Cost& cost) {
   std::vector<std::string> operators;
   nlohmann::json layers = nlohmann::json::array();
   for (const LayerCost& layer : cost.layers) {
     operators.push_back(layer.operator_name);
-    layers.push_back({{"operator", layer.operator_name},
-                      {"output", layer.output_dims},
-                      {"parameters", layer.parameters},
-                      {"macs", layer.macs},
-                      {"weight_bytes", layer.weight_bytes},
-                      {"output_bytes", layer.output_bytes},
-                      {"live_bytes", layer.live_bytes}});
+    nlohmann::json one = {{"operator", layer.operator_name},
+                          {"inputs", layer.inputs_dims},
+                          {"output", layer.output_dims},
+                          {"parameters", layer.parameters},
+                          {"macs", layer.macs},
+                          {"weight_bytes", layer.weight_bytes},
+                          {"output_bytes", layer.output_bytes},
+                          {"live_bytes", layer.live_bytes},
+                          {"arena_buffer", layer.output_buffer}};
+    if (layer.window) {
+      one["kernel"] = {layer.window->height, layer.window->width};
+      one["stride"] = {layer.window->stride_height, layer.window->stride_width};
+    }
+    layers.push_back(std::move(one));
+  }
+  nlohmann::json buffers = nlohmann::json::array();
+  for (const HeadBuffer& buffer : cost.head) {
+    nlohmann::json one = {{"kind", to_string(buffer.kind)},  {"name", buffer.name},
+                          {"bytes", buffer.bytes},           {"offset", buffer.offset},
+                          {"first_used", buffer.first_used}, {"last_used", buffer.last_used}};
+    if (buffer.tensor >= 0) one["tensor"] = buffer.tensor;
+    buffers.push_back(std::move(one));
   }
   json = {{"operators", operators},
           {"parameters", cost.parameters},
@@ -125,7 +220,8 @@ void to_json(nlohmann::json& json, const Cost& cost) {
           {"flash_bytes", cost.flash_bytes},
           {"arena_bytes", {{"cortex-m4", cost.cortex_m4.used_bytes()}, {"host", cost.host.used_bytes()}}},
           {"arena", {{"cortex-m4", arena_json(cost.cortex_m4)}, {"host", arena_json(cost.host)}}},
-          {"layers", layers}};
+          {"layers", layers},
+          {"arena_buffers", buffers}};
 }
 
 }  // namespace retort::cost

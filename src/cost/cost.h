@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cost/arena.h"
@@ -14,15 +16,41 @@
 
 namespace retort::cost {
 
+// Of a convolution or a pool.
+struct WindowSize {
+  int height = 0;
+  int width = 0;
+  int stride_height = 1;
+  int stride_width = 1;
+};
+
 struct LayerCost {
-  std::string operator_name;     // "CONV_2D", …
-  std::vector<int> output_dims;  // the batch of 1 included
+  std::string operator_name;                  // "CONV_2D", …
+  std::vector<std::vector<int>> inputs_dims;  // of the tensors that are computed; the batch of 1 included
+  std::vector<int> output_dims;
+  std::optional<WindowSize> window;
   int64_t parameters = 0;
   int64_t macs = 0;
   int64_t weight_bytes = 0;  // of the constants that it is the first to read
   int64_t output_bytes = 0;
   int64_t live_bytes = 0;  // of the arena's buffers that hold something while it runs
+  int output_buffer = -1;  // index into Cost::head; −1: its output takes no memory
 };
+
+constexpr int kBeforeTheFirst = -1;  // operator
+
+// A buffer of the arena's head and its life.
+struct HeadBuffer {
+  enum class Kind { Input, Activation, Output, Scratch };
+  Kind kind = Kind::Activation;
+  std::string name;  // of the tensor; of scratch, its operator's
+  int tensor = -1;   // −1: scratch
+  int64_t bytes = 0;
+  int64_t offset = 0;
+  int first_used = kBeforeTheFirst;  // operators, both ends inclusive
+  int last_used = kBeforeTheFirst;
+};
+std::string_view to_string(HeadBuffer::Kind kind);  // "input", …
 
 struct Cost {
   std::vector<LayerCost> layers;  // one an operator, in execution order
@@ -30,6 +58,7 @@ struct Cost {
   int64_t macs = 0;               // for one image, padding included
   int64_t weight_bytes = 0;       // of all constants
   int64_t flash_bytes = 0;        // the .tflite file
+  std::vector<HeadBuffer> head;   // the same on every target
   Arena cortex_m4;
   Arena host;
 };
@@ -49,7 +78,10 @@ Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes);
 
 // {"operators":["CONV_2D",…],"parameters":n,"macs":n,"weight_bytes":n,"flash_bytes":n,
 //  "arena_bytes":{"cortex-m4":n,"host":n},"arena":{"cortex-m4":{"head":n,"tail":n,"smallest":n},"host":{…}},
-//  "layers":[{"operator":…,"output":[1,32,32,16],"parameters":n,"macs":n,"weight_bytes":n,…},…]}
+//  "layers":[{"operator":…,"inputs":[[1,32,32,1]],"output":[1,32,32,16],"kernel":[3,3],"stride":[1,1],
+//    "parameters":n,"macs":n,"weight_bytes":n,"output_bytes":n,"live_bytes":n,"arena_buffer":n},…],
+//  "arena_buffers":[{"kind":"input","name":…,"tensor":n,"bytes":n,"offset":n,"first_used":-1,"last_used":0},…]}
+// Operators count from 0, and −1 is before the first. A "kernel" has who has a window; scratch has no "tensor".
 void to_json(nlohmann::json& json, const Cost& cost);
 
 }  // namespace retort::cost

@@ -1,6 +1,7 @@
 #include "int8/check.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -26,6 +27,27 @@ std::string to_string(const std::vector<int>& dims) {
   return fmt::format("[{}]", fmt::join(dims, ", "));
 }
 
+// The code point that begins at text[i], and its length; length 0: no UTF-8.
+struct Letter {
+  uint32_t code = 0;
+  size_t bytes = 0;
+};
+Letter letter_at(std::string_view text, size_t i) {
+  const auto byte = [&](size_t k) -> uint32_t { return static_cast<unsigned char>(text[k]); };
+  const uint32_t lead = byte(i);
+  if (lead < 0x80) return {lead, 1};
+  const size_t bytes = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+  constexpr std::array<uint32_t, 5> kSmallest = {0, 0, 0x80, 0x800, 0x10000};
+  if (lead < 0xC2 || lead > 0xF4 || i + bytes > text.size()) return {};
+  uint32_t code = lead & (0x7FU >> bytes);
+  for (size_t k = i + 1; k < i + bytes; ++k) {
+    if ((byte(k) & 0xC0U) != 0x80U) return {};
+    code = code << 6U | (byte(k) & 0x3FU);
+  }
+  const bool surrogate = code >= 0xD800 && code < 0xE000;
+  return code < kSmallest.at(bytes) || code > 0x10FFFF || surrogate ? Letter{} : Letter{code, bytes};
+}
+
 // Leading ones carry no meaning for element-wise operators.
 std::vector<int> without_leading_ones(const std::vector<int>& dims) {
   const auto first = std::find_if(dims.begin(), dims.end(), [](int size) { return size != 1; });
@@ -34,59 +56,100 @@ std::vector<int> without_leading_ones(const std::vector<int>& dims) {
 
 class Checker {
  public:
-  Checker(const QuantGraph& graph, std::string_view name) : graph_(graph), name_(name) {}
+  Checker(const QuantGraph& graph, std::string_view name, const Unreadable& unreadable)
+      : graph_(graph),
+        name_(name),
+        unsound_(unreadable.tensors),
+        unreadable_operators_(unreadable.operators) {
+    unsound_.resize(graph.tensors.size());
+    unreadable_operators_.resize(graph.operators.size());
+  }
 
-  void run() {
+  std::vector<Problem> run() {
     check_limits();
-    for (size_t i = 0; i < graph_.tensors.size(); ++i) check_tensor(i);
-    check_activation_bytes();
-    if (graph_.operators.empty()) throw_usage("{}: the network has no operators", name_);
-    if (graph_.inputs.empty() || graph_.outputs.empty())
-      throw_usage("{}: the network needs an input and an output", name_);
+    check_indices();
+    for (size_t i = 0; i < graph_.tensors.size(); ++i)
+      if (!unsound_[i]) collect([&] { check_tensor(i); });
+    collect([&] { check_activation_bytes(); });
+    collect([&] {
+      if (graph_.operators.empty()) file_error("the network has no operators");
+      if (graph_.inputs.empty() || graph_.outputs.empty())
+        file_error("the network needs an input and an output");
+    });
     available_.assign(graph_.tensors.size(), false);
     for (size_t i = 0; i < graph_.tensors.size(); ++i) available_[i] = graph_.tensors[i].constant();
     for (const int input : graph_.inputs) {
-      check_index(input, "an input of the network");
-      const Tensor& tensor = graph_.tensors[static_cast<size_t>(input)];
-      if (tensor.constant()) tensor_error(input, "is an input of the network but holds data");
-      if (tensor.dims.empty() || tensor.dims[0] != 1)
-        tensor_error(input, "has shape {}; the batch, its first dimension, must be 1",
-                     to_string(tensor.dims));
-      if (tensor.type == Type::Int32) tensor_error(input, "is an int32 input; int8 or float32 are supported");
-      if (tensor.type == Type::Int8) check_activation(input);
+      if (!is_unsound(input)) collect([&] { check_network_input(input); });
       available_[static_cast<size_t>(input)] = true;
     }
-    for (size_t i = 0; i < graph_.operators.size(); ++i) check_operator(i);
-    for (const int output : graph_.outputs) {
-      check_index(output, "an output of the network");
-      if (graph_.tensors[static_cast<size_t>(output)].constant())
-        tensor_error(output, "is an output of the network but holds data; an operator must compute it");
-      if (!available_[static_cast<size_t>(output)])
-        tensor_error(output, "is an output that no operator computes");
-      if (graph_.tensors[static_cast<size_t>(output)].type == Type::Int32)
-        tensor_error(output, "is an int32 output; int8 or float32 are supported");
+    for (size_t i = 0; i < graph_.operators.size(); ++i) {
+      operator_ = i;
+      if (!touches_unsound())
+        collect([&] { std::visit([this](const auto& kind) { check_kind(kind); }, op().kind); });
+      for (const int output : op().outputs) available_[static_cast<size_t>(output)] = true;
     }
+    for (const int output : graph_.outputs)
+      if (!is_unsound(output)) collect([&] { check_network_output(output); });
+    return std::move(problems_);
   }
 
  private:
+  // A check ends at its first problem.
+  template <typename Check>
+  void collect(const Check& check) {
+    try {
+      check();
+    } catch (const Problem& problem) {
+      problems_.push_back(problem);
+      if (problem.place == Problem::Place::Tensor) unsound_[static_cast<size_t>(problem.index)] = true;
+    }
+  }
+  template <typename... Args>
+  [[noreturn]] static void file_error(fmt::format_string<Args...> format, Args&&... args) {
+    throw Problem{.why = fmt::format(format, std::forward<Args>(args)...)};
+  }
   template <typename... Args>
   [[noreturn]] void tensor_error(int index, fmt::format_string<Args...> format, Args&&... args) const {
-    throw_usage("{}: tensor {} ('{}') {}", name_, index, graph_.tensors[static_cast<size_t>(index)].name,
-                fmt::format(format, std::forward<Args>(args)...));
+    const auto i = static_cast<size_t>(index);
+    throw Problem{Problem::Place::Tensor, index, tensor_subject(i, graph_.tensors[i].name),
+                  fmt::format(format, std::forward<Args>(args)...), ""};
   }
   template <typename... Args>
   [[noreturn]] void operator_error(fmt::format_string<Args...> format, Args&&... args) const {
-    throw_usage("{}: operator {} ({}): {}", name_, operator_, operator_name(op().kind),
-                fmt::format(format, std::forward<Args>(args)...));
+    throw_operator(fmt::format(format, std::forward<Args>(args)...), "");
+  }
+  [[noreturn]] void throw_operator(std::string why, std::string remedy) const {
+    throw Problem{Problem::Place::Operator, static_cast<int>(operator_),
+                  operator_subject(operator_, operator_name(op().kind)), std::move(why), std::move(remedy)};
   }
 
   [[nodiscard]] const Operator& op() const { return graph_.operators[operator_]; }
   [[nodiscard]] const Tensor& in(size_t i) const { return input_tensor(graph_, op(), i); }
   [[nodiscard]] const Tensor& out() const { return output_tensor(graph_, op()); }
 
-  void check_index(int index, std::string_view what) const {
-    if (index < 0 || static_cast<size_t>(index) >= graph_.tensors.size())
+  [[nodiscard]] bool is_unsound(int tensor) const {
+    return tensor >= 0 && unsound_[static_cast<size_t>(tensor)];
+  }
+  [[nodiscard]] bool touches_unsound() const {
+    const auto unsound = [this](int tensor) { return is_unsound(tensor); };
+    return unreadable_operators_[operator_] || std::ranges::any_of(op().inputs, unsound) ||
+           std::ranges::any_of(op().outputs, unsound);
+  }
+
+  void check_index(int index, int smallest, std::string_view what) const {
+    if (index < smallest || (index >= 0 && static_cast<size_t>(index) >= graph_.tensors.size()))
       throw_usage("{}: {} is tensor {}, but there are {} tensors", name_, what, index, graph_.tensors.size());
+  }
+  void check_indices() {
+    constexpr int kAbsent = -1;  // some operators can do without some inputs
+    for (size_t i = 0; i < graph_.operators.size(); ++i) {
+      const Operator& op = graph_.operators[i];
+      for (size_t k = 0; k < op.inputs.size(); ++k)
+        check_index(op.inputs[k], kAbsent, fmt::format("input {} of operator {}", k, i));
+      for (const int output : op.outputs) check_index(output, 0, fmt::format("the output of operator {}", i));
+    }
+    for (const int input : graph_.inputs) check_index(input, 0, "an input of the network");
+    for (const int output : graph_.outputs) check_index(output, 0, "an output of the network");
   }
 
   void check_limits() const {
@@ -97,11 +160,28 @@ class Checker {
 
   void check_activation_bytes() const {
     int64_t bytes = 0;
-    for (const Tensor& tensor : graph_.tensors)
-      if (!tensor.constant()) bytes += tensor.bytes();
+    for (size_t i = 0; i < graph_.tensors.size(); ++i)
+      if (!unsound_[i] && !graph_.tensors[i].constant()) bytes += graph_.tensors[i].bytes();
     if (bytes > kMaximumActivationBytes)
-      throw_usage("{}: the network's activations take {} bytes in all; at most {} are supported", name_,
-                  bytes, kMaximumActivationBytes);
+      file_error("the network's activations take {} bytes in all; at most {} are supported", bytes,
+                 kMaximumActivationBytes);
+  }
+
+  void check_network_input(int input) const {
+    const Tensor& tensor = graph_.tensors[static_cast<size_t>(input)];
+    if (tensor.constant()) tensor_error(input, "is an input of the network but holds data");
+    if (tensor.dims.empty() || tensor.dims[0] != 1)
+      tensor_error(input, "has shape {}; the batch, its first dimension, must be 1", to_string(tensor.dims));
+    if (tensor.type == Type::Int32) tensor_error(input, "is an int32 input; int8 or float32 are supported");
+    if (tensor.type == Type::Int8) check_grid(input);
+  }
+  void check_network_output(int output) const {
+    const auto i = static_cast<size_t>(output);
+    if (graph_.tensors[i].constant())
+      tensor_error(output, "is an output of the network but holds data; an operator must compute it");
+    if (!available_[i]) tensor_error(output, "is an output that no operator computes");
+    if (graph_.tensors[i].type == Type::Int32)
+      tensor_error(output, "is an int32 output; int8 or float32 are supported");
   }
 
   void check_tensor(size_t i) const {
@@ -130,7 +210,8 @@ class Checker {
     for (const float scale : q.scales)
       if (!std::isfinite(scale) || scale <= 0)
         tensor_error(index, "has a scale of {}; scales must be positive", scale);
-    if (q.scales.size() > 1) {
+    // TFLM looks at the dimension of kernels alone, and TensorFlow 1 wrote the kernel's at the bias too.
+    if (q.scales.size() > 1 && tensor.type != Type::Int32) {
       if (q.axis < 0 || static_cast<size_t>(q.axis) >= tensor.dims.size() ||
           static_cast<size_t>(tensor.dims[static_cast<size_t>(q.axis)]) != q.scales.size())
         tensor_error(index, "has {} scales along dimension {}, which its shape {} does not have",
@@ -138,18 +219,24 @@ class Checker {
     }
   }
 
-  // An int8 tensor with one scale and a zero point that int8 holds.
-  void check_activation(int index) const {
-    const Tensor& tensor = graph_.tensors[static_cast<size_t>(index)];
-    const Quantization& q = tensor.quantization;
-    if (tensor.type != Type::Int8) tensor_error(index, "must be int8");
+  // One scale and a zero point that int8 holds.
+  void check_grid(int index) const {
+    const Quantization& q = graph_.tensors[static_cast<size_t>(index)].quantization;
     if (q.scales.size() != 1)
       tensor_error(index, "has {} scales; an int8 activation needs exactly one", q.scales.size());
     if (q.zero_points[0] < -128 || q.zero_points[0] > 127)
       tensor_error(index, "has a zero point of {}; int8 holds −128 to 127", q.zero_points[0]);
   }
-  void check_activation_input(size_t i) const { check_activation(op().inputs[i]); }
-  void check_activation_output() const { check_activation(op().outputs[0]); }
+  void check_activation(int index, std::string_view what) const {
+    const Tensor& tensor = graph_.tensors[static_cast<size_t>(index)];
+    if (tensor.type == Type::Float32)
+      throw_operator(fmt::format("{} is float32; it must be int8", what),
+                     "quantise the network to int8, activations as well as weights");
+    if (tensor.type != Type::Int8) operator_error("{} is {}; it must be int8", what, type_name(tensor.type));
+    check_grid(index);
+  }
+  void check_activation_input(size_t i) const { check_activation(op().inputs[i], "its input"); }
+  void check_activation_output() const { check_activation(op().outputs[0], "its output"); }
 
   void check_counts(size_t least_inputs, size_t most_inputs) const {
     const size_t count = op().inputs.size();
@@ -161,13 +248,12 @@ class Checker {
     for (size_t i = 0; i < count; ++i) {
       const int index = op().inputs[i];
       if (index == -1 && i == 2) continue;  // no bias
-      check_index(index, fmt::format("input {} of operator {}", i, operator_));
+      if (index == -1) operator_error("it has no input {}", i);
       if (!available_[static_cast<size_t>(index)])
         operator_error("its input, tensor {} ('{}'), is computed by no operator before it", index,
                        graph_.tensors[static_cast<size_t>(index)].name);
     }
     const int output = op().outputs[0];
-    check_index(output, fmt::format("the output of operator {}", operator_));
     if (available_[static_cast<size_t>(output)])
       operator_error("its output, tensor {} ('{}'), already has a value", output, out().name);
   }
@@ -245,12 +331,6 @@ class Checker {
     const float difference = std::abs(tensor_scale(in(0)) - tensor_scale(out()));
     if (difference > 1e-6F || tensor_zero_point(in(0)) != tensor_zero_point(out()))
       operator_error("its input and output must have the same scale and zero point");
-  }
-
-  void check_operator(size_t index) {
-    operator_ = index;
-    std::visit([this](const auto& kind) { check_kind(kind); }, op().kind);
-    available_[static_cast<size_t>(op().outputs[0])] = true;
   }
 
   void check_kind(const Conv2D& conv) const {
@@ -402,14 +482,60 @@ class Checker {
 
   const QuantGraph& graph_;
   std::string_view name_;
+  std::vector<bool> unsound_;  // tensors
+  std::vector<bool> unreadable_operators_;
   std::vector<bool> available_;
   size_t operator_ = 0;
+  std::vector<Problem> problems_;
 };
 
 }  // namespace
 
+std::string printable(std::string_view name) {
+  constexpr int kMaximumLetters = 100;
+  std::string text;
+  int letters = 0;
+  for (size_t i = 0; i < name.size(); ++letters) {
+    if (letters == kMaximumLetters) return text + "…";
+    const Letter letter = letter_at(name, i);
+    const bool control = letter.code < 0x20 || (letter.code >= 0x7F && letter.code < 0xA0);
+    if (letter.bytes == 0 || control)
+      text += '?';
+    else
+      text += name.substr(i, letter.bytes);
+    i += std::max<size_t>(letter.bytes, 1);
+  }
+  return text;
+}
+
+std::string tensor_subject(size_t index, std::string_view name) {
+  return fmt::format("tensor {} ('{}')", index, printable(name));
+}
+
+std::string operator_subject(size_t index, std::string_view name) {
+  return fmt::format("operator {} ({})", index, printable(name));
+}
+
+std::string sentence(const Problem& problem) {
+  return fmt::format("{}{}{}{}{}", problem.subject,
+                     problem.place == Problem::Place::Operator ? ": "
+                     : problem.place == Problem::Place::Tensor ? " "
+                                                               : "",
+                     problem.why, problem.remedy.empty() ? "" : "; ", problem.remedy);
+}
+
+std::vector<Problem> find_problems(const QuantGraph& graph, std::string_view name,
+                                   const Unreadable& unreadable) {
+  return Checker(graph, name, unreadable).run();
+}
+
+void throw_first(const std::vector<Problem>& problems, std::string_view name) {
+  throw_usage("{}: {}", name, sentence(problems.front()));
+}
+
 void check(const QuantGraph& graph, std::string_view name) {
-  Checker(graph, name).run();
+  if (const std::vector<Problem> problems = find_problems(graph, name); !problems.empty())
+    throw_first(problems, name);
 }
 
 }  // namespace retort::int8

@@ -6,6 +6,10 @@ namespace retort::int8 {
 
 namespace {
 
+constexpr std::array<const char*, std::variant_size_v<OperatorKind>> kNames = {
+    "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "FULLY_CONNECTED", "ADD",       "MEAN",
+    "RESHAPE", "SOFTMAX",           "RELU",        "RELU6",           "QUANTIZE",        "DEQUANTIZE"};
+
 int64_t element_bytes(Type type) {
   return type == Type::Int8 ? 1 : 4;
 }
@@ -27,21 +31,24 @@ int64_t Tensor::bytes() const {
   return elements() * element_bytes(type);
 }
 
+const char* type_name(Type type) {
+  switch (type) {
+    case Type::Int8:
+      return "int8";
+    case Type::Int32:
+      return "int32";
+    case Type::Float32:
+      break;
+  }
+  return "float32";
+}
+
 std::string operator_name(const OperatorKind& kind) {
-  static constexpr std::array<const char*, std::variant_size_v<OperatorKind>> kNames = {"CONV_2D",
-                                                                                        "DEPTHWISE_CONV_2D",
-                                                                                        "MAX_POOL_2D",
-                                                                                        "AVERAGE_POOL_2D",
-                                                                                        "FULLY_CONNECTED",
-                                                                                        "ADD",
-                                                                                        "MEAN",
-                                                                                        "RESHAPE",
-                                                                                        "SOFTMAX",
-                                                                                        "RELU",
-                                                                                        "RELU6",
-                                                                                        "QUANTIZE",
-                                                                                        "DEQUANTIZE"};
   return kNames.at(kind.index());
+}
+
+std::span<const char* const> operator_names() {
+  return kNames;
 }
 
 int64_t operator_macs(const QuantGraph& graph, const Operator& op) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,6 +14,7 @@
 namespace retort::int8 {
 
 enum class Type { Int8, Int32, Float32 };
+const char* type_name(Type type);  // "int8", …
 
 // real = scale · (value − zero_point). One entry per tensor, or one per channel along `axis`. Empty: not
 // quantised.
@@ -94,6 +96,7 @@ struct QuantGraph {
 
 // "CONV_2D", … as TensorFlow Lite names them.
 std::string operator_name(const OperatorKind& kind);
+std::span<const char* const> operator_names();  // of all kinds
 
 // Multiply-accumulates of one operator for one image, padding included.
 int64_t operator_macs(const QuantGraph& graph, const Operator& op);

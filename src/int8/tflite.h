@@ -3,10 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "int8/check.h"
 #include "int8/quant_graph.h"
 
 namespace retort::int8 {
@@ -15,8 +18,33 @@ namespace retort::int8 {
 // the file's start; class names travel as a metadata buffer, "retort.classes", a JSON array.
 std::vector<uint8_t> write_tflite(const QuantGraph& graph);
 
-// Reads a file of ours or anyone's that is made of QuantGraph's operators. `name` (the file's) begins each
-// error. Throws Error(Usage) on anything that is damaged or not supported; never trusts an index or a size.
+// What a sound file says, whether we support it or not. Every index has been checked.
+struct TfliteContents {
+  struct Tensor {
+    std::string name;
+    std::string type;  // "int8", "float16", …
+    std::vector<int> dims;
+    size_t data_bytes = 0;  // 0: computed when the network runs
+  };
+  struct Operator {
+    std::string name;         // "CONV_2D", "UNIDIRECTIONAL_SEQUENCE_LSTM", the name of a custom operator
+    std::vector<int> inputs;  // tensors; −1: absent
+    std::vector<int> outputs;
+  };
+  std::vector<Tensor> tensors;
+  std::vector<Operator> operators;  // of the first subgraph, in execution order
+  std::vector<int> inputs;
+  std::vector<int> outputs;
+  std::vector<Problem> problems;    // why we do not support it
+  std::optional<QuantGraph> graph;  // when there are none
+};
+
+// Looks at a file of ours or anyone's. `name` (the file's) begins each error. Throws Error(Usage) on anything
+// that is damaged; never trusts an index or a size.
+TfliteContents open_tflite(std::span<const uint8_t> bytes, std::string_view name);
+
+// Reads a file that is made of QuantGraph's operators. Throws Error(Usage) with the first problem on anything
+// that is not supported, too.
 QuantGraph read_tflite(std::span<const uint8_t> bytes, std::string_view name);
 
 }  // namespace retort::int8

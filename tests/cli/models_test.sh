@@ -172,12 +172,20 @@ good teacher --data "$data" --config "[('Flatten', None), ('Dense', 4)]" --epoch
 
 # ---- inspect
 good inspect "$work/int8/model.tflite"
-says "CONV_2D"
+says "input → output"
+says "1x8x8x1 → 1x8x8x8 "
+says "start–0"
 says "arena cortex-m4"
 says "classes          0, 1, 2, 3"
-good inspect "$work/int8/model.tflite" --json
+good inspect "$work/int8/model.tflite" --json --svg "$work/arena.svg"
 says '"CONV_2D"'
 says '"cortex-m4"'
+says '"first_used": -1'
+[ "$(field supported)" = true ] || fail "a file of ours is not supported"
+case $(cat "$work/arena.svg") in
+  "<svg "*"peak "*"</svg>") ;;
+  *) fail "--svg draws no arena" ;;
+esac
 [ "$(field flash_bytes)" = "$(wc -c <"$work/int8/model.tflite")" ] || fail "inspect's flash_bytes is not the file's size"
 macs=$(field macs)
 good inspect "$work/student/weights.retort" --json
@@ -193,7 +201,29 @@ for model in int8 student; do
 done
 good inspect --config "$config" --input 8x8x1 --classes 4 --json
 [ "$(field macs)" = "$macs" ] || fail "--config and file differ in MACs: $(field macs), $macs"
-good inspect --config '3,2,32,1,128' --input 32x32x1
+good inspect --config '3,2,32,1,128' --input 32x32x1 --svg "$work/config.svg"
+[ -s "$work/config.svg" ] || fail "--svg draws no arena of a configuration"
+# A sound file with an operator that is not supported: SOFTMAX's code, in its two places, becomes TANH's.
+cp "$work/a.tflite" "$work/tanh.tflite"
+at=$(LC_ALL=C grep -obUaP '\x19\x02\x00\x00\x00\x19\x00\x00\x00' "$work/tanh.tflite" | cut -d: -f1)
+for place in "$at" $((at + 5)); do
+  printf '\x1c' | dd of="$work/tanh.tflite" bs=1 seek="$place" conv=notrunc 2>"$work/err"
+done
+run inspect "$work/tanh.tflite" --svg "$work/tanh.svg"
+[ "$code" = 1 ] || fail "inspect of what is not supported ends with $code instead of 1"
+says "1x8x8x1 → 1x8x8x8"
+says "not supported:"
+says "  TANH (operator "
+says "    → train with RELU or RELU6 in its place"
+[[ $err == "retort: $work/tanh.tflite: not supported, for a reason that is listed; there is no picture of its arena" ]] ||
+  fail "inspect does not say that the file is not supported"
+[ ! -e "$work/tanh.svg" ] || fail "a picture of an arena that is unknown"
+run inspect "$work/tanh.tflite" --json
+[ "$code" = 1 ] && [ "$(field supported)" = false ] || fail "the JSON of what is not supported"
+says '"why": "the operator is not supported"'
+says '"instead": "train with'
+bad 2 "(TANH): the operator is not supported; train with RELU or RELU6 in its place" eval "$work/tanh.tflite" --data "$data"
+bad 2 "--svg: " inspect "$work/a.tflite" --svg ""
 bad 2 "give either a file or --config" inspect
 bad 2 "--config needs the network's input: give --input like 32x32x1" inspect --config "$config"
 bad 2 "--ends is for weights and --config: $work/a.tflite has its ends already" inspect "$work/a.tflite" --ends int8

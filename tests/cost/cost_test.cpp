@@ -104,6 +104,43 @@ TEST(Cost, LayersAddUp) {
   EXPECT_EQ(cost.layers[0].live_bytes, 16'384 + 1'024);
 }
 
+TEST(Cost, LayersTellShapesWindowsAndLives) {
+  const Cost cost = analyze(graph::reference_network("s11_16"), {});  // conv, pool, mean, dense, softmax
+  EXPECT_EQ(cost.layers[0].inputs_dims, (std::vector<std::vector<int>>{{1, 32, 32, 1}}));  // not the kernel
+  ASSERT_TRUE(cost.layers[0].window && cost.layers[1].window);
+  EXPECT_EQ(cost.layers[0].window->height, 3);
+  EXPECT_EQ(cost.layers[0].window->stride_height, 1);
+  EXPECT_EQ(cost.layers[1].window->width, 2);
+  EXPECT_EQ(cost.layers[1].window->stride_width, 2);
+  EXPECT_FALSE(cost.layers[3].window);
+  // The head is what each layer says of its output, the input before them, and scratch.
+  const auto buffer_of = [&](size_t layer) {
+    return cost.head.at(static_cast<size_t>(cost.layers[layer].output_buffer));
+  };
+  int64_t top = 0;
+  for (const HeadBuffer& buffer : cost.head) top = std::max(top, buffer.offset + buffer.bytes);
+  EXPECT_EQ(top, cost.host.head_bytes);
+  EXPECT_EQ(cost.head.front().kind, HeadBuffer::Kind::Input);
+  EXPECT_EQ(cost.head.front().first_used, kBeforeTheFirst);
+  EXPECT_EQ(cost.head.front().last_used, 0);
+  EXPECT_EQ(buffer_of(0).kind, HeadBuffer::Kind::Activation);
+  EXPECT_EQ(buffer_of(0).first_used, 0);
+  EXPECT_EQ(buffer_of(0).last_used, 1);
+  EXPECT_EQ(buffer_of(0).bytes, 16'384);
+  EXPECT_EQ(buffer_of(4).kind, HeadBuffer::Kind::Output);
+  EXPECT_EQ(buffer_of(4).last_used, 4);
+  EXPECT_EQ(cost.head.back().kind, HeadBuffer::Kind::Scratch);
+  EXPECT_EQ(cost.head.back().name, "MEAN");
+  EXPECT_EQ(cost.head.back().first_used, 2);
+  for (size_t k = 0; k < cost.layers.size(); ++k) {
+    int64_t live = 0;
+    for (const HeadBuffer& buffer : cost.head)
+      if (buffer.first_used <= static_cast<int>(k) && static_cast<int>(k) <= buffer.last_used)
+        live += buffer.bytes;
+    EXPECT_EQ(cost.layers[k].live_bytes, live) << k;
+  }
+}
+
 TEST(Cost, FloatEndsCostMore) {
   const graph::Graph graph = graph::reference_network("s11_16");
   const Cost int8_ends = analyze(graph, {});
@@ -126,6 +163,18 @@ TEST(Cost, JsonHasWhatScriptsRelyOn) {
   EXPECT_EQ(json["arena_bytes"]["cortex-m4"], cost.cortex_m4.used_bytes());
   EXPECT_EQ(json["arena_bytes"]["host"], 20'480 + 1'968);
   EXPECT_EQ(json["layers"].size(), 5U);
+  EXPECT_EQ(json["layers"][1]["inputs"], nlohmann::json::parse("[[1,32,32,16]]"));
+  EXPECT_EQ(json["layers"][1]["kernel"], (nlohmann::json{2, 2}));
+  EXPECT_EQ(json["layers"][1]["stride"], (nlohmann::json{2, 2}));
+  EXPECT_FALSE(json["layers"][4].contains("kernel"));
+  const nlohmann::json& input = json["arena_buffers"][0];
+  EXPECT_EQ(input["kind"], "input");
+  EXPECT_EQ(input["tensor"], 0);
+  EXPECT_EQ(input["bytes"], 1'024);
+  EXPECT_EQ(input["offset"], 16'384);
+  EXPECT_EQ(input["first_used"], -1);
+  EXPECT_EQ(input["last_used"], 0);
+  EXPECT_FALSE(json["arena_buffers"].back().contains("tensor"));
 }
 
 TEST(Cost, RefusesWhatNoFileHolds) {
