@@ -31,3 +31,7 @@ int @name@_self_test(void) {
   }
   return wrong;
 }
+
+const void *@name@_golden_input(void) { return @name@_golden_inputs; }
+
+int @name@_golden_class(void) { return @MACRO@_GOLDEN_CLASS; }
