@@ -259,7 +259,9 @@ Words words_of(const ModelToExport& model) {
           {"type", c_type(input)},
           {"output_type", c_type(output)},
           {"quantized", quantized_expression(input)},
-          {"byte_table", byte_table_text(input)}};
+          {"byte_table", byte_table_text(input)},
+          {"crc32", std::string(runtime_text("crc32.c"))},
+          {"cortex_m", std::string(runtime_text("example_cortex_m.c"))}};
 }
 
 std::string golden_text(const ModelToExport& model, const Golden& golden) {

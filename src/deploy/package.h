@@ -28,7 +28,7 @@ bool takes_images(const int8::QuantGraph& graph);
 using Words = std::vector<std::pair<std::string_view, std::string>>;
 std::string filled_in(std::string_view file, const Words& words);
 // name, MACRO, version, sentence (about the model, in ASCII), type and output_type, quantized (an expression of
-// `byte`), byte_table.
+// `byte`), byte_table, crc32 and cortex_m (functions).
 Words words_of(const ModelToExport& model);
 
 // NAME_golden.h.

@@ -118,7 +118,6 @@ class PackageExporter final : public Exporter {
     add("image_text", images ? filled_in("readme_image.md", words) : "");
     add("fill", filled_in(images ? "example_image.c" : "example_input.c", words));
     add("core", filled_in("example_core.c", words));
-    add("cortex_m", filled_in("example_cortex_m.c", words));
     add("common", filled_in("readme_common.md", words));
     std::string module = model.name;  // Zephyr's names of modules have dashes
     std::replace(module.begin(), module.end(), '_', '-');
