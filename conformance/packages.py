@@ -44,6 +44,8 @@ LAYOUTS = {
     "zephyr": (["include"], "samples/classify/src/main.c", C, "zephyr"),
     "platformio": (["include"], "examples/classify/src/main.cpp", CXX, "arduino"),
 }
+# Of the sketch's other clocks, which compile only.
+OTHER_CLOCKS = [["-mcpu=cortex-m0plus"], ["-mcpu=cortex-m0plus", "-DARDUINO_ARCH_ESP32"]]
 # `pio` asks the network which licences there are.
 PIO = """
 import json, platformio.package.manifest.schema as schema, platformio.__main__ as pio
@@ -252,6 +254,10 @@ class Package:
         # A sketch's own folder is in no path: what it includes in quotes is found beside it.
         sources = [(C, path) for path in self.folder.rglob("*.c") if path != self.folder / self.example]
         sources += [(CXX, path) for path in self.folder.glob("*.cc")] + [(self.compiler, self.folder / self.example)]
+        if self.stubs == "arduino":
+            for options in OTHER_CLOCKS:
+                code, text = run([*CXX, *options, *include, "-c", self.folder / self.example, "-o", build / "other.o"])
+                self.expect(code == 0, f"{self.example} with {options}: {text[-2000:]}")
         objects = []
         for compiler, path in sources:
             objects.append(build / f"{path.name}.o")

@@ -10,6 +10,13 @@ struct HardwareSerial {
 };
 extern HardwareSerial Serial;
 
+#if defined(ARDUINO_ARCH_ESP32) || defined(ARDUINO_ARCH_ESP8266)
+struct EspClass {
+  uint32_t getCycleCount();
+};
+extern EspClass ESP;
+#endif
+
 extern "C" {
 unsigned long micros(void);
 void delay(unsigned long milliseconds);
