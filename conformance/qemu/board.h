@@ -2,8 +2,8 @@
 #pragma once
 #include <stdint.h>
 
-void print(const char *text);
-void print_number(const char *name, int64_t value); /* "name value" and a new line */
+void print(const char* text);
+void print_number(const char* name, int64_t value); /* "name value" and a new line */
 void leave(int status);
 /* Instructions so far, in steps of 40, under -icount shift=0; counts to 2^32 ticks. */
 uint32_t ticks(void);

@@ -31,6 +31,7 @@ struct ExportCommand {
   bool ends_given = false;
   std::filesystem::path out;
   std::string name = "model";
+  std::string version = "1.0.0";
   DataOptions data;
   data::SplitOptions split;
   OutputOptions output;
@@ -122,6 +123,7 @@ void run(const ExportCommand& command) {
                                     .files({.graph = graph,
                                             .tflite = exported.tflite,
                                             .name = command.name,
+                                            .version = command.version,
                                             .about_json = about(command.model, exported.tflite),
                                             .command = command.shell_command,
                                             .images = examples(command, graph, terminal)});
@@ -162,19 +164,30 @@ void add_export_command(CLI::App& app, const std::string& shell_command) {
   sub->add_option("--name", command->name, "prefix of a package's names and files")
       ->type_name("NAME")
       ->default_str("model");
+  sub->add_option("--package-version", command->version,
+                  "of a package for arduino, esp-idf or platformio: three numbers")
+      ->type_name("VERSION")
+      ->default_str("1.0.0");
   add_ends_option(*sub, command->ends);
   add_data_options(*sub, command->data, Presence::Optional);
   add_split_options(*sub, command->split);
   add_output_options(*sub, command->output);
   add_examples(*sub, {"retort export int8/weights.retort --ends int8 --out model.tflite",
                       "retort export student/weights.retort --data fashion-mnist --out model.tflite",
-                      "retort export best/model.tflite --to c --data images:photos --out model-c"});
+                      "retort export best/model.tflite --to c --data images:photos --out model-c",
+                      "retort export best/model.tflite --to arduino --name flowers --data images:photos "
+                      "--out flowers",
+                      "retort export best/model.tflite --to esp-idf --name flowers --package-version 1.2.0 "
+                      "--out flowers"});
   for (const char* name : {"--skip-bad", "--no-cache", "--validation", "--test-fraction", "--split-seed"})
     sub->get_option(name)->needs(sub->get_option("--data"));
   sub->callback([command, sub] {
     command->ends_given = sub->get_option("--ends")->count() > 0;
     if (sub->get_option("--name")->count() > 0 && command->to == "tflite")
       throw_usage("--name is for packages: a .tflite file has no names");
+    if (sub->get_option("--package-version")->count() > 0 &&
+        (command->to == "tflite" || !deploy::has_version(command->to)))
+      throw_usage("--package-version is without effect: {} has no place for one", command->to);
     run(*command);
   });
 }

@@ -28,6 +28,7 @@ struct ModelToExport {
   const int8::QuantGraph& graph;    // has passed the reader's or the lowering's checks
   std::span<const uint8_t> tflite;  // its file
   std::string name = "model";       // prefix of every name: a C identifier in lower case
+  std::string version = "1.0.0";    // of the package, for systems that want one: three numbers
   std::string about_json;           // best/model.json of a search, for the card; may be empty
   std::string command;              // that exports it, for the card; may be empty
   // For golden outputs and the example; without any, patterns are made up.
@@ -49,5 +50,7 @@ class Exporter {
 std::vector<std::string> exporter_names();
 // Throws Error(Usage) that lists the names.
 const Exporter& exporter(std::string_view name);
+// Whether such a package has a place for ModelToExport::version. Throws as exporter().
+bool has_version(std::string_view name);
 
 }  // namespace retort::deploy

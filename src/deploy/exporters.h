@@ -9,5 +9,9 @@ namespace retort::deploy {
 
 std::unique_ptr<Exporter> make_c_exporter();
 std::unique_ptr<Exporter> make_tflm_exporter();
+std::unique_ptr<Exporter> make_arduino_exporter();
+std::unique_ptr<Exporter> make_esp_idf_exporter();
+std::unique_ptr<Exporter> make_zephyr_exporter();
+std::unique_ptr<Exporter> make_platformio_exporter();
 
 }  // namespace retort::deploy

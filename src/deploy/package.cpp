@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <set>
 #include <utility>
 
@@ -67,6 +68,18 @@ std::vector<std::vector<uint8_t>> made_up_images(size_t size, size_t count) {
       if (i == 3) byte = 255;
     }
   return images;
+}
+
+std::string joined(const std::vector<int>& dims) {
+  // The first is the batch.
+  return fmt::format("{}", fmt::join(dims.begin() + (dims.size() > 1 ? 1 : 0), dims.end(), " x "));
+}
+
+std::string checked_version(const std::string& version) {
+  static const std::regex kThreeNumbers(R"((0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*))");
+  if (!std::regex_match(version, kThreeNumbers))
+    throw_usage("\"{}\" is no version of a package: write three numbers like 1.0.0", version);
+  return version;
 }
 
 std::string byte_array(std::string_view declaration, std::span<const uint8_t> bytes) {
@@ -160,7 +173,7 @@ std::string training_text(const json& about) {
 }  // namespace
 
 bool takes_images(const int8::QuantGraph& graph) {
-  constexpr int kLargestSide = 8192;
+  constexpr int kLargestSide = 4096;  // as in runtime/image.c
   const std::vector<int>& dims = input_of(graph).dims;
   return dims.size() == 4 && (dims[3] == 1 || dims[3] == 3) && dims[1] <= kLargestSide &&
          dims[2] <= kLargestSide;
@@ -194,6 +207,7 @@ Golden golden(const ModelToExport& model) {
   if (images.empty()) images = made_up_images(size, count);
   Golden golden;
   golden.count = images.size();
+  golden.image = images.front();
   std::vector<uint8_t> output(static_cast<size_t>(interpreter.output_bytes()));
   for (const std::vector<uint8_t>& image : images) {
     const std::vector<uint8_t> bytes = model_input(input, image);
@@ -233,11 +247,21 @@ std::string filled_in(std::string_view file, const Words& words) {
 
 Words words_of(const ModelToExport& model) {
   const int8::Tensor& input = input_of(model.graph);
+  const int8::Tensor& output = output_of(model.graph);
+  const auto c_type = [](const int8::Tensor& end) {
+    return end.type == int8::Type::Float32 ? "float" : "int8_t";
+  };
   return {{"name", model.name},
           {"MACRO", upper_case(model.name)},
-          {"type", input.type == int8::Type::Float32 ? "float" : "int8_t"},
+          {"version", checked_version(model.version)},
+          {"sentence", fmt::format("An int8 neural network as C code: {} in, {} out.", joined(input.dims),
+                                   joined(output.dims))},
+          {"type", c_type(input)},
+          {"output_type", c_type(output)},
           {"quantized", quantized_expression(input)},
-          {"byte_table", byte_table_text(input)}};
+          {"byte_table", byte_table_text(input)},
+          {"crc32", std::string(runtime_text("crc32.c"))},
+          {"cortex_m", std::string(runtime_text("example_cortex_m.c"))}};
 }
 
 std::string golden_text(const ModelToExport& model, const Golden& golden) {
@@ -258,6 +282,15 @@ std::string golden_text(const ModelToExport& model, const Golden& golden) {
   text += byte_array(fmt::format("static const uint8_t {}_golden_inputs", model.name), golden.inputs);
   text += byte_array(fmt::format("static const uint8_t {}_golden_outputs", model.name), golden.outputs);
   return text + "\n#endif\n";
+}
+
+std::string stored_image_text(const ModelToExport& model, const Golden& golden) {
+  const int8::Tensor& input = input_of(model.graph);
+  std::string text = fmt::format("/* An image of {} bytes in rows", joined(input.dims));
+  if (!model.images.empty() && model.images[0].label >= 0)
+    text += fmt::format("; its label is {}", model.images[0].label);
+  return text + ". */\n#include <stdint.h>\n\n" +
+         byte_array(fmt::format("static const uint8_t {}_stored_image", model.name), golden.image);
 }
 
 std::string card_text(const ModelToExport& model) {
@@ -299,14 +332,14 @@ std::string card_text(const ModelToExport& model) {
   return text;
 }
 
-void add_c_code(Files& files, const ModelToExport& model, const std::string& headers,
+void add_c_code(Files& files, const ModelToExport& model, const Golden& golden, const std::string& headers,
                 const std::string& sources) {
   CCode code = generate_c(model.graph, {.name = model.name});
   const Words words = words_of(model);
   files[headers + model.name + ".h"] = std::move(code.header);
   files[sources + model.name + ".c"] = std::move(code.source);
   files[sources + model.name + "_weights.h"] = std::move(code.weights);
-  files[sources + model.name + "_golden.h"] = golden_text(model, golden(model));
+  files[sources + model.name + "_golden.h"] = golden_text(model, golden);
   files[headers + model.name + "_self_test.h"] = filled_in("self_test.h", words);
   files[sources + model.name + "_self_test.c"] = filled_in("self_test.c", words);
   if (!takes_images(model.graph)) return;

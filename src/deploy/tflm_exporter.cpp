@@ -67,6 +67,7 @@ class TflmExporter final : public Exporter {
     files["example/main.cc"] = filled_in("tflm_main.cc", words);
     files["README.md"] = filled_in("tflm_readme.md", words);
     files["MODEL_CARD.md"] = card_text(model);
+    files["LICENSE"] = filled_in("LICENSE", {});
     return files;
   }
 };

@@ -133,6 +133,13 @@ good export "$work/a.tflite" --to c --name digits --data "$data" --out "$work/c2
 cmp -s "$work/c/digits_weights.h" "$work/c2/digits_weights.h" || fail "weights and file give different C code"
 good export "$work/a.tflite" --to tflm --out "$work/tflm" --json
 [ -s "$work/tflm/model_tflm.cc" ] || fail "no model_tflm.cc"
+for kind in arduino esp-idf zephyr platformio; do
+  good export "$work/a.tflite" --to $kind --name digits --data "$data" --out "$work/$kind/digits"
+done
+good export "$work/a.tflite" --to arduino --package-version 2.0.1 --out "$work/arduino/newer"
+grep -qx "version=2.0.1" "$work/arduino/newer/library.properties" || fail "--package-version is not in library.properties"
+bad 2 "\"2.0\" is no version of a package" export "$work/a.tflite" --to arduino --package-version 2.0 --out "$work/x"
+bad 2 "--package-version is without effect: zephyr" export "$work/a.tflite" --to zephyr --package-version 2.0.1 --out "$work/x"
 bad 2 "\"My model\" is no name for C code" export "$work/a.tflite" --to c --name "My model" --out "$work/x"
 bad 2 "--name is for packages" export "$work/int8/weights.retort" --name digits --out "$work/x"
 bad 2 "--ends is for weights" export "$work/a.tflite" --to c --ends int8 --out "$work/x"

@@ -3,17 +3,7 @@
 #include "@name@.h"
 #include "@name@_golden.h"
 
-/* CRC-32 (IEEE 802.3). */
-static uint32_t crc32_of(uint32_t crc, const uint8_t *bytes, uint32_t count) {
-  int bit;
-  crc = ~crc;
-  for (; count > 0; --count) {
-    crc ^= *bytes++;
-    for (bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (0xedb88320u & (0u - (crc & 1u)));
-  }
-  return ~crc;
-}
-
+@crc32@
 int @name@_self_test(void) {
   const uint32_t input_bytes = @MACRO@_GOLDEN_INPUT_BYTES, output_bytes = @MACRO@_GOLDEN_OUTPUT_BYTES;
   uint32_t crc = crc32_of(0, @name@_golden_inputs, sizeof @name@_golden_inputs);
@@ -31,3 +21,7 @@ int @name@_self_test(void) {
   }
   return wrong;
 }
+
+const void *@name@_golden_input(void) { return @name@_golden_inputs; }
+
+int @name@_golden_class(void) { return @MACRO@_GOLDEN_CLASS; }

@@ -9,6 +9,10 @@ extern "C" {
 /* Runs the golden inputs. Returns how many outputs differ; -1 where the golden bytes themselves are damaged. */
 int @name@_self_test(void);
 
+/* The first golden input, as @name@_input() takes it, and the class that it must get. */
+const void *@name@_golden_input(void);
+int @name@_golden_class(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,3 @@
+#pragma once
+
+void vTaskDelay(const TickType_t ticks);

@@ -1,0 +1,74 @@
+// Packages for microcontrollers' systems; conformance/packages.py holds them against those systems' tools.
+#include <gtest/gtest.h>
+
+#include <regex>
+
+#include "base/error.h"
+#include "deploy/exporter.h"
+#include "int8/random_networks.h"
+#include "int8/tflite.h"
+
+namespace retort::deploy {
+namespace {
+
+Files package(const int8::QuantGraph& graph, const std::string& kind, const std::string& version = "1.0.0") {
+  const std::vector<uint8_t> file = int8::write_tflite(graph);
+  return exporter(kind).files({.graph = graph,
+                               .tflite = file,
+                               .name = "my_net",
+                               .version = version,
+                               .about_json = "",
+                               .command = "",
+                               .images = {}});
+}
+
+bool takes_images(const int8::QuantGraph& graph) {
+  const std::vector<int>& dims = graph.tensors[static_cast<size_t>(graph.inputs[0])].dims;
+  return dims.size() == 4 && (dims[3] == 1 || dims[3] == 3);
+}
+
+TEST(Packages, AreComplete) {
+  Rng rng(1);
+  for (int i = 0; i < 8; ++i) {
+    const int8::QuantGraph graph =
+        int8::random_network(rng, i % 2 == 0 ? int8::Ends::Int8 : int8::Ends::Float);
+    for (const std::string& kind : exporter_names()) {
+      const Files files = package(graph, kind);
+      for (const char* name : {"README.md", "MODEL_CARD.md", "LICENSE"})
+        EXPECT_TRUE(files.contains(name)) << kind;
+      bool prepares = false;
+      for (const auto& [path, text] : files) {
+        if (path.ends_with(".tflite")) continue;
+        EXPECT_FALSE(std::regex_search(text, std::regex("@[A-Za-z_]+@"))) << kind << ", " << path;
+        prepares = prepares || path.ends_with("my_net_image.c");
+      }
+      EXPECT_EQ(prepares, kind != "tflm" && takes_images(graph)) << kind;
+    }
+  }
+}
+
+TEST(Packages, CarryTheirVersion) {
+  Rng rng(2);
+  const int8::QuantGraph graph = int8::random_network(rng);
+  EXPECT_NE(package(graph, "arduino", "2.10.3").at("library.properties").find("version=2.10.3\n"),
+            std::string::npos);
+  for (const char* version : {"1", "1.2", "v1.2.3", "1.02.3", "1.2.3 ", ""})
+    EXPECT_THROW((void)package(graph, "arduino", version), Error) << version;
+  EXPECT_TRUE(has_version("platformio"));
+  EXPECT_FALSE(has_version("c"));
+}
+
+TEST(Packages, TheGoldenBytesAreCompiledOnce) {
+  Rng rng(3);
+  const int8::QuantGraph graph = int8::random_network(rng);
+  for (const std::string& kind : exporter_names()) {
+    if (kind == "tflm") continue;
+    int readers = 0;
+    for (const auto& [path, text] : package(graph, kind))
+      if (text.find("my_net_golden.h\"") != std::string::npos) ++readers;
+    EXPECT_EQ(readers, 1) << kind;
+  }
+}
+
+}  // namespace
+}  // namespace retort::deploy
