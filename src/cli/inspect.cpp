@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/models.h"
 #include "cli/options.h"
+#include "cli/target.h"
 #include "cli/terminal.h"
 #include "cost/cost.h"
 #include "graph/notebook.h"
@@ -26,6 +27,8 @@ struct InspectCommand {
   int classes = 10;
   int8::Ends ends = int8::Ends::Float;
   bool ends_given = false;
+  TargetOptions target;
+  bool target_given = false;
   OutputOptions output;
 };
 
@@ -56,9 +59,10 @@ nlohmann::json tensor_json(const int8::QuantGraph& graph, const std::vector<int>
   return list;
 }
 
-Inspected inspect_tflite(const std::vector<uint8_t>& bytes, const std::filesystem::path& file) {
+Inspected inspect_tflite(const std::vector<uint8_t>& bytes, const std::filesystem::path& file,
+                         const cost::Target& target) {
   const int8::QuantGraph graph = int8::read_tflite(bytes, file.string());
-  return {cost::analyze(graph, static_cast<int64_t>(bytes.size())),
+  return {cost::analyze(graph, static_cast<int64_t>(bytes.size()), target),
           {{"file", file.string()},
            {"inputs", tensor_json(graph, graph.inputs)},
            {"outputs", tensor_json(graph, graph.outputs)},
@@ -66,33 +70,34 @@ Inspected inspect_tflite(const std::vector<uint8_t>& bytes, const std::filesyste
 }
 
 // `classes` travel in the file; a fresh network has none yet.
-Inspected inspect_graph(const graph::Graph& graph, int8::Ends ends, const std::vector<std::string>& classes) {
+Inspected inspect_graph(const graph::Graph& graph, int8::Ends ends, const std::vector<std::string>& classes,
+                        const cost::Target& target) {
   const graph::Shape input = graph.input_shape();
-  return {cost::analyze(graph, {.ends = ends, .classes = classes}),
+  return {cost::analyze(graph, {.ends = ends, .classes = classes, .target = target}),
           {{"input", {input.height, input.width, input.channels}},
            {"class_count", graph.classes()},
            {"quantized", is_quantized(graph)},
            {"hash", graph::structural_hash(graph)}}};
 }
 
-Inspected inspect(const InspectCommand& command) {
+Inspected inspect(const InspectCommand& command, const cost::Target& target) {
   const bool from_file = !command.model.file.empty();
   if (from_file != command.model.config.empty()) throw_usage("give either a file or --config");
   if (!from_file) {
     if (!command.input) throw_usage("--config needs the network's input: give --input like 32x32x1");
     const graph::Graph graph =
         graph::graph_from_config(command.model.config, input_shape(*command.input), command.classes);
-    return inspect_graph(graph, command.ends, {});
+    return inspect_graph(graph, command.ends, {}, target);
   }
   const std::vector<uint8_t> bytes = read_file(command.model.file);
   const bool tflite = bytes.size() >= 8 && std::string(bytes.begin() + 4, bytes.begin() + 8) == "TFL3";
   if (tflite || command.model.file.extension() == ".tflite") {
     if (command.ends_given)
       throw_usage("--ends is for weights and --config: {} has its ends already", command.model.file.string());
-    return inspect_tflite(bytes, command.model.file);
+    return inspect_tflite(bytes, command.model.file, target);
   }
   const engine::Model model = engine::load_model(command.model.file);
-  Inspected inspected = inspect_graph(model.graph, command.ends, model.classes);
+  Inspected inspected = inspect_graph(model.graph, command.ends, model.classes, target);
   inspected.about["file"] = command.model.file.string();
   inspected.about["classes"] = model.classes;
   inspected.about["sparsity"] = graph::kernel_sparsity(model.parameters);
@@ -133,11 +138,15 @@ std::string summary(const Inspected& inspected) {
 
 void run(const InspectCommand& command) {
   Terminal terminal(command.output);
-  const Inspected inspected = inspect(command);
+  const cost::Target target = resolve_target(command.target);
+  const Inspected inspected = inspect(command, target);
   nlohmann::json json = inspected.cost;
   json.update(inspected.about);
+  json.update(fit_json(inspected.cost, target));
   terminal.result_json(json);
-  terminal.result(table(inspected.cost) + "\n" + summary(inspected));
+  std::string text = table(inspected.cost) + "\n" + summary(inspected);
+  if (command.target_given) text += "\n" + fit_text(inspected.cost, target);
+  terminal.result(text);
 }
 
 }  // namespace
@@ -151,13 +160,16 @@ void add_inspect_command(CLI::App& app) {
   add_image_shape(*sub, "--input", command->input, "input of the network of --config");
   add_integer(*sub, "--classes", command->classes, 2, 65535, "classes of the network of --config");
   add_ends_option(*sub, command->ends);
+  add_target_options(*sub, command->target);
   add_output_options(*sub, command->output);
   add_examples(*sub,
                {"retort inspect best/model.tflite", "retort inspect model.tflite --json",
+                "retort inspect model.tflite --board nano33ble --runtime tflm",
                 "retort inspect --config '3 blocks, 2 layers, 32 filters' --input 32x32x1 --classes 10"});
   for (const char* name : {"--input", "--classes"}) sub->get_option(name)->needs(sub->get_option("--config"));
   sub->callback([command, sub] {
     command->ends_given = sub->get_option("--ends")->count() > 0;
+    command->target_given = !command->target.board.empty() || sub->get_option("--runtime")->count() > 0;
     run(*command);
   });
 }
