@@ -38,29 +38,9 @@ cost::Target resolve_target(const TargetOptions& options) {
   return target;
 }
 
-std::string runtime_title(cost::Runtime runtime) {
-  return runtime == cost::Runtime::C ? "generated C" : "TensorFlow Lite Micro";
-}
-
-std::string flash_parts(const cost::Footprint& footprint) {
-  return fmt::format("model {} + code {}", format_integer(footprint.model_bytes),
-                     format_integer(footprint.code_bytes));
-}
-
-std::string ram_parts(const cost::Footprint& footprint) {
-  return fmt::format("arena {} + static {} + stack {}", format_integer(footprint.arena_bytes),
-                     format_integer(footprint.static_bytes), format_integer(footprint.stack_bytes));
-}
-
-std::string latency_text(const cost::Latency& latency) {
-  const double ms = latency.milliseconds;
-  const double percent = latency.error_fraction * 100;
-  return fmt::format("{:.{}f} ms ± {:.0f} %", ms, ms < 10 ? 2 : ms < 100 ? 1 : 0, percent);
-}
-
 std::string fit_text(const cost::Cost& cost, const cost::Target& target) {
   const cost::Footprint& footprint = cost.footprint;
-  std::string text = fmt::format("as {}\n", runtime_title(target.runtime));
+  std::string text = fmt::format("as {}\n", cost::title(target.runtime));
   const auto line = [&](std::string_view what, int64_t bytes, const std::string& parts, int64_t room) {
     text += fmt::format("  {:<5} {:>11} bytes = {}", what, format_integer(bytes), parts);
     if (target.board)
@@ -68,12 +48,13 @@ std::string fit_text(const cost::Cost& cost, const cost::Target& target) {
                             : fmt::format(": {} too many", format_bytes(bytes - room));
     text += '\n';
   };
-  line("flash", footprint.flash_bytes(), flash_parts(footprint),
+  line("flash", footprint.flash_bytes(), cost::flash_parts(footprint),
        target.board ? target.board->flash_for_model() : 0);
-  line("RAM", footprint.ram_bytes(), ram_parts(footprint), target.board ? target.board->ram_for_model() : 0);
+  line("RAM", footprint.ram_bytes(), cost::ram_parts(footprint),
+       target.board ? target.board->ram_for_model() : 0);
   if (cost.latency)
     text += fmt::format("  time  {:>11} instructions, about {}\n", format_integer(cost.latency->instructions),
-                        latency_text(*cost.latency));
+                        cost::latency_text(*cost.latency));
   if (target.board) {
     const cost::Board& board = *target.board;
     const bool fits =

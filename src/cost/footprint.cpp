@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/units.h"
 #include "cost/code_table.h"
 
 namespace retort::cost {
@@ -22,6 +23,10 @@ constexpr int64_t kTflmStackBytes = 2'048;
 
 std::string_view to_string(Runtime runtime) {
   return runtime == Runtime::C ? "c" : "tflm";
+}
+
+std::string_view title(Runtime runtime) {
+  return runtime == Runtime::C ? "generated C" : "TensorFlow Lite Micro";
 }
 
 Runtime parse_runtime(std::string_view text) {
@@ -50,6 +55,16 @@ Footprint tflm_footprint(const int8::QuantGraph& graph, int64_t file_bytes, int6
           .arena_bytes = smallest_arena_bytes,
           .static_bytes = kTflmStaticBytes,
           .stack_bytes = kTflmStackBytes};
+}
+
+std::string flash_parts(const Footprint& footprint) {
+  return fmt::format("model {} + code {}", format_integer(footprint.model_bytes),
+                     format_integer(footprint.code_bytes));
+}
+
+std::string ram_parts(const Footprint& footprint) {
+  return fmt::format("arena {} + static {} + stack {}", format_integer(footprint.arena_bytes),
+                     format_integer(footprint.static_bytes), format_integer(footprint.stack_bytes));
 }
 
 void to_json(nlohmann::json& json, const Footprint& footprint) {

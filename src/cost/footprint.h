@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <string_view>
 
 #include "int8/quant_graph.h"
@@ -18,6 +19,7 @@ namespace retort::cost {
 // C: our own generated C. Tflm: TensorFlow Lite Micro with its reference kernels.
 enum class Runtime { C, Tflm };
 std::string_view to_string(Runtime runtime);   // "c", "tflm"
+std::string_view title(Runtime runtime);       // "generated C", "TensorFlow Lite Micro"
 Runtime parse_runtime(std::string_view text);  // Error(Usage) for others
 
 struct Footprint {
@@ -33,6 +35,10 @@ struct Footprint {
 
 // file_bytes: of the graph's .tflite. smallest_arena_bytes: Arena::smallest_bytes on a Cortex-M4.
 Footprint tflm_footprint(const int8::QuantGraph& graph, int64_t file_bytes, int64_t smallest_arena_bytes);
+
+// "model 1,234 + code 2,345" and "arena 1,234 + static 12 + stack 345", in bytes.
+std::string flash_parts(const Footprint& footprint);
+std::string ram_parts(const Footprint& footprint);
 
 // {"flash":{"model":n,"code":n,"total":n},"ram":{"arena":n,"static":n,"stack":n,"total":n}}
 void to_json(nlohmann::json& json, const Footprint& footprint);

@@ -1,5 +1,6 @@
 #include "cost/latency.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -108,6 +109,15 @@ Latency estimate_latency(const int8::QuantGraph& graph, Runtime runtime, const B
       .instructions = std::llround(std::min(instructions, kMost)),
       .milliseconds = instructions * board.cycles_per_instruction / static_cast<double>(board.clock_hz) * 1e3,
       .error_fraction = std::hypot(kModelError, board.cycles_error)};
+}
+
+std::string latency_text(const Latency& latency) {
+  const double ms = latency.milliseconds;
+  return fmt::format("{:.{}f} ms ± {:.0f} %", ms,
+                     ms < 10    ? 2
+                     : ms < 100 ? 1
+                                : 0,
+                     latency.error_fraction * 100);
 }
 
 void to_json(nlohmann::json& json, const Latency& latency) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "cost/boards.h"
 #include "cost/footprint.h"
@@ -19,6 +20,8 @@ struct Latency {
 };
 
 Latency estimate_latency(const int8::QuantGraph& graph, Runtime runtime, const Board& board);
+
+std::string latency_text(const Latency& latency);  // "41.2 ms ± 20 %"
 
 // {"instructions":n,"milliseconds":x,"error":x}
 void to_json(nlohmann::json& json, const Latency& latency);
