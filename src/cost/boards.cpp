@@ -227,7 +227,7 @@ std::vector<Board> parse_boards(std::string_view text, const std::string& file) 
   } catch (const toml::parse_error& error) {
     throw_usage("{}:{}: this is no TOML: {}", file, error.source().begin.line, one_line(error.description()));
   }
-  std::ranges::stable_sort(lines, {}, &std::pair<toml::source_index, Board>::first);
+  std::ranges::sort(lines, {}, &std::pair<toml::source_index, Board>::first);
   std::vector<Board> boards;
   for (auto& [line, board] : lines) boards.push_back(std::move(board));
   return boards;
