@@ -12,10 +12,14 @@ namespace retort::cost {
 
 inline constexpr size_t kOperatorKinds = std::variant_size_v<int8::OperatorKind>;
 
-// Code that is linked once when any of several kinds is used: kinds[i] is set for kind i of OperatorKind.
+// A set of kinds of operators: bit i stands for kind i of OperatorKind.
+using Kinds = uint32_t;
+Kinds kinds_of(const int8::QuantGraph& graph);
+
+// Code that is linked once when any of several kinds is used.
 struct SharedCode {
   int64_t bytes = 0;
-  std::array<bool, kOperatorKinds> kinds{};
+  Kinds kinds = 0;
 };
 
 struct CodeTable {

@@ -3,7 +3,7 @@
 //   flash = the model's data + the runtime's code for the operators that it uses
 //   RAM   = the arena + the runtime's static data + the deepest stack
 //
-// The code sizes are of a Cortex-M4 at -Os, from tables that were measured (footprint.cpp says how); the
+// The code sizes are of a Cortex-M4 from tables that were measured (footprint.cpp says how); the
 // firmware around them is no part of this (Board has it).
 #pragma once
 

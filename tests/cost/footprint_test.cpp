@@ -50,6 +50,15 @@ TEST(Footprint, CodeGrowsWithKindsOfOperators) {
   EXPECT_LT(code("autoencoder"), code("s11_16"));
 }
 
+// Linked with exactly these operators by arm-none-eabi-g++ 12.2 (footprint.cpp says how).
+TEST(Footprint, IsWhatTflmWasLinkedTo) {
+  for (const auto& [name, bytes] : {std::pair{"autoencoder", 20'472}, std::pair{"dscnn", 41'608},
+                                    std::pair{"mobilenet", 41'608}, std::pair{"resnet8", 45'988}}) {
+    const Cost cost = analyze(graph::reference_network(name), {.target = {.runtime = Runtime::Tflm}});
+    EXPECT_NEAR(static_cast<double>(cost.footprint.code_bytes), bytes, 40) << name;
+  }
+}
+
 TEST(Footprint, RuntimesHaveNames) {
   EXPECT_EQ(parse_runtime("c"), Runtime::C);
   EXPECT_EQ(parse_runtime(to_string(Runtime::Tflm)), Runtime::Tflm);
@@ -77,6 +86,18 @@ TEST(Latency, IsThatOfMeasuredBoards) {
   }
 }
 
+// Counted on an emulated Cortex-M4 (latency.cpp says how).
+TEST(Latency, CountsTflmsInstructions) {
+  for (const auto& [name, instructions] :
+       {std::pair{"resnet8", 105'543'880}, std::pair{"dscnn", 42'181'040}, std::pair{"mobilenet", 99'401'320},
+        std::pair{"autoencoder", 1'691'080}, std::pair{"s11_16", 9'000'400}, std::pair{"ds32", 58'426'360}}) {
+    const Cost cost = analyze(graph::reference_network(name),
+                              {.target = {.runtime = Runtime::Tflm, .board = board("stm32l4r5")}});
+    ASSERT_TRUE(cost.latency);
+    EXPECT_NEAR(static_cast<double>(cost.latency->instructions) / instructions, 1, 0.01) << name;
+  }
+}
+
 TEST(Latency, FollowsTheCoreTheClockAndTheRuntime) {
   const graph::Graph graph = graph::reference_network("ds16");
   const auto latency = [&](const Board& on, Runtime runtime) {
@@ -86,7 +107,7 @@ TEST(Latency, FollowsTheCoreTheClockAndTheRuntime) {
   const Latency at_64 = latency(m4, Runtime::C);
   m4.clock_hz *= 2;
   EXPECT_NEAR(latency(m4, Runtime::C).milliseconds, at_64.milliseconds / 2, 1e-9);
-  EXPECT_GT(latency(board("nrf52840"), Runtime::Tflm).milliseconds, 2 * at_64.milliseconds);
+  EXPECT_GT(latency(board("nrf52840"), Runtime::Tflm).milliseconds, 1.5 * at_64.milliseconds);
   m4.core = Core::CortexM0Plus;
   EXPECT_GT(latency(m4, Runtime::C).instructions, at_64.instructions) << "without DSP instructions";
   EXPECT_GT(latency(board("esp32s3"), Runtime::C).error_fraction, at_64.error_fraction);
