@@ -8,6 +8,7 @@
 // other), and a line of JSON about each network on standard output.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -52,7 +53,9 @@ void write(const std::filesystem::path& folder, const std::string& name, const i
     std::vector<uint8_t> input(static_cast<size_t>(interpreter.input_bytes()));
     if (is_float) {
       for (size_t at = 0; at < input.size(); at += sizeof(float)) {
-        const float value = rng.uniform(-0.2F, 1.2F);
+        // Every other one halfway between two steps of the input's grid.
+        const float step = std::floor(rng.uniform(-60.0F, 320.0F)) + 0.5F;
+        const float value = at % 8 == 0 ? rng.uniform(-0.2F, 1.2F) : step / 255.0F;
         std::memcpy(input.data() + at, &value, sizeof(float));
       }
     } else {

@@ -14,6 +14,7 @@ void add_quantize_command(CLI::App& app);
 void add_export_command(CLI::App& app, const std::string& shell_command);
 void add_eval_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
+void add_boards_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_bench_command(CLI::App& app);

@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/models.h"
 #include "cli/options.h"
+#include "cli/target.h"
 #include "cli/terminal.h"
 #include "cost/cost.h"
 #include "graph/notebook.h"
@@ -32,6 +33,8 @@ struct InspectCommand {
   int8::Ends ends = int8::Ends::Float;
   bool ends_given = false;
   std::filesystem::path svg;
+  TargetOptions target;
+  bool target_given = false;
   OutputOptions output;
 };
 
@@ -343,7 +346,8 @@ void describe(Inspected& inspected, const int8::TfliteContents& contents) {
   inspected.about["layers"] = std::move(list);
 }
 
-Inspected inspect_tflite(const std::vector<uint8_t>& bytes, const std::filesystem::path& file) {
+Inspected inspect_tflite(const std::vector<uint8_t>& bytes, const std::filesystem::path& file,
+                         const cost::Target& target) {
   int8::TfliteContents contents = int8::open_tflite(bytes, file.string());
   const auto flash_bytes = static_cast<int64_t>(bytes.size());
   Inspected inspected{.title = file.filename().string(),
@@ -355,7 +359,7 @@ Inspected inspect_tflite(const std::vector<uint8_t>& bytes, const std::filesyste
                                 {"supported", contents.graph.has_value()},
                                 {"problems", problems_json(contents.problems)}}};
   if (contents.graph) {
-    inspected.cost = cost::analyze(*contents.graph, flash_bytes);
+    inspected.cost = cost::analyze(*contents.graph, flash_bytes, target);
     inspected.about["classes"] = contents.graph->classes;
   } else {
     describe(inspected, contents);
@@ -364,23 +368,24 @@ Inspected inspect_tflite(const std::vector<uint8_t>& bytes, const std::filesyste
 }
 
 // `classes` travel in the file; a fresh network has none yet.
-Inspected inspect_graph(const graph::Graph& graph, int8::Ends ends, const std::vector<std::string>& classes) {
+Inspected inspect_graph(const graph::Graph& graph, int8::Ends ends, const std::vector<std::string>& classes,
+                        const cost::Target& target) {
   const graph::Shape input = graph.input_shape();
-  return {.cost = cost::analyze(graph, {.ends = ends, .classes = classes}),
+  return {.cost = cost::analyze(graph, {.ends = ends, .classes = classes, .target = target}),
           .about = {{"input", {input.height, input.width, input.channels}},
                     {"class_count", graph.classes()},
                     {"quantized", is_quantized(graph)},
                     {"hash", graph::structural_hash(graph)}}};
 }
 
-Inspected inspect(const InspectCommand& command) {
+Inspected inspect(const InspectCommand& command, const cost::Target& target) {
   const bool from_file = !command.model.file.empty();
   if (from_file != command.model.config.empty()) throw_usage("give either a file or --config");
   if (!from_file) {
     if (!command.input) throw_usage("--config needs the network's input: give --input like 32x32x1");
     const graph::Graph graph =
         graph::graph_from_config(command.model.config, input_shape(*command.input), command.classes);
-    Inspected inspected = inspect_graph(graph, command.ends, {});
+    Inspected inspected = inspect_graph(graph, command.ends, {}, target);
     inspected.title = command.model.config;
     return inspected;
   }
@@ -389,10 +394,10 @@ Inspected inspect(const InspectCommand& command) {
   if (tflite || command.model.file.extension() == ".tflite") {
     if (command.ends_given)
       throw_usage("--ends is for weights and --config: {} has its ends already", command.model.file.string());
-    return inspect_tflite(bytes, command.model.file);
+    return inspect_tflite(bytes, command.model.file, target);
   }
   const engine::Model model = engine::load_model(command.model.file);
-  Inspected inspected = inspect_graph(model.graph, command.ends, model.classes);
+  Inspected inspected = inspect_graph(model.graph, command.ends, model.classes, target);
   inspected.title = command.model.file.filename().string();
   inspected.about["file"] = command.model.file.string();
   inspected.about["classes"] = model.classes;
@@ -455,13 +460,16 @@ std::string picture_of(const cost::Cost& cost, const std::string& title) {
 void run(const InspectCommand& command) {
   if (!command.svg.empty()) require_writable("--svg", command.svg);
   Terminal terminal(command.output);
-  const Inspected inspected = inspect(command);
+  const cost::Target target = resolve_target(command.target);
+  const Inspected inspected = inspect(command, target);
   nlohmann::json json = inspected.about;
   std::string text;
   if (inspected.cost) {
     json = *inspected.cost;
     json.update(inspected.about);
+    json.update(fit_json(*inspected.cost, target));
     text = table(lines_of(*inspected.cost)) + "\n" + totals(*inspected.cost, inspected.about);
+    if (command.target_given) text += "\n" + fit_text(*inspected.cost, target);
     if (!command.svg.empty()) {
       write_text_atomic(command.svg, picture_of(*inspected.cost, inspected.title));
       json["svg"] = command.svg.string();
@@ -495,14 +503,17 @@ void add_inspect_command(CLI::App& app) {
   add_integer(*sub, "--classes", command->classes, 2, 65535, "classes of the network of --config");
   add_ends_option(*sub, command->ends);
   add_output_path(*sub, "--svg", command->svg, "FILE", "draw the arena over time");
+  add_target_options(*sub, command->target);
   add_output_options(*sub, command->output);
   add_examples(*sub,
                {"retort inspect best/model.tflite", "retort inspect model.tflite --json",
                 "retort inspect model.tflite --svg arena.svg",
+                "retort inspect model.tflite --board nano33ble --runtime tflm",
                 "retort inspect --config '3 blocks, 2 layers, 32 filters' --input 32x32x1 --classes 10"});
   for (const char* name : {"--input", "--classes"}) sub->get_option(name)->needs(sub->get_option("--config"));
   sub->callback([command, sub] {
     command->ends_given = sub->get_option("--ends")->count() > 0;
+    command->target_given = !command->target.board.empty() || sub->get_option("--runtime")->count() > 0;
     run(*command);
   });
 }

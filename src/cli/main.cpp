@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/openmp_wait.h"
@@ -49,7 +50,7 @@ std::string unexpected(const CLI::App& app, const std::string& word) {
   std::string text = option          ? fmt::format("unknown option {}", bare)
                      : known.empty() ? fmt::format("unexpected argument \"{}\"", word)
                                      : fmt::format("unknown subcommand \"{}\"", word);
-  const auto near = retort::cli::nearest(bare, known);
+  const auto near = retort::nearest(bare, known);
   text += near ? fmt::format(": did you mean {}?", *near) : ".";
   return fmt::format("{} See {} --help", text, command_name(app));
 }
@@ -83,6 +84,7 @@ int run(int argc, char** argv) {
   retort::cli::add_export_command(app, retort::cli::shell_command(argc, argv));
   retort::cli::add_eval_command(app);
   retort::cli::add_inspect_command(app);
+  retort::cli::add_boards_command(app);
   retort::cli::add_report_command(app);
   retort::cli::add_data_command(app);
   retort::cli::add_bench_command(app);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cost/c_footprint.h"
 #include "graph/parameters.h"
 #include "int8/tflite.h"
 
@@ -123,17 +124,28 @@ std::vector<LayerCost> layer_costs(const int8::QuantGraph& graph, const std::vec
 // The size of the file that the writer makes, without paying for megabytes of weights: constants lie at
 // multiples of 16 bytes, so that leaving out a multiple of 16 of one's bytes makes the file exactly that much
 // shorter.
-int64_t file_bytes(int8::QuantGraph graph) {
+int64_t file_bytes(const int8::QuantGraph& graph) {
   constexpr size_t kAlignment = 16;
+  int8::QuantGraph shortened{.tensors = {},
+                             .operators = graph.operators,
+                             .inputs = graph.inputs,
+                             .outputs = graph.outputs,
+                             .description = graph.description,
+                             .classes = graph.classes};
+  shortened.tensors.reserve(graph.tensors.size());
   int64_t left_out = 0;
-  for (int8::Tensor& tensor : graph.tensors) {
+  for (const int8::Tensor& tensor : graph.tensors) {
     const size_t size = tensor.data.size();
-    const size_t kept = size % kAlignment + kAlignment;
-    if (size <= kept) continue;
+    const size_t kept = std::min(size, size % kAlignment + kAlignment);
     left_out += static_cast<int64_t>(size - kept);
-    tensor.data.resize(kept);
+    shortened.tensors.push_back(
+        {.name = tensor.name,
+         .type = tensor.type,
+         .dims = tensor.dims,
+         .quantization = tensor.quantization,
+         .data = {tensor.data.begin(), tensor.data.begin() + static_cast<int64_t>(kept)}});
   }
-  return left_out + static_cast<int64_t>(int8::write_tflite(graph).size());
+  return left_out + static_cast<int64_t>(int8::write_tflite(shortened).size());
 }
 
 nlohmann::json arena_json(const Arena& arena) {
@@ -146,17 +158,16 @@ Cost analyze(const graph::Graph& graph, const CostOptions& options) {
   if (const int64_t count = graph::parameter_count(graph); count > kMaximumParameters)
     throw_usage("a network of {} parameters is too large to cost; at most {} are allowed", count,
                 kMaximumParameters);
-  int8::QuantGraph lowered = int8::lower_structure(graph, {options.ends, options.classes});
-  Cost cost = analyze(lowered, 0);
-  cost.flash_bytes = file_bytes(std::move(lowered));
-  return cost;
+  const int8::QuantGraph lowered = int8::lower_structure(graph, {options.ends, options.classes});
+  const int64_t flash_bytes = file_bytes(lowered);
+  return analyze(lowered, flash_bytes, options.target);
 }
 
 Cost analyze(const int8::QuantGraph& graph) {
   return analyze(graph, file_bytes(graph));
 }
 
-Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes) {
+Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes, const Target& target) {
   Cost cost;
   cost.head = head_buffers(graph, plan_head(graph));
   cost.layers = layer_costs(graph, cost.head);
@@ -168,6 +179,11 @@ Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes) {
   cost.flash_bytes = flash_bytes;
   cost.cortex_m4 = plan_arena(graph, Abi::CortexM4);
   cost.host = plan_arena(graph, Abi::Host);
+  cost.runtime = target.runtime;
+  cost.footprint = target.runtime == Runtime::C
+                       ? c_footprint(graph)
+                       : tflm_footprint(graph, flash_bytes, cost.cortex_m4.smallest_bytes);
+  if (target.board) cost.latency = estimate_latency(graph, target.runtime, *target.board);
   return cost;
 }
 
@@ -220,6 +236,9 @@ void to_json(nlohmann::json& json, const Cost& cost) {
           {"flash_bytes", cost.flash_bytes},
           {"arena_bytes", {{"cortex-m4", cost.cortex_m4.used_bytes()}, {"host", cost.host.used_bytes()}}},
           {"arena", {{"cortex-m4", arena_json(cost.cortex_m4)}, {"host", arena_json(cost.host)}}},
+          {"runtime", to_string(cost.runtime)},
+          {"footprint", cost.footprint},
+          {"latency", cost.latency ? nlohmann::json(*cost.latency) : nlohmann::json()},
           {"layers", layers},
           {"arena_buffers", buffers}};
 }

@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "cost/arena.h"
+#include "cost/footprint.h"
+#include "cost/latency.h"
+#include "cost/target.h"
 #include "graph/graph.h"
 #include "int8/lower.h"
 #include "int8/quant_graph.h"
@@ -61,23 +64,29 @@ struct Cost {
   std::vector<HeadBuffer> head;   // the same on every target
   Arena cortex_m4;
   Arena host;
+  Runtime runtime = Runtime::C;    // the target's
+  Footprint footprint;             // with it
+  std::optional<Latency> latency;  // on the target's board
 };
 
 struct CostOptions {
   int8::Ends ends = int8::Ends::Int8;
   std::vector<std::string> classes;  // travel in the file
+  Target target = {};
 };
 
 // A graph's cost before or after training: the file has the same size either way. Batch norms are folded, as
-// export does. Throws Error(Usage) for a graph that can't be quantised or is too large for a file.
+// export does; takes well below a millisecond, as a search asks it of every candidate. Throws Error(Usage) for
+// a graph that can't be quantised or is too large for a file.
 Cost analyze(const graph::Graph& graph, const CostOptions& options);
 
 // A file's cost. flash_bytes is the size that our writer gives; for a file from elsewhere pass its own size.
 Cost analyze(const int8::QuantGraph& graph);
-Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes);
+Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes, const Target& target = {});
 
 // {"operators":["CONV_2D",…],"parameters":n,"macs":n,"weight_bytes":n,"flash_bytes":n,
 //  "arena_bytes":{"cortex-m4":n,"host":n},"arena":{"cortex-m4":{"head":n,"tail":n,"smallest":n},"host":{…}},
+//  "runtime":"c","footprint":{…},"latency":{…} or null,
 //  "layers":[{"operator":…,"inputs":[[1,32,32,1]],"output":[1,32,32,16],"kernel":[3,3],"stride":[1,1],
 //    "parameters":n,"macs":n,"weight_bytes":n,"output_bytes":n,"live_bytes":n,"arena_buffer":n},…],
 //  "arena_buffers":[{"kind":"input","name":…,"tensor":n,"bytes":n,"offset":n,"first_used":-1,"last_used":0},…]}

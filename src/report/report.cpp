@@ -110,6 +110,13 @@ void add_summary(std::string& out, const StudyResult& study, const std::vector<c
          fmt::format(".tflite, {} bytes", format_integer(best.flash_bytes)));
     card(out, format_bytes(best.arena_bytes_cortex_m4),
          fmt::format("arena on a Cortex-M4, {} bytes", format_integer(best.arena_bytes_cortex_m4)));
+    if (best.footprint.flash_bytes() > 0) {  // studies from before there were runtimes have none
+      card(out, format_bytes(best.footprint.flash_bytes()),
+           fmt::format("flash with the runtime: {} bytes", cost::flash_parts(best.footprint)));
+      card(out, format_bytes(best.footprint.ram_bytes()),
+           fmt::format("RAM with the runtime: {} bytes", cost::ram_parts(best.footprint)));
+    }
+    if (best.latency) card(out, cost::latency_text(*best.latency), "an inference on the board, estimated");
     card(out, format_count(best.macs), "multiply-accumulates an image");
     card(out, format_integer(best.parameters),
          fmt::format("parameters, {:.0f}% of the kernels' weights zero", best.sparsity * 100));

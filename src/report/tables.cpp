@@ -34,16 +34,21 @@ std::string trials_csv(const search::StudyResult& study) {
   static constexpr std::array kStages = {"quick", "distill", "prune", "quantize"};
   std::string out =
       "number,config,outcome,reason,accuracy_float,accuracy_int8,parameters,macs,"
-      "flash_bytes,arena_bytes_cortex_m4,arena_bytes_host,sparsity,seconds";
+      "flash_bytes,arena_bytes_cortex_m4,arena_bytes_host,"
+      "model_bytes,code_bytes,runtime_arena_bytes,static_bytes,stack_bytes,milliseconds,sparsity,seconds";
   for (const auto* stage : kStages)
     fmt::format_to(std::back_inserter(out), ",{0}_accuracy,{0}_sparsity,{0}_epochs,{0}_seconds", stage);
   out +=
       ",seeds,validation_mean,validation_spread,test_accuracy_int8,test_mean,test_spread,seed,hash,file\r\n";
   for (const search::TrialResult& trial : study.trials) {
-    fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{}", trial.number,
-                   csv_field(trial.config), search::to_string(trial.outcome), csv_field(trial.reason),
-                   csv_number(trial.accuracy_float), csv_number(trial.accuracy_int8), trial.parameters,
-                   trial.macs, trial.flash_bytes, trial.arena_bytes_cortex_m4, trial.arena_bytes_host,
+    const cost::Footprint& footprint = trial.footprint;
+    fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}",
+                   trial.number, csv_field(trial.config), search::to_string(trial.outcome),
+                   csv_field(trial.reason), csv_number(trial.accuracy_float), csv_number(trial.accuracy_int8),
+                   trial.parameters, trial.macs, trial.flash_bytes, trial.arena_bytes_cortex_m4,
+                   trial.arena_bytes_host, footprint.model_bytes, footprint.code_bytes, footprint.arena_bytes,
+                   footprint.static_bytes, footprint.stack_bytes,
+                   csv_number(trial.latency ? trial.latency->milliseconds : search::kUnknown),
                    csv_number(trial.sparsity), csv_number(trial.seconds));
     for (const std::string_view name : kStages) {
       const search::StageResult* found = nullptr;

@@ -154,7 +154,8 @@ void run_candidates(Session& session, double confirmation_seconds) {
                              .seed = session.settings.seed,
                              .name = trial_name(record->number),
                              .file = trial_folder(record->number),
-                             .epochs = {}};
+                             .epochs = {},
+                             .target = session.settings.target};
       const TrialResult result =
           run_candidate(from_stored(json::parse(record->proposal)), run, session.folder.path(), context);
       keep([&] { storage.finish(record->number, state_of(result.outcome), dump_json(json(result))); });

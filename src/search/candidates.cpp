@@ -47,6 +47,8 @@ void set_costs(TrialResult& result, const cost::Cost& cost) {
   result.flash_bytes = cost.flash_bytes;
   result.arena_bytes_cortex_m4 = cost.cortex_m4.used_bytes();
   result.arena_bytes_host = cost.host.used_bytes();
+  result.footprint = cost.footprint;
+  result.latency = cost.latency;
 }
 
 TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run, const fs::path& study,
@@ -78,7 +80,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
       result.accuracy_int8 = exported.validation_accuracy;
       result.sparsity = exported.sparsity;
       set_costs(result, cost::analyze(int8::read_tflite(tflite, "the exported model"),
-                                      static_cast<int64_t>(tflite.size())));
+                                      static_cast<int64_t>(tflite.size()), run.target));
       result.file = (run.file / "model.tflite").string();
       keep([&] {
         engine::save_model(folder / "weights.retort",

@@ -21,6 +21,7 @@ struct CandidateRun {
   std::filesystem::path file;  // folder of its files, relative to the study's
   // Epochs that were decided before (a finalist's other seeds train as long as the first); empty: not yet.
   std::map<std::string, int, std::less<>> epochs;
+  cost::Target target;
 };
 
 std::string trial_name(int number);              // "trial 12"

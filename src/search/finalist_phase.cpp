@@ -87,7 +87,8 @@ void confirm(Session& session, const Job& job, const StoredProposal& proposal, c
                    .seed = seed,
                    .name = fmt::format("trial {}, seed {}", job.trial, seed),
                    .file = folder_of(session, job),
-                   .epochs = {}};
+                   .epochs = {},
+                   .target = session.settings.target};
   for (const StageResult& stage : trial_of(session, job.trial).stages) run.epochs[stage.name] = stage.epochs;
   const TrialResult result = run_candidate(proposal, run, session.folder.path(), context);
   session.folder.put_document(key_of(job), result);

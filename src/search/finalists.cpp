@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "search/json_costs.h"
 #include "search/json_numbers.h"
 #include "search/search.h"
 
@@ -94,6 +95,10 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
       {"runs", seeds},
       {"flash_bytes", trial->flash_bytes},
       {"arena_bytes", {{"cortex-m4", trial->arena_bytes_cortex_m4}, {"host", trial->arena_bytes_host}}},
+      {"runtime", settings.is_null() ? json() : settings.value("runtime", json())},
+      {"footprint", trial->footprint},
+      {"board", settings.is_null() ? json() : settings.value("board", json())},
+      {"latency", latency_to_json(trial->latency)},
       {"macs", trial->macs},
       {"parameters", trial->parameters},
       {"sparsity", run.sparsity},

@@ -1,5 +1,7 @@
 #include "search/proposals.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <optional>
 #include <string_view>
@@ -21,17 +23,47 @@ struct Excess {
 };
 Excess excess(const TrialResult& costs, const Limits& limits) {
   Excess result;
-  const auto compare = [&result](std::string_view what, int64_t value, const std::optional<int64_t>& limit) {
-    if (!limit || value <= *limit) return;
-    result.ratio = std::max(result.ratio, static_cast<double>(value) / static_cast<double>(*limit));
+  const auto above = [&result](double value, double limit, const std::string& words) {
+    result.ratio = std::max(result.ratio, value / limit);
     if (!result.reason.empty()) result.reason += ", ";
-    result.reason +=
-        fmt::format("{} {} where {} are allowed", format_integer(value), what, format_integer(*limit));
+    result.reason += words;
   };
-  compare("bytes of flash", costs.flash_bytes, limits.flash_bytes);
-  compare("bytes of arena", costs.arena_bytes_cortex_m4, limits.arena_bytes);
+  const auto compare = [&](std::string_view what, int64_t value, const std::optional<int64_t>& limit) {
+    if (!limit || value <= *limit) return;
+    above(static_cast<double>(value), static_cast<double>(*limit),
+          fmt::format("{} {} where {} are allowed", format_integer(value), what, format_integer(*limit)));
+  };
+  const cost::Footprint& footprint = costs.footprint;
+  compare(fmt::format("bytes of flash ({})", cost::flash_parts(footprint)), footprint.flash_bytes(),
+          limits.flash_bytes);
+  compare(fmt::format("bytes of RAM ({})", cost::ram_parts(footprint)), footprint.ram_bytes(),
+          limits.ram_bytes);
   compare("multiply-accumulates", costs.macs, limits.macs);
+  if (limits.latency_seconds && costs.latency) {
+    const double allowed_ms = *limits.latency_seconds * 1e3;
+    if (costs.latency->milliseconds > allowed_ms)
+      above(costs.latency->milliseconds, allowed_ms,
+            fmt::format("{} where {:g} ms are allowed", cost::latency_text(*costs.latency), allowed_ms));
+  }
   return result;
+}
+
+// "For nano33ble (Arduino Nano 33 BLE), as generated C: at most 64.0 KB of flash (the board leaves 832.0 KB),
+// 184.0 KB of RAM."
+std::string target_words(const cost::Target& target, const Limits& limits) {
+  const cost::Board& board = target.board.value();
+  std::vector<std::string> most;
+  const auto add = [&most](const std::optional<int64_t>& limit, std::string_view what, int64_t left) {
+    if (!limit) return;
+    most.push_back(fmt::format("{} of {}", format_bytes(*limit), what));
+    if (*limit != left) most.back() += fmt::format(" (the board leaves {})", format_bytes(left));
+  };
+  add(limits.flash_bytes, "flash", board.flash_for_model());
+  add(limits.ram_bytes, "RAM", board.ram_for_model());
+  if (limits.macs) most.push_back(fmt::format("{} multiply-accumulates", format_count(*limits.macs)));
+  if (limits.latency_seconds) most.push_back(fmt::format("{:g} ms", *limits.latency_seconds * 1e3));
+  return fmt::format("For {} ({}), as {}: {}.", board.name, board.title, cost::title(target.runtime),
+                     most.empty() ? "no limits" : fmt::format("at most {}", fmt::join(most, ", ")));
 }
 
 }  // namespace
@@ -40,12 +72,14 @@ std::vector<StoredProposal> propose(const SearchSettings& settings, const data::
                                     ProgressSink& progress) {
   const auto costs_of = [&](const graph::Graph& graph) {
     TrialResult costs;
-    set_costs(costs, cost::analyze(graph, {.ends = settings.pipeline.ends, .classes = dataset.classes}));
+    set_costs(costs, cost::analyze(graph, {.ends = settings.pipeline.ends,
+                                           .classes = dataset.classes,
+                                           .target = settings.target}));
     return costs;
   };
   const Limits& limits = settings.limits;
   Fits fits;
-  if (limits.flash_bytes || limits.arena_bytes || limits.macs)
+  if (limits.flash_bytes || limits.ram_bytes || limits.macs || limits.latency_seconds)
     fits = [&](const graph::Graph& graph) { return excess(costs_of(graph), limits).reason.empty(); };
   const auto sampler =
       make_sampler(settings, input_shape(dataset), static_cast<int>(dataset.classes.size()), fits);
@@ -84,6 +118,7 @@ std::vector<StoredProposal> propose(const SearchSettings& settings, const data::
     words += fmt::format(" ({} more configurations make one of these networks)", sampler->duplicates());
   if (sampler->unbuildable() > 0) words += fmt::format(" ({} can't be built)", sampler->unbuildable());
   progress.message(words + ".");
+  if (settings.target.board) progress.message(target_words(settings.target, limits));
   return proposals;
 }
 

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/units.h"
+#include "search/json_costs.h"
 #include "search/json_numbers.h"
 
 namespace retort::search {
@@ -102,6 +103,8 @@ void to_json(json& out, const TrialResult& trial) {
          {"macs", trial.macs},
          {"flash_bytes", trial.flash_bytes},
          {"arena_bytes", {{"cortex-m4", trial.arena_bytes_cortex_m4}, {"host", trial.arena_bytes_host}}},
+         {"footprint", trial.footprint},
+         {"latency", latency_to_json(trial.latency)},
          {"sparsity", trial.sparsity},
          {"file", trial.file},
          {"seconds", trial.seconds}};
@@ -127,6 +130,8 @@ void from_json(const json& in, TrialResult& trial) {
            .flash_bytes = in.at("flash_bytes"),
            .arena_bytes_cortex_m4 = in.at("arena_bytes").at("cortex-m4"),
            .arena_bytes_host = in.at("arena_bytes").at("host"),
+           .footprint = in.value("footprint", cost::Footprint{}),
+           .latency = latency_from_json(in),
            .sparsity = in.at("sparsity"),
            .file = in.at("file"),
            .seconds = in.at("seconds")};

@@ -4,11 +4,14 @@
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "compress/pruning.h"
+#include "cost/footprint.h"
+#include "cost/latency.h"
 #include "data/dataset.h"
 #include "engine/trainer.h"
 
@@ -51,8 +54,10 @@ struct TrialResult {
   int64_t flash_bytes = 0;  // the .tflite file
   int64_t arena_bytes_cortex_m4 = 0;
   int64_t arena_bytes_host = 0;
-  double sparsity = 0;  // zeros among the kernels' int8 weights in the file
-  std::string file;     // the .tflite, relative to the study's folder
+  cost::Footprint footprint;             // with the search's runtime; zeros in studies from before there were
+  std::optional<cost::Latency> latency;  // on the search's board
+  double sparsity = 0;                   // zeros among the kernels' int8 weights in the file
+  std::string file;                      // the .tflite, relative to the study's folder
   double seconds = 0;
 };
 

@@ -228,9 +228,13 @@ void validate(const SearchSettings& settings) {
   if (settings.trials) check("the number of trials", *settings.trials, 1, 1e6);
   if (settings.seconds) check("the time in seconds", *settings.seconds, 1, 1e8);
   for (const auto& [name, limit] : {std::pair{"the flash limit", settings.limits.flash_bytes},
-                                    std::pair{"the arena limit", settings.limits.arena_bytes},
+                                    std::pair{"the RAM limit", settings.limits.ram_bytes},
                                     std::pair{"the limit of multiply-accumulates", settings.limits.macs}})
     if (limit && *limit < 1) throw_usage("{} is {}, but must be above 0", name, *limit);
+  if (settings.limits.latency_seconds) {
+    check("the latency limit", *settings.limits.latency_seconds, 1e-9, 1e6);
+    if (!settings.target.board) throw_usage("a limit of latency needs a board: give its name");
+  }
   if (std::ranges::find(sampler_names(), settings.sampler) == sampler_names().end())
     throw_usage("unknown sampler '{}': known are {}", settings.sampler, fmt::join(sampler_names(), ", "));
   if (settings.sampler == "list" && settings.configs.empty())
@@ -325,8 +329,11 @@ void to_json(json& out, const SearchSettings& settings) {
            {"optimizer", optimizer_to_json(settings.teacher.optimizer)}}},
          {"limits",
           {{"flash_bytes", optional_to_json(settings.limits.flash_bytes)},
-           {"arena_bytes", optional_to_json(settings.limits.arena_bytes)},
-           {"macs", optional_to_json(settings.limits.macs)}}},
+           {"ram_bytes", optional_to_json(settings.limits.ram_bytes)},
+           {"macs", optional_to_json(settings.limits.macs)},
+           {"latency_seconds", optional_to_json(settings.limits.latency_seconds)}}},
+         {"runtime", cost::to_string(settings.target.runtime)},
+         {"board", optional_to_json(settings.target.board)},
          {"sampler", settings.sampler},
          {"space",
           {{"blocks", settings.space.blocks},
@@ -359,8 +366,11 @@ void from_json(const json& in, SearchSettings& settings) {
                           .schedule = schedule_from_json(teacher.at("schedule")),
                           .optimizer = optimizer_from_json(teacher.at("optimizer"))},
               .limits = {.flash_bytes = optional_from_json<int64_t>(limits.at("flash_bytes")),
-                         .arena_bytes = optional_from_json<int64_t>(limits.at("arena_bytes")),
-                         .macs = optional_from_json<int64_t>(limits.at("macs"))},
+                         .ram_bytes = optional_from_json<int64_t>(limits.at("ram_bytes")),
+                         .macs = optional_from_json<int64_t>(limits.at("macs")),
+                         .latency_seconds = optional_from_json<double>(limits.at("latency_seconds"))},
+              .target = {.runtime = cost::parse_runtime(in.at("runtime").get<std::string>()),
+                         .board = optional_from_json<cost::Board>(in.at("board"))},
               .sampler = in.at("sampler"),
               .space = {.blocks = space.at("blocks"),
                         .layers = space.at("layers"),

@@ -10,6 +10,7 @@
 
 #include "compress/distillation.h"
 #include "compress/pruning.h"
+#include "cost/target.h"
 #include "data/curriculum.h"
 #include "data/dataset.h"
 #include "data/views.h"
@@ -58,10 +59,13 @@ struct PipelineSettings {
   int8::Ends ends = int8::Ends::Float;
 };
 
+// Of flash and RAM: all that the target's runtime takes for the model (cost::Footprint), not the file or the
+// arena alone.
 struct Limits {
-  std::optional<int64_t> flash_bytes;  // of the .tflite file
-  std::optional<int64_t> arena_bytes;  // TFLM's on a Cortex-M4
-  std::optional<int64_t> macs;
+  std::optional<int64_t> flash_bytes = std::nullopt;
+  std::optional<int64_t> ram_bytes = std::nullopt;
+  std::optional<int64_t> macs = std::nullopt;
+  std::optional<double> latency_seconds = std::nullopt;  // as estimated for the target's board
 };
 
 // What validate() and the program's options accept.
@@ -99,6 +103,7 @@ struct SearchSettings {
   PipelineSettings pipeline;
   TeacherSettings teacher;
   Limits limits;
+  cost::Target target;
   std::string sampler = "grid";      // a name of sampler_names()
   Space space;                       // for samplers "grid" and "ladder"
   std::vector<std::string> configs;  // for sampler "list"

@@ -6,7 +6,9 @@
 #include <climits>
 #include <utility>
 
+#include "base/error.h"
 #include "base/json.h"
+#include "search/json_costs.h"
 #include "search/search.h"
 #include "search/teacher.h"
 #include "search/timed_plan.h"
@@ -17,15 +19,41 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+// What of a board shapes a search; its memory is in the limits.
+std::string board_identity(const cost::Board& board) {
+  return fmt::format("{} ({} at {:g} MHz, {:g} ± {:g} cycles an instruction)", board.name,
+                     cost::traits(board.core).title, static_cast<double>(board.clock_hz) / 1e6,
+                     board.cycles_per_instruction, board.cycles_error);
+}
+
 // Without what a later run may change: how much time there is (whether there is a limit at all matters, since
 // epochs follow from it) and where files lie whose content is the same.
 json identity_of(json description) {
   json& settings = description.at("settings");
   settings.erase("seconds");
   settings.at("teacher").erase("path");
+  if (json& board = settings.at("board"); !board.is_null()) board = board_identity(board.get<cost::Board>());
   description.erase("command");
   description.at("data").erase("spec");
   return description;
+}
+
+// Studies from before there were boards: limits of flash and RAM meant the .tflite file and TFLM's arena. One
+// without any goes on, with the runtime that this run names.
+void bring_up_to_date(json& description, const json& here, const fs::path& path) {
+  json& settings = description.at("settings");
+  if (settings.contains("runtime")) return;
+  json& limits = settings.at("limits");
+  if (!limits.at("flash_bytes").is_null() || !limits.at("arena_bytes").is_null())
+    throw_usage(
+        "{}: holds a search of an earlier version, whose --flash and --ram limited the .tflite file and "
+        "TensorFlow "
+        "Lite Micro's arena; they limit all that the runtime takes now: give another folder",
+        path.string());
+  limits.erase("arena_bytes");
+  limits["ram_bytes"] = limits["latency_seconds"] = nullptr;
+  settings["runtime"] = here.at("settings").at("runtime");
+  settings["board"] = nullptr;
 }
 
 std::string shown(const json& value) {
@@ -81,6 +109,8 @@ json to_stored(const StoredProposal& stored) {
           {"flash_bytes", stored.costs.flash_bytes},
           {"arena_bytes_cortex_m4", stored.costs.arena_bytes_cortex_m4},
           {"arena_bytes_host", stored.costs.arena_bytes_host},
+          {"footprint", stored.costs.footprint},
+          {"latency", latency_to_json(stored.costs.latency)},
           {"infeasible", stored.infeasible},
           {"epoch_seconds", stored.epoch_seconds}};
 }
@@ -96,6 +126,8 @@ StoredProposal from_stored(const json& in) {
   stored.costs.flash_bytes = in.at("flash_bytes");
   stored.costs.arena_bytes_cortex_m4 = in.at("arena_bytes_cortex_m4");
   stored.costs.arena_bytes_host = in.at("arena_bytes_host");
+  stored.costs.footprint = in.value("footprint", cost::Footprint{});
+  stored.costs.latency = latency_from_json(in);
   stored.infeasible = in.at("infeasible");
   stored.epoch_seconds = in.at("epoch_seconds");
   return stored;
@@ -123,7 +155,7 @@ void StudyFolder::put_document(std::string_view key, const json& value) {
 
 void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& dataset,
                            const std::string& command) {
-  const std::optional<json> stored = document(kDescriptionKey);
+  std::optional<json> stored = document(kDescriptionKey);
   const bool reads_file =
       settings.teacher.kind == TeacherKind::Model || settings.teacher.kind == TeacherKind::Logits;
   std::string teacher_sha256;
@@ -146,6 +178,7 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
     put_document(kDescriptionKey, description);
     return;
   }
+  bring_up_to_date(*stored, description, path_);
   const json there = identity_of(*stored);
   const json here = identity_of(description);
   if (there.at("data") != here.at("data"))

@@ -36,8 +36,8 @@ inline constexpr std::string_view kSecondsKey = "seconds";      // over resumed 
 // A proposal with what it costs, as a trial stores it.
 struct StoredProposal {
   Proposal proposal;
-  TrialResult costs;         // parameters, macs, flash_bytes, arena_bytes_*; the rest unset
-  std::string infeasible;    // one sentence, or empty
+  TrialResult costs;       // parameters, macs, flash_bytes, arena_bytes_*, footprint, latency; the rest unset
+  std::string infeasible;  // one sentence, or empty
   double epoch_seconds = 0;  // measured; 0 when it was not
 };
 nlohmann::json to_stored(const StoredProposal& stored);

@@ -138,15 +138,5 @@ TEST(ShellCommand, QuotesWhatAShellWouldChange) {
   EXPECT_EQ(shell_command(5, words), "retort a/b-c=1,2 'images:p?size=8x8&gray=1' 'it'\\''s' ''");
 }
 
-TEST(Nearest, FindsTypos) {
-  const std::vector<std::string> known = {"search", "teacher", "distill", "--data", "--epochs"};
-  EXPECT_EQ(nearest("serach", known), "search");
-  EXPECT_EQ(nearest("distil", known), "distill");
-  EXPECT_EQ(nearest("--dta", known), "--data");
-  EXPECT_EQ(nearest("--epoch", known), "--epochs");
-  EXPECT_EQ(nearest("bananas", known), std::nullopt);
-  EXPECT_EQ(nearest("", known), std::nullopt);
-}
-
 }  // namespace
 }  // namespace retort::cli

@@ -159,6 +159,17 @@ TEST(Report, PageHoldsEveryTrialAndEscapesTheData) {
   }
 }
 
+TEST(Report, WhatTheChipMustHoldIsShownInParts) {
+  search::StudyResult study = sample_study(1, 0);
+  const std::string html = html_report(study);
+  EXPECT_NE(html.find("flash with the runtime: model 4,000 + code 5,000 bytes"), std::string::npos);
+  EXPECT_NE(html.find("RAM with the runtime: arena 19,000 + static 12 + stack 345 bytes"), std::string::npos);
+  EXPECT_NE(html.find("12.5 ms ± 25 %"), std::string::npos);
+  EXPECT_NE(trials_csv(study).find(",4000,5000,19000,12,345,12.5,"), std::string::npos);
+  study.trials[0].footprint = {};
+  EXPECT_EQ(html_report(study).find("with the runtime"), std::string::npos) << "of an earlier version";
+}
+
 TEST(Report, CsvHasALineATrialAndQuotesCommas) {
   const std::string csv = trials_csv(sample_study(2, 1));
   EXPECT_EQ(count(csv, "\r\n"), 4U);

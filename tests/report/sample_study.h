@@ -29,6 +29,12 @@ inline search::StudyResult sample_study(int complete, int skipped) {
     trial.macs = 100000 * (i + 1);
     trial.flash_bytes = 4096 << i;
     trial.arena_bytes_cortex_m4 = 20000 + i;
+    trial.footprint = {.model_bytes = 4000 << i,
+                       .code_bytes = 5000,
+                       .arena_bytes = 19000 + i,
+                       .static_bytes = 12,
+                       .stack_bytes = 345};
+    trial.latency = {.instructions = 1'000'000, .milliseconds = 12.5, .error_fraction = 0.25};
     if (i >= complete) {
       trial.outcome = search::Outcome::Skipped;
       trial.reason = "quick accuracy 0.51, gate 0.6";

@@ -259,6 +259,93 @@ TEST_F(SearchTest, WhenNothingFitsItSaysSoAtOnce) {
   EXPECT_EQ(run(folder.path()).trials.size(), 3U);
 }
 
+// Feasible is what fits with the runtime's code, static data and stack, and runs in time; the file and the arena
+// alone decide nothing.
+TEST_F(SearchTest, WhatFitsIsDecidedOnFootprints) {
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  settings.target = {.runtime = cost::Runtime::Tflm,
+                     .board = cost::find_board(cost::builtin_boards(), "nano33ble")};
+  const TemporaryFolder folder;
+  const StudyResult all = run(folder.path());
+  const TrialResult& trial = all.trials.at(0);
+  ASSERT_EQ(trial.outcome, Outcome::Complete);
+  EXPECT_EQ(trial.footprint.model_bytes, trial.flash_bytes);
+  EXPECT_GT(trial.footprint.flash_bytes(), trial.flash_bytes);
+  ASSERT_TRUE(trial.latency);
+  const json stored = json::parse(read_text(folder.path() / "trials" / "0" / "result.json"));
+  EXPECT_EQ(stored.at("footprint").at("flash").at("total"), trial.footprint.flash_bytes());
+  EXPECT_EQ(stored.at("latency").at("milliseconds"), trial.latency->milliseconds);
+  const json card = json::parse(read_text(folder.path() / "best" / "model.json"));
+  EXPECT_EQ(card.at("runtime"), "tflm");
+  EXPECT_EQ(card.at("board").at("name"), "nano33ble");
+  EXPECT_EQ(card.at("footprint").at("ram").at("total"), trial.footprint.ram_bytes());
+
+  const auto miss = [&](const Limits& limits) {
+    settings.limits = limits;
+    const TemporaryFolder other;
+    const Thrown thrown = thrown_by([&] { run(other.path()); });
+    EXPECT_EQ(thrown.code, ErrorCode::Infeasible);
+    return thrown.sentence;
+  };
+  const std::string flash = miss({.flash_bytes = trial.footprint.flash_bytes() - 1});
+  EXPECT_NE(flash.find(" bytes of flash (model "), std::string::npos) << flash;
+  const std::string ram = miss({.ram_bytes = trial.footprint.ram_bytes() - 1});
+  EXPECT_NE(ram.find(" bytes of RAM (arena "), std::string::npos) << ram;
+  const std::string time = miss({.latency_seconds = trial.latency->milliseconds / 2000});
+  EXPECT_NE(time.find(" ms are allowed"), std::string::npos) << time;
+}
+
+// Before there were runtimes a limit of flash meant the file.
+TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
+  const auto as_before = [](const fs::path& folder, int64_t flash_limit) {
+    const auto storage = study::open_sqlite_storage(folder / "study.db");
+    json description = json::parse(*storage->document(kDescriptionKey));
+    json& stored = description.at("settings");
+    stored.erase("runtime");
+    stored.erase("board");
+    stored["limits"] = {{"flash_bytes", nullptr}, {"arena_bytes", nullptr}, {"macs", nullptr}};
+    if (flash_limit > 0) stored["limits"]["flash_bytes"] = flash_limit;
+    storage->put_document(kDescriptionKey, description.dump());
+  };
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  const TemporaryFolder folder;
+  const StudyResult first = run(folder.path());
+  as_before(folder.path(), 0);
+  EXPECT_EQ(run(folder.path()).best, first.best);
+  as_before(folder.path(), 65'536);
+  settings.limits.flash_bytes = 65'536;
+  const Thrown thrown = thrown_by([&] { run(folder.path()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_NE(thrown.sentence.find("holds a search of an earlier version, whose --flash and --ram limited"),
+            std::string::npos)
+      << thrown.sentence;
+  json trial = first.trials.at(0);
+  trial.erase("footprint");
+  trial.erase("latency");
+  EXPECT_EQ(trial.get<TrialResult>().footprint, cost::Footprint{});
+}
+
+TEST_F(SearchTest, TheTargetBelongsToTheSearch) {
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  cost::Board board = cost::find_board(cost::builtin_boards(), "nano33ble");
+  settings.target.board = board;
+  const TemporaryFolder folder;
+  run(folder.path());
+  board.title = "the same board in other words";
+  settings.target.board = board;
+  EXPECT_NO_THROW(run(folder.path()));
+  board.clock_hz *= 2;
+  settings.target.board = board;
+  EXPECT_NE(thrown_by([&] { run(folder.path()); }).sentence.find("board is nano33ble (Cortex-M4 at 64 MHz, "),
+            std::string::npos);
+  settings.target = {.runtime = cost::Runtime::Tflm};
+  EXPECT_NE(thrown_by([&] { run(folder.path()); }).sentence.find("runtime is c there and tflm here"),
+            std::string::npos);
+}
+
 TEST_F(SearchTest, TheLadderLooksAtTheLimitsFirst) {
   const TemporaryFolder folder;
   settings.sampler = "ladder";

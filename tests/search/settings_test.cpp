@@ -54,7 +54,8 @@ TEST(Settings, EveryFieldSurvivesJson) {
   SearchSettings settings = preset("quick");
   settings.seed = 7;
   settings.split = {.seed = 3, .validation_fraction = 0.3, .test_fraction = 0.1};
-  settings.limits = {.flash_bytes = 65536, .arena_bytes = 1, .macs = 2'000'000};
+  settings.limits = {.flash_bytes = 65536, .ram_bytes = 1, .macs = 2'000'000, .latency_seconds = 0.5};
+  settings.target = {.runtime = cost::Runtime::Tflm, .board = cost::builtin_boards().front()};
   settings.configs = {"1,1,16,0", "x"};
   settings.teacher = parse_teacher("logits:a.npy", settings.teacher);
   settings.trials = 3;
@@ -78,12 +79,15 @@ TEST(Settings, EveryFieldSurvivesJson) {
   settings.teacher.config = "1 block";
   settings.space = {.blocks = {1}, .layers = {2}, .filters = {3}, .dense_layers = {4, 5}, .dense_units = {6}};
   const json flat = json(settings).flatten();
-  const json defaults = json(SearchSettings{}).flatten();
+  const SearchSettings fresh;
+  const json defaults = json(fresh).flatten();
   const auto back = json(settings).get<SearchSettings>();
   EXPECT_EQ(json(back).flatten(), flat);
   EXPECT_NE(flat, defaults);
   EXPECT_EQ(back.pipeline.views.max_shift, 2);
   EXPECT_EQ(back.limits.macs, 2'000'000);
+  EXPECT_EQ(back.limits.latency_seconds, 0.5);
+  EXPECT_EQ(back.target.board, cost::builtin_boards().front());
   EXPECT_EQ(back.pipeline.optimizer, settings.pipeline.optimizer);
   EXPECT_EQ(back.teacher.optimizer, settings.teacher.optimizer);
   EXPECT_EQ(back.teacher.config, "1 block");
@@ -119,6 +123,8 @@ TEST(Settings, WhatMakesNoSenseIsNamed) {
       {[](auto& s) { s.pipeline.stages = {"quick"}; }, "last stage must be 'export'"},
       {[](auto& s) { s.teacher.epochs = 0; }, "teacher epochs is 0"},
       {[](auto& s) { s.limits.flash_bytes = 0; }, "the flash limit is 0"},
+      {[](auto& s) { s.limits.ram_bytes = -1; }, "the RAM limit is -1"},
+      {[](auto& s) { s.limits.latency_seconds = 1; }, "a limit of latency needs a board"},
       {[](auto& s) { s.sampler = "magic"; }, "unknown sampler 'magic': known are grid"},
       {[](auto& s) { s.sampler = "list"; }, "needs at least one configuration"},
       {[](auto& s) { s.teacher.kind = TeacherKind::None; }, "curriculum 'entropy' needs a teacher"},

@@ -7,8 +7,10 @@ RETORT_KERNEL void retort_quantize(float scale, int32_t zero_point, const float 
     int32_t value = zero_point;
     if (steps > -far && steps < far) {
       value = (int32_t)steps; /* towards zero; then halves away from it */
-      if (steps - (float)value >= 0.5f) ++value;
-      if (steps - (float)value <= -0.5f) --value;
+      if (steps - (float)value >= 0.5f)
+        ++value;
+      else if (steps - (float)value <= -0.5f)
+        --value;
       value += zero_point;
     } else if (steps >= far) {
       value = 127;

@@ -1,0 +1,30 @@
+// How long a network runs, before it is on a chip: instructions by a linear model of each kind of operator,
+// fitted to counts on an emulated Cortex-M4, and from these time by the board's clock and the cycles that it
+// takes for an instruction.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "cost/boards.h"
+#include "cost/footprint.h"
+#include "int8/quant_graph.h"
+
+namespace retort::cost {
+
+struct Latency {
+  int64_t instructions = 0;   // a Cortex-M4's
+  double milliseconds = 0;    // of one inference
+  double error_fraction = 0;  // the true time is expected within milliseconds · (1 ± error_fraction)
+};
+
+Latency estimate_latency(const int8::QuantGraph& graph, Runtime runtime, const Board& board);
+
+std::string latency_text(const Latency& latency);  // "41.2 ms ± 20 %"
+
+// {"instructions":n,"milliseconds":x,"error":x}
+void to_json(nlohmann::json& json, const Latency& latency);
+void from_json(const nlohmann::json& json, Latency& latency);
+
+}  // namespace retort::cost
