@@ -82,6 +82,9 @@ void write(const std::filesystem::path& folder, const std::string& name, const i
                                      {"weight_bytes", code.weight_bytes},
                                      {"c_arena_bytes", code.arena_bytes},
                                      {"tflm_arena_bytes", cost.cortex_m4.used_bytes()},
+                                     {"float_ends", is_float},
+                                     {"footprint", cost.footprint},
+                                     {"instructions", cost::c_instructions(all, cost::CVariant::Dsp)},
                                      {"work", work}})
                          .dump());
 }

@@ -40,6 +40,9 @@ COMPILERS = {
     "clang, Cortex-M4": ["clang-19", "--target=thumbv7em-none-eabi", "-mcpu=cortex-m4", "-ffreestanding", "-O2"],
 }
 NAMED = ["resnet8", "dscnn", "mobilenet", "autoencoder", "s21_16", "ds16"]
+# How far what `retort` says before any compiler ran may be from what was compiled and counted: bytes of code and of
+# numbers at -Os, without the routines of floating point; instructions at -O2, of networks that are no mere handful.
+CODE_BYTES, NUMBER_BYTES, INSTRUCTIONS_SHARE, FEWEST_INSTRUCTIONS = 96, 128, 0.15, 100_000
 # Instructions a multiply-accumulate on the Cortex-M4 at -O2, at most (CMSIS-NN: 2.39, 2.90, 3.22, 2.21), and the arena
 # as a share of TFLM's.
 INSTRUCTIONS_A_MAC = {"resnet8": 2.39, "dscnn": 2.90, "mobilenet": 3.22, "autoencoder": 2.21}
@@ -174,6 +177,22 @@ class Check:
             said[kind] = sum(int(words[1]) for words in sections if words and words[0].startswith(f".{kind}"))
         return said
 
+    def as_foretold(self, model, fast, tight):
+        """cost::analyze's flash, stack and instructions against the compiler's and QEMU's."""
+        name, flash, ram = model["name"], model["footprint"]["flash"], model["footprint"]["ram"]
+        off = {"bytes of code": (flash["code"] - tight["text"], CODE_BYTES),
+               "bytes of numbers": (flash["model"] - tight["rodata"], NUMBER_BYTES)}
+        for what, (difference, most) in off.items():
+            if abs(difference) > most:
+                self.fail(f"{name}: {difference:+} {what} foretold, beyond {most}")
+        for said in (fast, tight):
+            if said["stack"] > ram["stack"]:
+                self.fail(f"{name}: {said['stack']} bytes of stack, more than the {ram['stack']} foretold")
+        share = model["instructions"] / fast["instructions"] - 1
+        if abs(share) > INSTRUCTIONS_SHARE and fast["instructions"] > FEWEST_INSTRUCTIONS:
+            self.fail(f"{name}: {share:+.0%} of the instructions foretold")
+        return off["bytes of code"][0], off["bytes of numbers"][0], share
+
     def on_tflm(self, models, inputs):
         from tflite_micro.python.tflite_micro import runtime
         for model in models:
@@ -219,28 +238,35 @@ def main():
 
         few = [model for model in random if model["macs"] <= MOST_MACS][:arguments.emulated]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda model: check.on_cortex_m4(model, 20), few))
+            fast = list(pool.map(lambda model: check.on_cortex_m4(model, 20), few))
+            tight = list(pool.map(lambda model: check.on_cortex_m4(model, 2, "-Os"), few))
             list(pool.map(lambda model: check.on_cortex_m4(model, 2, "-Os", "-DRETORT_DSP=0"), few[:6]))
             list(pool.map(lambda model: check.on_cortex_m4(model, 20 if model["macs"] <= MOST_MACS else 2), trained))
             print(f"{len(few)} random networks and {len(trained)} trained ones: 20 inputs each on QEMU")
             results = list(pool.map(lambda model: check.on_cortex_m4(model, 20 if model["macs"] <= MOST_MACS else 1), named))
-            small = list(pool.map(lambda model: check.on_cortex_m4(model, 1, "-Os"), named))
+            tight_named = list(pool.map(lambda model: check.on_cortex_m4(model, 1, "-Os"), named))
         print(f"{'':12} {'MACs':>10} {'instructions/MAC':>17} {'-Os':>6} {'arena':>7} {'TFLM':>7} {'stack':>6} "
               f"{'code -Os':>9} {'numbers':>8} {'.tflite':>8}")
-        for model, fast, tight in zip(named, results, small):
-            if not fast or not tight:
+        for model, quick, small in zip(named, results, tight_named):
+            if not quick or not small:
                 continue
-            name, rate = model["name"], fast["instructions"] / model["macs"]
+            name, rate = model["name"], quick["instructions"] / model["macs"]
             share = model["c_arena_bytes"] / model["tflm_arena_bytes"]
-            print(f"{name:12} {model['macs']:10,} {rate:17.2f} {tight['instructions'] / model['macs']:6.2f} "
-                  f"{model['c_arena_bytes']:7,} {model['tflm_arena_bytes']:7,} {fast['stack']:6} {tight['text']:9,} "
-                  f"{tight['rodata']:8,} {model['file_bytes']:8,}")
+            print(f"{name:12} {model['macs']:10,} {rate:17.2f} {small['instructions'] / model['macs']:6.2f} "
+                  f"{model['c_arena_bytes']:7,} {model['tflm_arena_bytes']:7,} {quick['stack']:6} {small['text']:9,} "
+                  f"{small['rodata']:8,} {model['file_bytes']:8,}")
             if rate > INSTRUCTIONS_A_MAC.get(name, rate):
                 check.fail(f"{name}: {rate:.2f} instructions a MAC; {INSTRUCTIONS_A_MAC[name]} at most")
             if share > ARENA_SHARE.get(name, 1):
                 check.fail(f"{name}: an arena of {share:.2f} of TFLM's; {ARENA_SHARE[name]} at most")
-            if tight["rodata"] > model["file_bytes"]:
-                check.fail(f"{name}: {tight['rodata']} bytes of numbers, more than the .tflite file")
+            if small["rodata"] > model["file_bytes"]:
+                check.fail(f"{name}: {small['rodata']} bytes of numbers, more than the .tflite file")
+        # Floating point's routines are no part of an object file.
+        pairs = [(m, f, t) for m, f, t in zip(few + named, fast + results, tight + tight_named)
+                 if f and t and not m["float_ends"]]
+        off = np.array([check.as_foretold(*pair) for pair in pairs])
+        print(f"foretold for {len(pairs)} networks: code within {abs(off[:, 0]).max():.0f} bytes, numbers within "
+              f"{abs(off[:, 1]).max():.0f}, instructions within {abs(off[:, 2]).max():.0%} (median {np.median(abs(off[:, 2])):.1%})")
     sys.exit(f"{check.failures} failures" if check.failures else 0)
 
 

@@ -237,4 +237,15 @@ double c_instructions(const std::vector<CWork>& work, CVariant variant) {
   return sum;
 }
 
+double c_extra_cycles(const std::vector<CWork>& work, CVariant variant) {
+  if (variant == CVariant::Plain) return 0;
+  // Two loads a quad, of five cycles each (Cortex-M4 Technical Reference Manual, 1 + N for N registers), where a
+  // board's usual instruction takes about 1.3.
+  constexpr double kCyclesAQuad = 2 * (5 - 1.3);
+  double quads = 0;
+  for (const CWork& one : work)
+    if (one.kernel == CKernel::Conv2D) quads += one.counts[0];
+  return quads * kCyclesAQuad;
+}
+
 }  // namespace retort::cost

@@ -42,5 +42,8 @@ std::vector<CWork> c_work(const int8::QuantGraph& graph, const CPlan& plan);
 enum class CVariant { Dsp, Plain };
 // Of a Cortex-M4 at -O2.
 double c_instructions(const std::vector<CWork>& work, CVariant variant);
+// Cycles that come on top of what a board takes for its usual mix of instructions: loads of four registers at
+// once, a third of what a convolution's inner loop takes.
+double c_extra_cycles(const std::vector<CWork>& work, CVariant variant);
 
 }  // namespace retort::cost

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "cost/c_footprint.h"
+#include "cost/c_work.h"
 #include "graph/parameters.h"
 #include "int8/tflite.h"
 
@@ -180,10 +181,14 @@ Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes, const Target& t
   cost.cortex_m4 = plan_arena(graph, Abi::CortexM4);
   cost.host = plan_arena(graph, Abi::Host);
   cost.runtime = target.runtime;
-  cost.footprint = target.runtime == Runtime::C
-                       ? c_footprint(graph)
-                       : tflm_footprint(graph, flash_bytes, cost.cortex_m4.smallest_bytes);
-  if (target.board) cost.latency = estimate_latency(graph, target.runtime, *target.board);
+  if (target.runtime == Runtime::C) {
+    const CPlan plan = plan_c(graph);
+    cost.footprint = c_footprint(graph, plan);
+    if (target.board) cost.latency = c_latency(c_work(graph, plan), *target.board);
+  } else {
+    cost.footprint = tflm_footprint(graph, flash_bytes, cost.cortex_m4.smallest_bytes);
+    if (target.board) cost.latency = tflm_latency(graph, *target.board);
+  }
   return cost;
 }
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "cost/boards.h"
-#include "cost/footprint.h"
 #include "int8/quant_graph.h"
 
 namespace retort::cost {
@@ -19,7 +19,9 @@ struct Latency {
   double error_fraction = 0;  // the true time is expected within milliseconds · (1 ± error_fraction)
 };
 
-Latency estimate_latency(const int8::QuantGraph& graph, Runtime runtime, const Board& board);
+Latency tflm_latency(const int8::QuantGraph& graph, const Board& board);
+struct CWork;  // cost/c_work.h
+Latency c_latency(const std::vector<CWork>& work, const Board& board);
 
 std::string latency_text(const Latency& latency);  // "41.2 ms ± 20 %"
 

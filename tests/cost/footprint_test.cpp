@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -65,22 +66,25 @@ TEST(Footprint, RuntimesHaveNames) {
   EXPECT_THROW(parse_runtime("C"), Error);
 }
 
-// What MLPerf Tiny's networks take with CMSIS-NN on the two boards that were measured (v1.0, OctoML), which
-// our kernels with DSP instructions are taken to equal.
-TEST(Latency, IsThatOfMeasuredBoards) {
-  struct Case {
-    const char* network;
-    const char* board;
-    double milliseconds;
-  };
-  for (const auto& [network, name, milliseconds] :
-       {Case{"resnet8", "stm32l4r5", 389.6}, Case{"dscnn", "stm32l4r5", 99.8},
-        Case{"mobilenet", "stm32l4r5", 301.2}, Case{"resnet8", "nrf5340", 316.2},
-        Case{"dscnn", "nrf5340", 76.1}, Case{"mobilenet", "nrf5340", 232.0}}) {
-    const Cost cost = analyze(graph::reference_network(network), {.target = {.board = board(name)}});
+// Compiled by arm-none-eabi-gcc 12.2 -Os: .text, and .rodata (conformance/c_code.py).
+TEST(Footprint, IsWhatGeneratedCodeWasCompiledTo) {
+  for (const auto& [name, text, numbers] :
+       {std::tuple{"resnet8", 3'732, 82'140}, std::tuple{"dscnn", 4'208, 29'600},
+        std::tuple{"mobilenet", 4'584, 242'368}, std::tuple{"autoencoder", 544, 284'536},
+        std::tuple{"ds16", 4'070, 6'228}}) {
+    const Footprint footprint = analyze(graph::reference_network(name), {}).footprint;
+    EXPECT_NEAR(static_cast<double>(footprint.code_bytes), text, 64) << name;
+    EXPECT_NEAR(static_cast<double>(footprint.model_bytes), numbers, 100) << name;
+  }
+}
+
+// Counted on an emulated Cortex-M4 at -O2 (bench/c_instructions.py).
+TEST(Latency, CountsOurKernelsInstructions) {
+  for (const auto& [name, instructions] :
+       {std::pair{"resnet8", 14'600'000}, std::pair{"dscnn", 4'602'000}, std::pair{"autoencoder", 560'840}}) {
+    const Cost cost = analyze(graph::reference_network(name), {.target = {.board = board("stm32l4r5")}});
     ASSERT_TRUE(cost.latency);
-    EXPECT_NEAR(cost.latency->milliseconds / milliseconds, 1, cost.latency->error_fraction)
-        << network << " on " << name << ": " << cost.latency->milliseconds;
+    EXPECT_NEAR(static_cast<double>(cost.latency->instructions) / instructions, 1, 0.05) << name;
     EXPECT_LT(cost.latency->error_fraction, 0.3);
     EXPECT_EQ(nlohmann::json(*cost.latency), nlohmann::json(nlohmann::json(*cost.latency).get<Latency>()));
   }
