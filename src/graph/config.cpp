@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "graph/layer_names.h"
+#include "graph/micro.h"
 #include "graph/notebook.h"
 
 namespace retort::graph {
@@ -213,6 +214,7 @@ Graph graph_from_config(std::string_view text, Shape input, int classes) {
   text = text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
   if (text.ends_with(".json")) return graph_from_file(std::string(text), input, classes);
   if (text.front() == '[') return model_of_list(parse_printed_list(text), input, classes);
+  if (is_micro_network(text)) return build(micro_network(text), input, classes);
   const bool digits_only = text.find_first_not_of("0123456789, ") == std::string_view::npos;
   const StudentConfig config = digits_only ? parse_table_order(text) : parse_words(text);
   return create_model(student_layers(config, classes), input, classes);

@@ -41,8 +41,9 @@ std::string to_string(const StudentConfig& config);
 std::string to_string(const std::vector<Layer>& layers);
 
 // Reads what a person gives with --config: "3 blocks, 2 layers, 32 filters, 1 dense, 128 units" (any order,
-// commas optional, missing parts as in StudentConfig), "3,2,32,1,128" (the table's order), or the notebook's
-// printed list, whose last entry stands for the classes' layer and must be a Dense. A text that ends in .json
+// commas optional, missing parts as in StudentConfig), "3,2,32,1,128" (the table's order), the notebook's
+// printed list, whose last entry stands for the classes' layer and must be a Dense, or a row of blocks as
+// micro.h has them. A text that ends in .json
 // is a file with a JSON graph or a JSON layer list. Throws Error(Usage).
 Graph graph_from_config(std::string_view text, Shape input, int classes);
 
