@@ -253,7 +253,10 @@ void refuse_all_without_effect(const CLI::App& app, const search::SearchSettings
     refuse({"--curriculum-start", "--curriculum-end"}, "--curriculum is none");
   if (settings.sampler == "list")
     refuse({"--blocks", "--layers", "--filters", "--dense", "--units"}, "--config lists the structures");
-  else if (!settings.configs.empty())
+  else if (settings.sampler == "micro")
+    refuse({"--blocks", "--layers", "--filters", "--dense", "--units"},
+           "--sampler micro draws its own structures");
+  if (settings.sampler != "list" && !settings.configs.empty())
     throw_usage("--config is without effect: --sampler {} proposes structures of its own", settings.sampler);
   const auto refuse_stage = [&](std::string_view stage, const std::vector<std::string>& beginnings) {
     if (lacks(stage)) refuse(beginnings, fmt::format("--stages lacks {}", stage));

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "search/micro_sampler.h"
 
 namespace retort::search {
 namespace {
@@ -231,6 +232,7 @@ constexpr Entry kSamplers[] = {
         const Fits&) -> std::unique_ptr<Sampler> {
        return std::make_unique<ListSampler>(settings.configs, input, classes, Unbuildable::Refuse);
      }},
+    {"micro", make_micro_sampler},
 };
 
 }  // namespace

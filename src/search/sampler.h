@@ -52,7 +52,7 @@ using Fits = std::function<bool(const graph::Graph&)>;
 // "grid": all of settings.space. "ladder": a dozen of its structures that fit, about evenly spaced on a
 // logarithmic scale of multiply-accumulates; of the notebook's grid those from tiny to middling. Where none
 // fits it proposes the whole space, so that this can be said of all. "list": settings.configs, in their
-// order; one that can't be built is an Error(Usage).
+// order; one that can't be built is an Error(Usage). "micro": networks of graph/micro.h at random.
 std::unique_ptr<Sampler> make_sampler(const SearchSettings& settings, graph::Shape input, int classes,
                                       const Fits& fits = {});
 const std::vector<std::string>& sampler_names();
