@@ -15,6 +15,7 @@ void add_export_command(CLI::App& app, const std::string& shell_command);
 void add_eval_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_boards_command(CLI::App& app);
+void add_pick_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_bench_command(CLI::App& app);

@@ -85,6 +85,7 @@ int run(int argc, char** argv) {
   retort::cli::add_eval_command(app);
   retort::cli::add_inspect_command(app);
   retort::cli::add_boards_command(app);
+  retort::cli::add_pick_command(app);
   retort::cli::add_report_command(app);
   retort::cli::add_data_command(app);
   retort::cli::add_bench_command(app);

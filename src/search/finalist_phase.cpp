@@ -10,12 +10,11 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/units.h"
-#include "deploy/exporter.h"
-#include "int8/tflite.h"
 #include "search/candidates.h"
 #include "search/finalists.h"
 #include "search/keep.h"
 #include "search/plan.h"
+#include "search/search.h"
 #include "search/timed_plan.h"
 #include "search/workers.h"
 
@@ -171,33 +170,18 @@ void read_test_set(Session& session, std::vector<Finalist>& finalists) {
       teacher_test_accuracy(session.folder, images, indices, session.options);
 }
 
-// best/c: the best model as C code, with validation images as its golden inputs.
-void write_c_package(const Session& session, std::span<const uint8_t> tflite, const std::string& card) {
+// With validation images as golden inputs of the C code.
+void write_best(const Session& session) {
+  if (session.study.best < 0) return;
   const data::ImageSet& images = session.dataset.train;
   const auto take = [&](uint32_t index) {
     const auto image = images.image(index);
     return deploy::ExampleImage{{image.begin(), image.end()}, images.labels[index]};
   };
-  const deploy::Files files =
-      deploy::exporter("c").files({.graph = int8::read_tflite(tflite, "best/model.tflite"),
-                                   .tflite = tflite,
-                                   .about_json = card,
-                                   .command = "",
-                                   .images = deploy::example_images(session.split.validation, take)});
-  for (const auto& [path, content] : files)
-    write_text_atomic(session.folder.path() / "best" / "c" / path, content);
-}
-
-void write_best(const Session& session) {
-  const BestModel best = best_model(session.study);
-  if (best.run == nullptr) return;
   keep([&] {
     const fs::path& folder = session.folder.path();
-    const std::vector<uint8_t> tflite = read_file(folder / best.run->file);
-    const std::string card = model_card(session.study, folder);
-    write_file_atomic(folder / "best" / "model.tflite", tflite);
-    write_text_atomic(folder / "best" / "model.json", card);
-    write_c_package(session, tflite, card);
+    write_model(session.study, folder, session.study.best, folder / "best",
+                deploy::example_images(session.split.validation, take));
   });
 }
 

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "int8/tflite.h"
 #include "search/json_costs.h"
 #include "search/json_numbers.h"
 #include "search/search.h"
@@ -70,12 +72,28 @@ void rank(std::vector<Finalist>& finalists) {
   });
 }
 
-std::string model_card(const StudyResult& study, const std::filesystem::path& folder) {
-  const auto [trial, finalist, exported] = best_model(study);
-  if (trial == nullptr) return {};
-  const FinalistRun& run = *exported;
+namespace {
+
+// The run whose file stands for a trial.
+FinalistRun run_of(const StudyResult& study, const TrialResult& trial) {
+  if (const Finalist* finalist = find_finalist(study, trial.number))
+    return finalist->runs.at(static_cast<size_t>(finalist->best_run));
+  return {.seed = trial.seed,
+          .validation_accuracy = trial.accuracy_int8,
+          .file = trial.file,
+          .accuracy_float = trial.accuracy_float,
+          .sparsity = trial.sparsity};
+}
+
+}  // namespace
+
+std::string model_card(const StudyResult& study, const std::filesystem::path& folder, int number) {
+  const TrialResult* trial = find_trial(study, number);
+  if (trial == nullptr) throw_usage("the search has no trial {}", number);
+  const FinalistRun run = run_of(study, *trial);
+  const Finalist* finalist = find_finalist(study, number);
   json seeds = json::array();
-  for (const FinalistRun& each : finalist->runs)
+  for (const FinalistRun& each : finalist == nullptr ? std::vector{run} : finalist->runs)
     seeds.push_back({{"seed", each.seed},
                      {"validation", number_to_json(each.validation_accuracy)},
                      {"test", number_to_json(each.test_accuracy)}});
@@ -90,8 +108,8 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
       {"accuracy_float", number_to_json(run.accuracy_float)},
       {"test",
        {{"accuracy_int8", number_to_json(run.test_accuracy)},
-        {"mean", number_to_json(finalist->test_mean)},
-        {"spread", number_to_json(finalist->test_spread)}}},
+        {"mean", number_to_json(finalist == nullptr ? kUnknown : finalist->test_mean)},
+        {"spread", number_to_json(finalist == nullptr ? kUnknown : finalist->test_spread)}}},
       {"runs", seeds},
       {"flash_bytes", trial->flash_bytes},
       {"arena_bytes", {{"cortex-m4", trial->arena_bytes_cortex_m4}, {"host", trial->arena_bytes_host}}},
@@ -113,6 +131,19 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
       {"teacher", study.teacher.source},
       {"command", study.command}};
   return dump_json(card, 2) + "\n";
+}
+
+void write_model(const StudyResult& study, const std::filesystem::path& folder, int trial,
+                 const std::filesystem::path& to, const std::vector<deploy::ExampleImage>& images) {
+  const std::string card = model_card(study, folder, trial);
+  const std::filesystem::path file = folder / run_of(study, *find_trial(study, trial)).file;
+  const std::vector<uint8_t> tflite = read_file(file);
+  const int8::QuantGraph graph = int8::read_tflite(tflite, file.string());
+  const deploy::Files code = deploy::exporter("c").files(
+      {.graph = graph, .tflite = tflite, .about_json = card, .command = "", .images = images});
+  write_file_atomic(to / "model.tflite", tflite);
+  write_text_atomic(to / "model.json", card);
+  for (const auto& [path, content] : code) write_text_atomic(to / "c" / path, content);
 }
 
 }  // namespace retort::search

@@ -269,6 +269,30 @@ std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) 
   return numbers;
 }
 
+std::vector<int> pareto_front(const std::vector<TrialResult>& trials) {
+  const auto costs = [](const TrialResult& trial) {
+    return std::array{-trial.accuracy_int8, static_cast<double>(trial.footprint.flash_bytes()),
+                      static_cast<double>(trial.footprint.ram_bytes()), static_cast<double>(trial.macs)};
+  };
+  const auto beats = [&](const TrialResult& a, const TrialResult& b) {
+    const auto of_a = costs(a);
+    const auto of_b = costs(b);
+    for (size_t i = 0; i < of_a.size(); ++i)
+      if (of_a[i] > of_b[i]) return false;
+    // Of equals the first one stays.
+    return of_a != of_b || a.number < b.number;
+  };
+  std::vector<TrialResult> complete;
+  std::ranges::copy_if(trials, std::back_inserter(complete),
+                       [](const TrialResult& trial) { return trial.outcome == Outcome::Complete; });
+  std::vector<TrialResult> front;
+  for (const TrialResult& trial : complete)
+    if (std::ranges::none_of(
+            complete, [&](const TrialResult& other) { return &other != &trial && beats(other, trial); }))
+      front.push_back(trial);
+  return rank_trials(front, static_cast<int>(front.size()));
+}
+
 std::string epochs_text(const TrialResult& trial) {
   std::string text;
   for (const StageResult& stage : trial.stages)

@@ -146,6 +146,10 @@ const TrialResult* find_trial(const StudyResult& study, int number);
 // `count`.
 std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count);
 
+// The complete trials that no other beats: one that is at least as accurate (int8, validation) and takes no
+// more flash, RAM and multiply-accumulates, and less of one of them or is more accurate. Most accurate first.
+std::vector<int> pareto_front(const std::vector<TrialResult>& trials);
+
 // The epochs that it was really trained: "quick 5, distill 10, prune 1, quantize 5".
 std::string epochs_text(const TrialResult& trial);
 

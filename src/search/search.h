@@ -13,6 +13,7 @@
 
 #include "base/progress.h"
 #include "data/dataset.h"
+#include "deploy/exporter.h"
 #include "engine/network.h"
 #include "search/results.h"
 #include "search/settings.h"
@@ -45,8 +46,12 @@ StudyResult run_search(const SearchSettings& settings, const data::Dataset& data
 // What a folder holds, finished or not; changes nothing. Error(Usage) when it holds no search.
 StudyResult load_study(const std::filesystem::path& folder);
 
-// What a microcontroller's programmer needs to know of best/model.tflite, as JSON: accuracies, sizes, input
-// and output, classes, configuration, seeds, the data's hash. Empty when there is no best model.
-std::string model_card(const StudyResult& study, const std::filesystem::path& folder);
+// What a microcontroller's programmer needs to know of a trial's model, as JSON: accuracies, sizes, input and
+// output, classes, configuration, seeds, the data's hash. Of a finalist that of its best run.
+std::string model_card(const StudyResult& study, const std::filesystem::path& folder, int trial);
+
+// model.tflite, model.json and c/, the model as C code, in the folder `to`. `images` become golden inputs.
+void write_model(const StudyResult& study, const std::filesystem::path& folder, int trial,
+                 const std::filesystem::path& to, const std::vector<deploy::ExampleImage>& images);
 
 }  // namespace retort::search

@@ -5,10 +5,10 @@ good --version
 [[ $out =~ ^retort\ [0-9]+\.[0-9]+\.[0-9]+$ ]] || fail "the version is not «retort X.Y.Z»"
 
 good --help
-for command in search teacher distill prune quantize export eval inspect report data bench; do
+for command in search teacher distill prune quantize export eval inspect pick report data bench; do
   says "  $command"
 done
-for command in search teacher distill prune quantize export eval inspect report "bench train" "data check" "data export"; do
+for command in search teacher distill prune quantize export eval inspect pick report "bench train" "data check" "data export"; do
   # shellcheck disable=SC2086
   good $command --help
   says "Usage: retort $command "

@@ -29,6 +29,14 @@ grep -q '"layers": \[$' "$work/plain/study.json" || fail "no sparsity by layer i
 good inspect "$work/plain/best/model.tflite"
 make -C "$work/plain/best/c" test >"$work/make.txt" 2>&1 || fail "best/c does not pass its own test: $(cat "$work/make.txt")"
 
+# ---- another model of it
+good pick "$work/plain"
+grep -q "trial  int8" "$work/out" || fail "no front"
+good pick "$work/plain" --flash 200K --out "$work/picked" --json
+[ -s "$work/picked/model.tflite" ] && [ -s "$work/picked/c/model.c" ] || fail "pick leaves no files"
+bad 3 "none of the search's models is within the limits" pick "$work/plain" --flash 1K
+bad 2 "--out is without effect" pick "$work/plain" --out "$work/x"
+
 # ---- again: nothing is trained, the same is found
 summary() { sed -n '/^Best model found/,/Parameters/p' "$work/out"; }
 good search "$work/plain" "${tiny[@]}"

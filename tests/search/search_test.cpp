@@ -809,7 +809,7 @@ TEST(Finalists, TheCardIsOfTheExportedRun) {
   finalist.best_run = 1;
   study.finalists = {finalist};
   study.best = 1;
-  const json card = json::parse(model_card(study, folder.path()));
+  const json card = json::parse(model_card(study, folder.path(), study.best));
   EXPECT_EQ(card.at("accuracy_int8"), 0.7);
   EXPECT_EQ(card.at("accuracy_float"), 0.75);
   EXPECT_EQ(card.at("sparsity"), 0.5);
@@ -882,6 +882,29 @@ TEST(LoadStudy, AFolderWithoutOneIsNamed) {
   const TemporaryFolder folder;
   EXPECT_NE(thrown_by([&] { load_study(folder.path()); }).sentence.find("holds no search"),
             std::string::npos);
+}
+
+TEST(ParetoFront, HoldsWhatNoOtherBeats) {
+  std::vector<TrialResult> trials;
+  const auto add = [&](double accuracy, int64_t flash, int64_t ram, int64_t macs) {
+    TrialResult trial;
+    trial.number = static_cast<int>(trials.size());
+    trial.accuracy_int8 = accuracy;
+    trial.footprint = {.model_bytes = flash, .arena_bytes = ram};
+    trial.macs = macs;
+    trials.push_back(trial);
+  };
+  add(0.8, 100, 100, 100);
+  add(0.7, 120, 100, 100);  // beaten by 0
+  add(0.7, 90, 200, 200);   // the least flash
+  add(0.9, 300, 300, 300);  // the most accurate
+  add(0.8, 100, 100, 100);  // as 0, which came first
+  add(0.6, 300, 50, 400);   // the least RAM
+  trials.push_back(trials[3]);
+  trials.back().number = 6;
+  trials.back().accuracy_int8 = 1;
+  trials.back().outcome = Outcome::Failed;
+  EXPECT_EQ(pareto_front(trials), (std::vector<int>{3, 0, 2, 5}));
 }
 
 }  // namespace
