@@ -1,6 +1,7 @@
 // What conformance/c_code.py drives: C code for networks, with inputs and what int8::Interpreter answers.
 //
 //   conformance_c_code random FOLDER COUNT SEED INPUTS   random networks m0000, m0001, …
+//   conformance_c_code foreign FOLDER COUNT SEED INPUTS  with what other people's files hold: f0000, …
 //   conformance_c_code named FOLDER SEED INPUTS NAME…    reference networks with random weights
 //   conformance_c_code file FOLDER SEED INPUTS FILE…     .tflite files file0000, …
 //
@@ -21,6 +22,7 @@
 #include "deploy/c_code.h"
 #include "graph/random_graph.h"
 #include "graph/reference_networks.h"
+#include "int8/random_quant_graph.h"
 #include "int8/reference.h"
 #include "int8/tflite.h"
 #include "random_form.h"
@@ -105,6 +107,15 @@ int run(const std::vector<std::string>& words) {
       write(folder, fmt::format("m{:04}", i),
             int8::lower(form.graph, form.parameters, {ends, {"first", "second"}}), rng,
             std::stoi(words.at(4)));
+    }
+    return 0;
+  }
+  if (what == "foreign") {
+    const Rng root(std::stoull(words.at(3)));
+    for (int i = 0; i < std::stoi(words.at(2)); ++i) {
+      Rng rng = root.fork("foreign", static_cast<uint64_t>(i));
+      const int8::QuantGraph graph = int8::random_quant_graph(rng);
+      write(folder, fmt::format("f{:04}", i), graph, rng, std::stoi(words.at(4)));
     }
     return 0;
   }

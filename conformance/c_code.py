@@ -222,27 +222,33 @@ def main():
     with tempfile.TemporaryDirectory(prefix="retort-c-") as temporary:
         check = Check(driver.resolve(), Path(temporary))
         random = check.write("random", arguments.graphs, arguments.seed, arguments.inputs)
+        foreign = check.write("foreign", arguments.graphs, arguments.seed, arguments.inputs)
         named = check.write("named", arguments.seed, 20, *NAMED)
         retort = (arguments.build / "src" / "cli" / "retort").resolve()
         trained_files = train(retort, Path(temporary), np.random.default_rng(arguments.seed))[0] + arguments.file
         trained = check.write("file", arguments.seed, 1000, *trained_files)
         check.on_this_machine(random, arguments.inputs)
+        check.on_this_machine(foreign, arguments.inputs)
         check.on_this_machine(trained, 1000)
         check.on_this_machine(named, 3)
         check.on_tflm(random, 3)
+        check.on_tflm(foreign, 3)
         check.on_tflm(trained, 20)
         check.on_tflm(named, 1)
-        print(f"{len(random)} random networks of {arguments.inputs} inputs and {len(trained)} trained ones of 1,000, on "
+        print(f"{len(random)} random networks and {len(foreign)} of other people's kind of {arguments.inputs} inputs and {len(trained)} trained ones of 1,000, on "
               "this machine")
         check.compiles([m for m in named if m["name"] in ("resnet8", "dscnn")] + random[:6])
 
         few = [model for model in random if model["macs"] <= MOST_MACS][:arguments.emulated]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            odd = foreign[:arguments.emulated]
+            list(pool.map(lambda model: check.on_cortex_m4(model, 20), odd))
+            list(pool.map(lambda model: check.on_cortex_m4(model, 4, "-O0"), odd[:6]))
             fast = list(pool.map(lambda model: check.on_cortex_m4(model, 20), few))
             tight = list(pool.map(lambda model: check.on_cortex_m4(model, 2, "-Os"), few))
             list(pool.map(lambda model: check.on_cortex_m4(model, 2, "-Os", "-DRETORT_DSP=0"), few[:6]))
             list(pool.map(lambda model: check.on_cortex_m4(model, 20 if model["macs"] <= MOST_MACS else 2), trained))
-            print(f"{len(few)} random networks and {len(trained)} trained ones: 20 inputs each on QEMU")
+            print(f"{len(few)} random networks, {len(odd)} of other people's kind and {len(trained)} trained ones: 20 inputs each on QEMU")
             results = list(pool.map(lambda model: check.on_cortex_m4(model, 20 if model["macs"] <= MOST_MACS else 1), named))
             tight_named = list(pool.map(lambda model: check.on_cortex_m4(model, 1, "-Os"), named))
         print(f"{'':12} {'MACs':>10} {'instructions/MAC':>17} {'-Os':>6} {'arena':>7} {'TFLM':>7} {'stack':>6} "

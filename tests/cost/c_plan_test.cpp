@@ -9,6 +9,7 @@
 #include "graph/reference_networks.h"
 #include "int8/kernel_parameters.h"
 #include "int8/random_networks.h"
+#include "int8/random_quant_graph.h"
 
 namespace retort::cost {
 namespace {
@@ -186,6 +187,15 @@ TEST(CPlan, WhatIsStillReadIsNeverOverwritten) {
     Follower(graph, plan).run();
     if (HasFailure()) {
       ADD_FAILURE() << "network " << i;
+      return;
+    }
+  }
+  for (int i = 0; i < 300; ++i) {
+    const int8::QuantGraph graph = int8::random_quant_graph(rng);
+    const CPlan plan = plan_c(graph);
+    Follower(graph, plan).run();
+    if (HasFailure()) {
+      ADD_FAILURE() << "foreign network " << i;
       return;
     }
   }
