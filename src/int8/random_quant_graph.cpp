@@ -108,14 +108,19 @@ class Maker {
                                            (one_in(12) ? 300.0F : 1.0F));
       kernel.quantization.zero_points.push_back(0);
     }
-    kernel.quantization.axis = scales == 1 ? 0 : axis;
+    kernel.quantization.axis = axis;
     kernel.data.resize(static_cast<size_t>(kernel.elements()));
     for (uint8_t& byte : kernel.data) byte = static_cast<uint8_t>(rng_.next_u32());
+    const std::vector<float> kernel_scales = kernel.quantization.scales;
     const int kernel_index = add(std::move(kernel));
     if (one_in(4)) return {kernel_index, -1};
     Tensor bias;
     bias.type = Type::Int32;
     bias.dims = {channels};
+    for (const float kernel_scale : kernel_scales) {  // TFLM compares them with the product
+      bias.quantization.scales.push_back(input_scale * kernel_scale);
+      bias.quantization.zero_points.push_back(0);
+    }
     for (int c = 0; c < channels; ++c) {
       const auto value = static_cast<uint32_t>(number(-20'000, 20'000));
       for (uint32_t shift = 0; shift < 32; shift += 8)
@@ -142,7 +147,8 @@ class Maker {
     const int channels = here().dims[3] * op.depth_multiplier;
     const int output = activation(windowed(op, height, width, channels));
     const auto [kernel, bias] = weights({1, height, width, channels}, 3, channels, output);
-    append(op, {here_, kernel, bias}, output);
+    // TFLM's kernel takes −1 for a tensor here.
+    append(op, bias < 0 ? std::vector{here_, kernel} : std::vector{here_, kernel, bias}, output);
   }
   template <typename Pool>
   void pool() {
