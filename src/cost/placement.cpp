@@ -37,7 +37,8 @@ class Search {
     std::vector<size_t> order(blocks_.size());
     const auto try_sorted = [&](const auto& before) {
       std::iota(order.begin(), order.end(), size_t{0});
-      std::stable_sort(order.begin(), order.end(), before);
+      std::sort(order.begin(), order.end(),
+                [&](size_t i, size_t j) { return before(i, j) || (!before(j, i) && i < j); });
       keep_better(order);
     };
     const auto& b = blocks_;
