@@ -128,7 +128,6 @@ void add_schedule_options(CLI::App& app, engine::Schedule& schedule, const std::
 // The command line as a shell would read it back: words that need it in single quotes.
 std::string shell_command(int argc, const char* const* argv);
 
-
 // What a command's --help ends with: lines that can be copied.
 void add_examples(CLI::App& app, const std::vector<std::string>& lines);
 
