@@ -172,13 +172,12 @@ void add_export_command(CLI::App& app, const std::string& shell_command) {
   add_data_options(*sub, command->data, Presence::Optional);
   add_split_options(*sub, command->split);
   add_output_options(*sub, command->output);
-  add_examples(*sub, {"retort export int8/weights.retort --ends int8 --out model.tflite",
-                      "retort export student/weights.retort --data fashion-mnist --out model.tflite",
-                      "retort export best/model.tflite --to c --data images:photos --out model-c",
-                      "retort export best/model.tflite --to arduino --name flowers --data images:photos "
-                      "--out flowers",
-                      "retort export best/model.tflite --to esp-idf --name flowers --package-version 1.2.0 "
-                      "--out flowers"});
+  add_examples(*sub,
+               {"retort export int8/weights.retort --ends int8 --out model.tflite",
+                "retort export student/weights.retort --data fashion-mnist --out model.tflite",
+                "retort export best/model.tflite --to c --data images:photos --out model-c",
+                "retort export best/model.tflite --to arduino --name flowers --data images:photos --out lib",
+                "retort export best/model.tflite --to esp-idf --package-version 1.2.0 --out lib"});
   for (const char* name : {"--skip-bad", "--no-cache", "--validation", "--test-fraction", "--split-seed"})
     sub->get_option(name)->needs(sub->get_option("--data"));
   sub->callback([command, sub] {

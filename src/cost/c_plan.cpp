@@ -110,8 +110,8 @@ int64_t depthwise_scratch_bytes(const Sliding& conv) {
 }
 
 int64_t scratch_bytes(const Operator& op, const std::optional<Sliding>& window) {
-  if (is<int8::Conv2D>(op)) return conv_scratch_bytes(*window);
-  if (is<int8::DepthwiseConv2D>(op)) return depthwise_scratch_bytes(*window);
+  if (is<int8::Conv2D>(op)) return conv_scratch_bytes(window.value());
+  if (is<int8::DepthwiseConv2D>(op)) return depthwise_scratch_bytes(window.value());
   return 0;
 }
 
@@ -162,7 +162,7 @@ class Planner {
     if (is<int8::AddOp>(reader)) return true;
     if (!is<int8::MaxPool2D>(reader) && !is<int8::AveragePool2D>(reader)) return false;
     const auto window = sliding(graph_, reader);
-    return window->filter_height <= window->stride_height;
+    return window.value().filter_height <= window.value().stride_height;
   }
 
   // Whole blocks of pixels where that takes few rows.
@@ -177,7 +177,7 @@ class Planner {
       if (takes_bands(k)) {
         step.reader = k + 1;
         const Operator& reader = graph_.operators[k + 1];
-        step.band_rows = band_rows(*sliding(graph_, graph_.operators[k]), reader,
+        step.band_rows = band_rows(sliding(graph_, graph_.operators[k]).value(), reader,
                                    int8::output_tensor(graph_, reader).dims[1]);
         ++k;
       }
@@ -214,7 +214,7 @@ class Planner {
   }
 
   [[nodiscard]] static std::vector<size_t> operators(const CStep& step) {
-    return step.reader ? std::vector<size_t>{step.op, *step.reader} : std::vector<size_t>{step.op};
+    return step.reader ? std::vector<size_t>{step.op, step.reader.value()} : std::vector<size_t>{step.op};
   }
 
   int add_buffer(int64_t bytes, int first_used, int last_used) {
@@ -276,8 +276,8 @@ class Planner {
   }
 
   [[nodiscard]] int64_t band_bytes(const CStep& step) const {
-    const Operator& reader = graph_.operators[*step.reader];
-    const Sliding conv = *sliding(graph_, graph_.operators[step.op]);
+    const Operator& reader = graph_.operators[step.reader.value()];
+    const Sliding conv = sliding(graph_, graph_.operators[step.op]).value();
     const int out_rows = int8::output_tensor(graph_, reader).dims[1];
     int most = 0;
     for (int row = 0; row < out_rows; row += step.band_rows)
@@ -286,7 +286,7 @@ class Planner {
   }
   // The convolution's rows for the band that begins at the reader's row `row`.
   [[nodiscard]] Rows band(const CStep& step, int row) const {
-    const Operator& reader = graph_.operators[*step.reader];
+    const Operator& reader = graph_.operators[step.reader.value()];
     const int end = std::min(row + step.band_rows, int8::output_tensor(graph_, reader).dims[1]);
     return {rows_for_reader(graph_, reader, row).first, rows_for_reader(graph_, reader, end - 1).last};
   }
@@ -311,9 +311,9 @@ class Planner {
         for (const int input : activations(last))
           if (input != op.outputs[0]) need(input, 0);
     } else if (is<int8::Conv2D>(op)) {
-      need(op.inputs[0], conv_distance(*sliding(graph_, op)));
+      need(op.inputs[0], conv_distance(sliding(graph_, op).value()));
     } else if (is<int8::MaxPool2D>(op) || is<int8::AveragePool2D>(op)) {
-      need(op.inputs[0], pool_distance(*sliding(graph_, op)));
+      need(op.inputs[0], pool_distance(sliding(graph_, op).value()));
     } else if (element_by_element(op)) {
       for (const int input : activations(op)) need(input, 0);
     }
@@ -355,8 +355,8 @@ class Planner {
     return distance;
   }
   [[nodiscard]] int64_t band_distance(const CStep& step) const {
-    const Sliding conv = *sliding(graph_, graph_.operators[step.op]);
-    const Tensor& output = int8::output_tensor(graph_, graph_.operators[*step.reader]);
+    const Sliding conv = sliding(graph_, graph_.operators[step.op]).value();
+    const Tensor& output = int8::output_tensor(graph_, graph_.operators[step.reader.value()]);
     const int rows = output.dims[1];
     const int64_t row_bytes = output.bytes() / rows;
     int64_t distance = -conv.input_bytes();

@@ -49,7 +49,8 @@ const Table& table(CVariant variant) {
 }
 
 double up(int64_t value, int64_t multiple) {
-  return static_cast<double>((value + multiple - 1) / multiple);
+  const int64_t whole = (value + multiple - 1) / multiple;
+  return static_cast<double>(whole);
 }
 
 class Counter {
@@ -69,7 +70,7 @@ class Counter {
     const double pixels = static_cast<double>(output[1]) * output[2];
     double blocks = up(int64_t{output[1]} * output[2], 4);
     if (step_->reader) {
-      const Operator& reader = graph_.operators[*step_->reader];
+      const Operator& reader = graph_.operators[step_->reader.value()];
       const int rows = int8::output_tensor(graph_, reader).dims[1];
       blocks = 0;
       for (int row = 0; row < rows; row += step_->band_rows) {
@@ -84,12 +85,14 @@ class Counter {
     const double cells = edges * filter[2];
     const double whole = direct ? lines - edges : 0;
     const int64_t line_quads = filter[2] * channels / 4;
+    const int64_t line_sixteens = line_quads / 4;
+    const int64_t cell_quads = channels / 4;
     const double quads = up(window, 4);
     return {CKernel::Conv2D,
             {blocks * filter[0] * quads, blocks * filter[0] * static_cast<double>((window + 3) / 4 % 4),
-             blocks * filter[0], whole * static_cast<double>(line_quads / 4),
+             blocks * filter[0], whole * static_cast<double>(line_sixteens),
              whole * static_cast<double>(line_quads % 4), whole,
-             direct ? cells * static_cast<double>(channels / 4) : 0, direct ? cells : 0,
+             direct ? cells * static_cast<double>(cell_quads) : 0, direct ? cells : 0,
              direct ? 0 : pixels * static_cast<double>(window), direct ? 0 : cells, direct ? 0 : lines,
              pixels, blocks, 1}};
   }
@@ -125,7 +128,8 @@ class Counter {
   // Channels in fours and ones, each: values read, lines of windows, outputs. Windows; bands.
   CWork operator()(const int8::MaxPool2D& pool) const {
     const Inside inside = inside_of(pool, pool.filter_height, pool.filter_width);
-    const double fours = out().dims[3] / 4;  // NOLINT(bugprone-integer-division): whole fours
+    const int whole_fours = out().dims[3] / 4;
+    const double fours = whole_fours;
     const double ones = out().dims[3] % 4;
     return {CKernel::MaxPool,
             {inside.cells * fours, inside.lines * fours, inside.windows * fours, inside.cells * ones,

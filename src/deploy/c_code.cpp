@@ -471,9 +471,9 @@ class Writer {
   // A convolution and its reader, a few rows at a time.
   void write_bands(const cost::CStep& step) {
     const Operator& conv = graph_.operators[step.op];
-    const Operator& reader = graph_.operators[*step.reader];
+    const Operator& reader = graph_.operators[step.reader.value()];
     const std::string conv_layer = layer_name();
-    operator_ = *step.reader;
+    operator_ = step.reader.value();
     describe(reader);
     comment(reader);
     const std::string band = at_buffer(step.band_buffer);

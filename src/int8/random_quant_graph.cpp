@@ -64,8 +64,8 @@ class Maker {
     graph_.tensors[static_cast<size_t>(index)].quantization = tensor(other).quantization;
     return index;
   }
-  void append(OperatorKind kind, std::vector<int> inputs, int output) {
-    graph_.operators.push_back({std::move(kind), std::move(inputs), {output}});
+  void append(const OperatorKind& kind, std::vector<int> inputs, int output) {
+    graph_.operators.push_back({kind, std::move(inputs), {output}});
     here_ = output;
     if (tensor(output).dims.size() == 4) images_.push_back(output);
   }
@@ -100,8 +100,8 @@ class Maker {
     kernel.dims = std::move(dims);
     const int64_t fan_in = kernel.elements() / channels;
     const float input_scale = tensor_scale(here());
-    const auto typical = static_cast<float>(tensor_scale(tensor(output)) /
-                                            (input_scale * 40 * std::sqrt(static_cast<float>(fan_in))));
+    const float typical =
+        tensor_scale(tensor(output)) / (input_scale * 40 * std::sqrt(static_cast<float>(fan_in)));
     const size_t scales = one_in(3) ? 1 : static_cast<size_t>(channels);
     for (size_t c = 0; c < scales; ++c) {
       kernel.quantization.scales.push_back(typical * std::exp2(rng_.uniform(-2.0F, 2.0F)) *
@@ -201,7 +201,7 @@ class Maker {
     }
   }
 
-  int constant(std::vector<int> values) {
+  int constant(const std::vector<int>& values) {
     Tensor made;
     made.type = Type::Int32;
     made.dims = {static_cast<int>(values.size())};

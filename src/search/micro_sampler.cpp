@@ -1,6 +1,7 @@
 #include "search/micro_sampler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 #include <vector>
@@ -27,7 +28,7 @@ const T& pick(Rng& rng, const std::vector<T>& values) {
 }
 
 int in_fours(double width) {
-  return std::max(4, static_cast<int>(width / 4 + 0.5) * 4);
+  return std::max(4, static_cast<int>(std::lround(width / 4)) * 4);
 }
 
 struct Drawn {
