@@ -100,6 +100,31 @@ std::vector<deploy::ExampleImage> examples(const ExportCommand& command, const i
   });
 }
 
+// A new folder appears whole or not at all; in one that is there, file after file is replaced.
+void write_package(const std::filesystem::path& folder, const deploy::Files& files) {
+  namespace fs = std::filesystem;
+  if (fs::exists(folder)) {
+    for (const auto& [path, content] : files) write_text_atomic(folder / path, content);
+    return;
+  }
+  fs::path whole = folder;
+  if (!whole.has_filename()) whole = whole.parent_path();  // "out/"
+  fs::path partial = whole;
+  partial += ".partial";
+  std::error_code ignored;
+  fs::remove_all(partial, ignored);  // of a run that was killed
+  try {
+    for (const auto& [path, content] : files) write_text_atomic(partial / path, content);
+    fs::rename(partial, whole);
+  } catch (const fs::filesystem_error& error) {
+    fs::remove_all(partial, ignored);
+    throw_failure("{}: cannot be made: {}", whole.string(), error.code().message());
+  } catch (...) {
+    fs::remove_all(partial, ignored);
+    throw;
+  }
+}
+
 void run(const ExportCommand& command) {
   std::vector<std::string> formats = deploy::exporter_names();
   formats.insert(formats.begin(), "tflite");
@@ -127,7 +152,7 @@ void run(const ExportCommand& command) {
                                             .about_json = about(command.model, exported.tflite),
                                             .command = command.shell_command,
                                             .images = examples(command, graph, terminal)});
-    for (const auto& [path, content] : files) write_text_atomic(command.out / path, content);
+    write_package(command.out, files);
   } else {
     write_file_atomic(command.out, exported.tflite);
   }

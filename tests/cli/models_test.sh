@@ -143,6 +143,9 @@ bad 2 "--package-version is without effect: zephyr" export "$work/a.tflite" --to
 bad 2 "\"My model\" is no name for C code" export "$work/a.tflite" --to c --name "My model" --out "$work/x"
 bad 2 "--name is for packages" export "$work/int8/weights.retort" --name digits --out "$work/x"
 bad 2 "--ends is for weights" export "$work/a.tflite" --to c --ends int8 --out "$work/x"
+[ ! -e "$work/c.partial" ] || fail "export leaves a partial folder"
+good export "$work/a.tflite" --to c --name digits --out "$work/new/deeper/"
+[ -s "$work/new/deeper/digits.c" ] || fail "a package in a new folder of a new folder"
 [ ! -e "$work/x" ] || fail "a refused export leaves something"
 
 # ---- eval
