@@ -1,5 +1,6 @@
 // retort export: a trained model as a file that devices read, or as a package with the code that runs it.
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -100,19 +101,39 @@ std::vector<deploy::ExampleImage> examples(const ExportCommand& command, const i
   });
 }
 
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+// A package never goes over someone's own files nor among them: a folder that is not empty holds the same package
+// already, which the first line of its README tells.
+void require_own_folder(const std::filesystem::path& folder, const deploy::Files& files) {
+  namespace fs = std::filesystem;
+  const fs::path readme = folder / "README.md";
+  if (fs::exists(readme) && first_line(read_text(readme)) == first_line(files.at("README.md"))) return;
+  throw_usage(
+      "--out: {} holds other files: name a new or empty folder, or one with the same kind of package of this "
+      "--name",
+      folder.string());
+}
+
 // A new folder appears whole or not at all; in one that is there, file after file is replaced.
 void write_package(const std::filesystem::path& folder, const deploy::Files& files) {
   namespace fs = std::filesystem;
   if (fs::exists(folder)) {
-    for (const auto& [path, content] : files) write_text_atomic(folder / path, content);
+    if (!fs::is_empty(folder)) require_own_folder(folder, files);
+    // The README first: what is cut short here the same command finishes.
+    write_text_atomic(folder / "README.md", files.at("README.md"));
+    for (const auto& [path, content] : files)
+      if (path != "README.md") write_text_atomic(folder / path, content);
     return;
   }
   fs::path whole = folder;
   if (!whole.has_filename()) whole = whole.parent_path();  // "out/"
-  fs::path partial = whole;
-  partial += ".partial";
+  // Of this process alone: two may export to the same place at once.
+  const fs::path partial =
+      whole.parent_path() / fmt::format(".retort-{}-{}.tmp", ::getpid(), whole.filename().string());
   std::error_code ignored;
-  fs::remove_all(partial, ignored);  // of a run that was killed
   try {
     for (const auto& [path, content] : files) write_text_atomic(partial / path, content);
     fs::rename(partial, whole);
@@ -158,12 +179,23 @@ void run(const ExportCommand& command) {
   }
 
   const auto flash_bytes = static_cast<int64_t>(exported.tflite.size());
-  const cost::Cost cost = cost::analyze(graph, flash_bytes);
+  // What a package takes is what the code in it takes.
+  const cost::Target target{.runtime = command.to == "tflm" ? cost::Runtime::Tflm : cost::Runtime::C};
+  const cost::Cost cost = cost::analyze(graph, flash_bytes, target);
   nlohmann::json json = cost;
+  if (!package) {  // any runtime may read it
+    json.erase("runtime");
+    json.erase("footprint");
+  }
   json["file"] = command.out.string();
-  std::string text = fmt::format("{}  {} flash, {} arena on a Cortex-M4, {} MACs", command.out.string(),
-                                 format_bytes(flash_bytes), format_bytes(cost.cortex_m4.used_bytes()),
-                                 format_integer(cost.macs));
+  std::string text = command.out.string();
+  if (package)
+    text += fmt::format("  as {}: {} flash, {} RAM, {} MACs", cost::title(target.runtime),
+                        format_bytes(cost.footprint.flash_bytes()), format_bytes(cost.footprint.ram_bytes()),
+                        format_integer(cost.macs));
+  else
+    text += fmt::format("  {} flash, {} arena on a Cortex-M4, {} MACs", format_bytes(flash_bytes),
+                        format_bytes(cost.cortex_m4.used_bytes()), format_integer(cost.macs));
   if (std::isfinite(exported.validation_accuracy)) {
     json["accuracy_int8"] = exported.validation_accuracy;
     text += fmt::format(", validation {}", percent(exported.validation_accuracy));

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
@@ -534,12 +535,6 @@ class Writer {
   int64_t weight_bytes_ = 0;
 };
 
-void check_name(const std::string& name) {
-  const auto good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
-  if (name.empty() || !std::all_of(name.begin(), name.end(), good) || (name[0] >= '0' && name[0] <= '9'))
-    throw_usage("\"{}\" is no name for C code: use lower-case letters, digits and _, a letter first", name);
-}
-
 }  // namespace
 
 std::string_view runtime_text(std::string_view name) {
@@ -548,11 +543,26 @@ std::string_view runtime_text(std::string_view name) {
   std::abort();  // a file of this room is missing
 }
 
-CCode generate_c(const QuantGraph& graph, const CCodeOptions& options) {
-  check_name(options.name);
+void check_for_code(const QuantGraph& graph, const std::string& name) {
+  const auto good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  if (name.empty() || !std::all_of(name.begin(), name.end(), good) || (name[0] >= '0' && name[0] <= '9'))
+    throw_usage("\"{}\" is no name for C code: use lower-case letters, digits and _, a letter first", name);
+  // NAME.h lies where compilers look for headers, and some file systems take a.h for A.h.
+  constexpr auto kHeaders = std::to_array<std::string_view>(
+      {"arduino",   "assert",  "complex", "ctype",  "errno", "fenv",   "float",  "inttypes", "iso646",
+       "limits",    "locale",  "math",    "memory", "sched", "setjmp", "signal", "stdalign", "stdarg",
+       "stdatomic", "stdbool", "stddef",  "stdint", "stdio", "stdlib", "string", "strings",  "tgmath",
+       "threads",   "time",    "uchar",   "unistd", "wchar", "wctype"});
+  if (std::ranges::find(kHeaders, name) != kHeaders.end())
+    throw_usage("\"{0}\" is no name for C code: {0}.h is a header of the system, which the code's would hide",
+                name);
   if (graph.inputs.size() != 1 || graph.outputs.size() != 1)
-    throw_usage("the network has {} inputs and {} outputs; C code is written for one of each",
+    throw_usage("the network has {} inputs and {} outputs; code is written for one of each",
                 graph.inputs.size(), graph.outputs.size());
+}
+
+CCode generate_c(const QuantGraph& graph, const CCodeOptions& options) {
+  check_for_code(graph, options.name);
   return Writer(graph, options).run();
 }
 

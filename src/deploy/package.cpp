@@ -124,6 +124,29 @@ std::string byte_table_text(const int8::Tensor& input) {
                      fmt::join(int8::image_table(input), ","));
 }
 
+// As it stands in a cell of a table.
+std::string cell(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '|') escaped += '\\';
+    escaped += c == '\n' || c == '\r' ? ' ' : c;
+  }
+  return escaped;
+}
+
+// Between more backticks than it has in a row itself.
+std::string code_span(std::string_view text) {
+  size_t most = 0;
+  size_t row = 0;
+  for (const char c : text) {
+    row = c == '`' ? row + 1 : 0;
+    most = std::max(most, row);
+  }
+  const std::string ticks(most + 1, '`');
+  const std::string_view space = most > 0 ? " " : "";
+  return fmt::format("{0}{1}{2}{1}{0}", ticks, space, text);
+}
+
 std::string share(const json& value) {
   return value.is_number() ? fmt::format("{:.2f} %", value.get<double>() * 100) : "not known";
 }
@@ -132,7 +155,7 @@ std::string share(const json& value) {
 std::string training_text(const json& about) {
   std::string text;
   const auto line = [&](std::string_view what, const std::string& value) {
-    if (!value.empty()) text += fmt::format("| {} | {} |\n", what, value);
+    if (!value.empty()) text += fmt::format("| {} | {} |\n", what, cell(value));
   };
   const auto string_at = [&](const json& in, const char* key) {
     const auto found = in.find(key);
@@ -166,8 +189,15 @@ std::string training_text(const json& about) {
     line("seeds", seeds);
   }
   if (about.contains("seed")) line("seed of this file", dump_json(about["seed"]));
-  line("command", string_at(about, "command").empty() ? "" : "`" + string_at(about, "command") + "`");
+  const std::string command = string_at(about, "command");
+  line("command", command.empty() ? "" : code_span(command));
   return text;
+}
+
+// "(value + 128)" for −128.
+std::string less(int64_t zero_point) {
+  if (zero_point == 0) return "value";
+  return fmt::format("(value {} {})", zero_point < 0 ? "+" : "−", std::abs(zero_point));
 }
 
 }  // namespace
@@ -246,6 +276,7 @@ std::string filled_in(std::string_view file, const Words& words) {
 }
 
 Words words_of(const ModelToExport& model) {
+  check_for_code(model.graph, model.name);
   const int8::Tensor& input = input_of(model.graph);
   const int8::Tensor& output = output_of(model.graph);
   const auto c_type = [](const int8::Tensor& end) {
@@ -294,8 +325,8 @@ std::string stored_image_text(const ModelToExport& model, const Golden& golden) 
 }
 
 std::string card_text(const ModelToExport& model) {
-  const cost::Cost cost = cost::analyze(model.graph, static_cast<int64_t>(model.tflite.size()));
-  const CCode code = generate_c(model.graph, {.name = model.name});
+  const auto file_bytes = static_cast<int64_t>(model.tflite.size());
+  const cost::Cost cost = cost::analyze(model.graph, file_bytes);
   std::string text = fmt::format("# Model card: {}\n\n", model.name);
   text += "A neural network in int8, made by Retort.\n\n## What it takes and gives\n\n| | |\n|---|---|\n";
   const int8::Tensor& input = input_of(model.graph);
@@ -304,21 +335,25 @@ std::string card_text(const ModelToExport& model) {
     std::string words = fmt::format("{} of {}", tensor.type == int8::Type::Float32 ? "float32" : "int8",
                                     fmt::join(tensor.dims, " × "));
     if (tensor.type == int8::Type::Int8)
-      words += fmt::format(", real = {:.9g} · (value − {})", int8::tensor_scale(tensor),
-                           int8::tensor_zero_point(tensor));
+      words += fmt::format(", real = {:.9g} · {}", int8::tensor_scale(tensor),
+                           less(int8::tensor_zero_point(tensor)));
     return words;
   };
   text += fmt::format("| input | {} |\n| output | {} |\n", describe(input), describe(output));
   if (!model.graph.classes.empty())
-    text += fmt::format("| classes | {} |\n", fmt::join(model.graph.classes, ", "));
+    text += fmt::format("| classes | {} |\n", cell(fmt::format("{}", fmt::join(model.graph.classes, ", "))));
   text += "\n## Size\n\n| | |\n|---|---|\n";
   text += fmt::format("| parameters | {} |\n| multiply-accumulates | {} |\n| .tflite file | {} bytes |\n",
-                      format_integer(cost.parameters), format_integer(cost.macs),
-                      format_integer(static_cast<int64_t>(model.tflite.size())));
-  text += fmt::format("| RAM of the C code | {} bytes |\n| weights and tables of the C code | {} bytes |\n",
-                      format_integer(code.arena_bytes), format_integer(code.weight_bytes));
-  text += fmt::format("| arena of TensorFlow Lite Micro (Cortex-M4) | {} bytes |\n",
-                      format_integer(cost.cortex_m4.smallest_bytes));
+                      format_integer(cost.parameters), format_integer(cost.macs), format_integer(file_bytes));
+  for (const cost::Runtime runtime : {cost::Runtime::C, cost::Runtime::Tflm}) {
+    const cost::Footprint footprint = cost::analyze(model.graph, file_bytes, {.runtime = runtime}).footprint;
+    const auto line = [&](std::string_view what, int64_t bytes, const std::string& parts) {
+      text += fmt::format("| {} as {} (Cortex-M4) | {} bytes = {} |\n", what, cost::title(runtime),
+                          format_integer(bytes), parts);
+    };
+    line("flash", footprint.flash_bytes(), cost::flash_parts(footprint));
+    line("RAM", footprint.ram_bytes(), cost::ram_parts(footprint));
+  }
   text += fmt::format("| SHA-256 of the .tflite file | {} |\n", sha256_hex(model.tflite));
   if (!model.about_json.empty()) {
     const json about = json::parse(model.about_json, nullptr, false);
@@ -328,7 +363,7 @@ std::string card_text(const ModelToExport& model) {
         "\n## Accuracy and making\n\nNot known: the model was exported without the `model.json` of a "
         "search.\n";
   }
-  if (!model.command.empty()) text += fmt::format("\nExported by `{}`.\n", model.command);
+  if (!model.command.empty()) text += fmt::format("\nExported by {}.\n", code_span(model.command));
   return text;
 }
 

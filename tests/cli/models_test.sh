@@ -140,10 +140,36 @@ good export "$work/a.tflite" --to arduino --package-version 2.0.1 --out "$work/a
 grep -qx "version=2.0.1" "$work/arduino/newer/library.properties" || fail "--package-version is not in library.properties"
 bad 2 "\"2.0\" is no version of a package" export "$work/a.tflite" --to arduino --package-version 2.0 --out "$work/x"
 bad 2 "--package-version is without effect: zephyr" export "$work/a.tflite" --to zephyr --package-version 2.0.1 --out "$work/x"
+# The numbers of a package are those of its own runtime, the same everywhere.
+good export "$work/a.tflite" --to tflm --out "$work/tflm" --json
+[ "$(field runtime)" = tflm ] || fail "a tflm package told as $(field runtime)"
+good export "$work/a.tflite" --to c --name digits --out "$work/c2"
+says "as generated C: "
+for runtime in c tflm; do
+  good inspect "$work/a.tflite" --runtime $runtime
+  sed -n 's/^  flash  *\([0-9,]* bytes = .*\)$/\1/p; s/^  RAM  *\([0-9,]* bytes = .*\)$/\1/p' "$work/out" >"$work/parts"
+  [ "$(wc -l <"$work/parts")" = 2 ] || fail "no parts: $(cat "$work/out")"
+  while read -r parts; do
+    grep -qF "| $parts |" "$work/c2/MODEL_CARD.md" || fail "the model card and inspect differ: $parts"
+  done <"$work/parts"
+done
+# Never over nor among someone's own files.
+mkdir "$work/mine" "$work/empty" && echo "# Mine" >"$work/mine/README.md"
+bad 2 "--out: $work/mine holds other files" export "$work/a.tflite" --to c --out "$work/mine"
+[ "$(cat "$work/mine/README.md")" = "# Mine" ] || fail "export wrote over a README"
+bad 2 "--out: $work/c2 holds other files" export "$work/a.tflite" --to c --name others --out "$work/c2"
+bad 2 "--out: $work/c2 holds other files" export "$work/a.tflite" --to zephyr --name digits --out "$work/c2"
+(cd "$work/empty" && "$retort" export ../a.tflite --to c --out . >"$work/out" 2>&1 && [ -s model.c ]) ||
+  fail "into the empty folder that one stands in: $(cat "$work/out")"
 bad 2 "\"My model\" is no name for C code" export "$work/a.tflite" --to c --name "My model" --out "$work/x"
 bad 2 "--name is for packages" export "$work/int8/weights.retort" --name digits --out "$work/x"
 bad 2 "--ends is for weights" export "$work/a.tflite" --to c --ends int8 --out "$work/x"
-[ ! -e "$work/c.partial" ] || fail "export leaves a partial folder"
+for run in 1 2 3 4; do  # at once: one of them makes it, whole
+  "$retort" export "$work/a.tflite" --to c --name digits --out "$work/race" >"$work/race.$run" 2>&1 &
+done
+wait
+[ "$(ls "$work/race")" = "$(ls "$work/c2")" ] || fail "exports at once leave $(ls "$work/race") $(cat "$work"/race.?)"
+ls -d "$work"/.retort-* 2>/dev/null && fail "export leaves a partial folder"
 good export "$work/a.tflite" --to c --name digits --out "$work/new/deeper/"
 [ -s "$work/new/deeper/digits.c" ] || fail "a package in a new folder of a new folder"
 [ ! -e "$work/x" ] || fail "a refused export leaves something"

@@ -70,5 +70,39 @@ TEST(Packages, TheGoldenBytesAreCompiledOnce) {
   }
 }
 
+TEST(Packages, NamesDoNotHideHeaders) {
+  Rng rng(4);
+  const int8::QuantGraph graph = int8::random_network(rng);
+  const std::vector<uint8_t> file = int8::write_tflite(graph);
+  for (const char* name : {"stdint", "string", "arduino", "9", "a b", ""})
+    for (const char* kind : {"c", "tflm"})
+      EXPECT_THROW(
+          (void)exporter(kind).files(
+              {.graph = graph, .tflite = file, .name = name, .about_json = "", .command = "", .images = {}}),
+          Error)
+          << kind << ", " << name;
+}
+
+TEST(Packages, TheModelCardIsATableWhateverTheNames) {
+  Rng rng(5);
+  int8::QuantGraph graph = int8::random_network(rng, int8::Ends::Int8);
+  const auto classes = static_cast<size_t>(graph.tensors[static_cast<size_t>(graph.outputs[0])].dims.back());
+  graph.classes.assign(classes, "a|b");
+  const std::vector<uint8_t> file = int8::write_tflite(graph);
+  const Files files = exporter("c").files(
+      {.graph = graph,
+       .tflite = file,
+       .about_json = R"({"command": "retort search 'a|`b`'", "data": {"spec": "images:a|b\n# c"}})",
+       .command = "retort export '`'",
+       .images = {}});
+  const std::string& card = files.at("MODEL_CARD.md");
+  const auto says = [&](const char* text) { EXPECT_NE(card.find(text), std::string::npos) << text << card; };
+  says("| classes | a\\|b, a\\|b");
+  says("| data | images:a\\|b # c |");
+  says("| command | `` retort search 'a\\|`b`' `` |");
+  says("Exported by `` retort export '`' ``.");
+  EXPECT_EQ(card.find("− -"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace retort::deploy
