@@ -179,7 +179,16 @@ std::string training_text(const json& about) {
   const json data = object_at("data");
   line("data", string_at(data, "spec"));
   line("SHA-256 of the data", string_at(data, "content_hash"));
-  line("input", string_at(object_at("input"), "meaning"));
+  const json input = object_at("input");
+  line("input", string_at(input, "meaning"));
+  // Images go from 0 to 1, as the sentence says; what low and high are of other values, it does not.
+  if (const auto range = input.find("range"); range != input.end() && range->is_object()) {
+    const json low = range->value("low", json());
+    const json high = range->value("high", json());
+    if (low.is_number() && high.is_number() && (low != 0 || high != 1))
+      line("range of the input",
+           fmt::format("low = {:.9g}, high = {:.9g}", low.get<double>(), high.get<double>()));
+  }
   line("teacher", string_at(about, "teacher"));
   if (const auto runs = about.find("runs"); runs != about.end() && runs->is_array()) {
     std::string seeds;

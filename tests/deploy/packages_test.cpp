@@ -92,13 +92,15 @@ TEST(Packages, TheModelCardIsATableWhateverTheNames) {
   const Files files = exporter("c").files(
       {.graph = graph,
        .tflite = file,
-       .about_json = R"({"command": "retort search 'a|`b`'", "data": {"spec": "images:a|b\n# c"}})",
+       .about_json = R"({"command": "retort search 'a|`b`'", "data": {"spec": "images:a|b\n# c"},
+                         "input": {"meaning": "low to high", "range": {"low": -3.25, "high": 2.5}}})",
        .command = "retort export '`'",
        .images = {}});
   const std::string& card = files.at("MODEL_CARD.md");
   const auto says = [&](const char* text) { EXPECT_NE(card.find(text), std::string::npos) << text << card; };
   says("| classes | a\\|b, a\\|b");
   says("| data | images:a\\|b # c |");
+  says("| range of the input | low = -3.25, high = 2.5 |");
   says("| command | `` retort search 'a\\|`b`' `` |");
   says("Exported by `` retort export '`' ``.");
   EXPECT_EQ(card.find("− -"), std::string::npos);
