@@ -439,10 +439,13 @@ std::string short_name(const std::string& name) {
   return int8::printable(before == std::string::npos ? first : first.substr(before + 1));
 }
 
-std::string picture_of(const cost::Cost& cost, const std::string& title) {
+std::string picture_of(const cost::Cost& cost, const std::string& title, const cost::Target& target) {
   using Kind = cost::HeadBuffer::Kind;
   report::ArenaPicture picture{.title = int8::printable(title) + ", TFLM's arena on a Cortex-M4",
                                .tail_bytes = cost.cortex_m4.tail_bytes};
+  if (target.board && target.runtime == cost::Runtime::Tflm)
+    picture.capacity_bytes = std::max<int64_t>(
+        target.board->ram_for_model() - cost.footprint.static_bytes - cost.footprint.stack_bytes, 0);
   for (const cost::LayerCost& layer : cost.layers) picture.operators.push_back(layer.operator_name);
   for (const cost::HeadBuffer& buffer : cost.head)
     picture.boxes.push_back(
@@ -471,7 +474,7 @@ void run(const InspectCommand& command) {
     text = table(lines_of(*inspected.cost)) + "\n" + totals(*inspected.cost, inspected.about);
     if (command.target_given) text += "\n" + fit_text(*inspected.cost, target);
     if (!command.svg.empty()) {
-      write_text_atomic(command.svg, picture_of(*inspected.cost, inspected.title));
+      write_text_atomic(command.svg, picture_of(*inspected.cost, inspected.title, target));
       json["svg"] = command.svg.string();
     }
   } else {

@@ -41,6 +41,10 @@ good inspect "${net[@]}" --board mine --boards "$work/mine.toml" --runtime tflm 
 good inspect "${net[@]}" --board mine --boards "$work/mine.toml" --runtime tflm
 says "too many"
 says "Does not fit mine (My board)"
+# The picture shows the room that the board leaves to the arena, static data and stack off.
+good inspect "${net[@]}" --board mine --boards "$work/mine.toml" --runtime tflm --svg "$work/arena.svg" --json
+room=$(($(field ram_left) + $(sed -n 's/^ *"arena": \([0-9]*\),$/\1/p' "$work/out")))
+tr -d , <"$work/arena.svg" | grep -q " of $room<" || fail "the picture of the arena does not show the room of $room bytes"
 good inspect "${net[@]}" --runtime tflm
 says "as TensorFlow Lite Micro"
 sed -i 's/clock = "48 MHz"/clok = "48 MHz"/' "$work/mine.toml"
