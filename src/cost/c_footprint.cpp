@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "cost/code_table.h"
 #include "int8/kernel_parameters.h"
@@ -105,6 +106,11 @@ Footprint c_footprint(const int8::QuantGraph& graph, const CPlan& plan) {
   if (looks_up) footprint.code_bytes += kLookUp;
   if (quantizes) footprint.code_bytes += kFloatToInt8;
   if (has_softmax) footprint.model_bytes += kSoftmaxTableBytes;
+  // NAME_class_names, which a linker drops where nothing uses it: a pointer and a text each.
+  const int64_t outputs = graph.tensors[static_cast<size_t>(graph.outputs.front())].elements();
+  if (static_cast<int64_t>(graph.classes.size()) == outputs)
+    for (const std::string& name : graph.classes)
+      footprint.model_bytes += 4 + static_cast<int64_t>(name.size()) + 1;
   return footprint;
 }
 
