@@ -395,6 +395,8 @@ void add_stages(CLI::App& app, search::PipelineSettings& pipeline) {
   add_distill_options(app, pipeline, "distill-");
   add_prune_options(app, pipeline, "prune-");
   add_quantize_options(app, pipeline, "qat-");
+  add_number(app, "--qat-rate", pipeline.qat_rate, 1e-6, 1,
+             "highest learning rate of quantisation-aware training, as a share of --learning-rate");
   add_ends_option(app, pipeline.ends);
 }
 

@@ -357,6 +357,7 @@ Verdict quantize(Candidate& candidate, const Context& context) {
                     .images = context.split.train,
                     .keep = context.settings.qat_keep,
                     .hold_zeros = true};
+  training.options.schedule.peak *= static_cast<float>(context.settings.qat_rate);
   training.options.objective = objective(context, context.settings.qat_alpha);
   train_stage(candidate, context, std::move(training));
   return Verdict::Continue;

@@ -210,6 +210,7 @@ void validate(const PipelineSettings& settings) {
   check("the number of steps between mask updates", settings.pruning.update_every, 1, 1e9);
   check("the share of pruning after which masks are fixed", settings.pruning.end_fraction, 0, 1);
   check("the number of epochs of quantisation-aware training", settings.qat_epochs, 1, kMostEpochs);
+  check("the learning rate's share in quantisation-aware training", settings.qat_rate, 1e-6, 1);
   check("the alpha of quantisation-aware training", settings.qat_alpha, 0, 1);
   check("the momentum of the ranges", settings.range_momentum, 0, 0.999999);
 }
@@ -277,6 +278,7 @@ void to_json(json& out, const PipelineSettings& settings) {
   // Left out where it is what studies from before the choice have.
   if (settings.precision != engine::Precision::Float32)
     out["precision"] = engine::to_string(settings.precision);
+  if (settings.qat_rate != 1) out["qat_rate"] = settings.qat_rate;
 }
 
 void from_json(const json& in, PipelineSettings& settings) {
@@ -305,6 +307,7 @@ void from_json(const json& in, PipelineSettings& settings) {
                           .update_every = in.at("pruning_update_every"),
                           .end_fraction = in.at("pruning_end_fraction")},
               .qat_epochs = in.at("qat_epochs"),
+              .qat_rate = in.value("qat_rate", 1.0),
               .qat_keep = in.at("qat_keep") == "best" ? KeepEpoch::Best : KeepEpoch::Last,
               .qat_alpha = in.at("qat_alpha"),
               .range_momentum = in.at("range_momentum"),

@@ -52,6 +52,7 @@ struct PipelineSettings {
   compress::PruningOptions pruning;
 
   int qat_epochs = 5;
+  double qat_rate = 1;  // quantisation-aware training's highest learning rate, as a share of the schedule's
   KeepEpoch qat_keep = KeepEpoch::Best;
   float qat_alpha = 1;  // below 1 quantisation-aware training distils too, at `temperature`
   float range_momentum = graph::FakeQuant{}.momentum;  // of the activations' moving ranges

@@ -174,6 +174,20 @@ TEST_F(Pipeline, KeepsTheBestEpochOfQuantisationAwareTraining) {
   }
 }
 
+TEST_F(Pipeline, QuantisationAwareTrainingTakesAShareOfTheLearningRate) {
+  const auto trained = [&](float peak, double share) {
+    settings.schedule.peak = peak;
+    settings.qat_rate = share;
+    Candidate student = candidate();
+    quantize(student, context());
+    const auto values = student.parameters.values();
+    return std::vector<float>(values.begin(), values.end());
+  };
+  const auto quarter = trained(4e-3F, 0.25);
+  EXPECT_EQ(quarter, trained(1e-3F, 1));
+  EXPECT_NE(quarter, trained(4e-3F, 1));
+}
+
 TEST_F(Pipeline, EpochsAreAskedForOnceAndRecorded) {
   Context asked = context();
   std::vector<std::string> stages;

@@ -64,6 +64,7 @@ TEST(Settings, EveryFieldSurvivesJson) {
   settings.pipeline.views = {.mirror = data::Mirror::Horizontal, .max_shift = 2};
   settings.pipeline.curriculum = compress::Curriculum::RandomPacing;
   settings.pipeline.pacing = {.first_share = 0.4, .full_after = 0.9};
+  settings.pipeline.qat_rate = 0.125;
   settings.pipeline.qat_keep = KeepEpoch::Last;
   settings.pipeline.prune_alpha = 0.5F;
   settings.pipeline.qat_alpha = 0.25F;
