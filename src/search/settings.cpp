@@ -271,14 +271,12 @@ void to_json(json& out, const PipelineSettings& settings) {
          {"pruning_update_every", settings.pruning.update_every},
          {"pruning_end_fraction", settings.pruning.end_fraction},
          {"qat_epochs", settings.qat_epochs},
+         {"qat_rate", settings.qat_rate},
          {"qat_keep", settings.qat_keep == KeepEpoch::Best ? "best" : "last"},
          {"qat_alpha", settings.qat_alpha},
          {"range_momentum", settings.range_momentum},
-         {"ends", settings.ends == int8::Ends::Int8 ? "int8" : "float"}};
-  // Left out where it is what studies from before the choice have.
-  if (settings.precision != engine::Precision::Float32)
-    out["precision"] = engine::to_string(settings.precision);
-  if (settings.qat_rate != 1) out["qat_rate"] = settings.qat_rate;
+         {"ends", settings.ends == int8::Ends::Int8 ? "int8" : "float"},
+         {"precision", engine::to_string(settings.precision)}};
 }
 
 void from_json(const json& in, PipelineSettings& settings) {

@@ -38,10 +38,14 @@ json identity_of(json description) {
   return description;
 }
 
-// Studies from before there were boards: limits of flash and RAM meant the .tflite file and TFLM's arena. One
+// What studies lack that are from before there was a choice of precision and of quantisation-aware training's
+// rate is what there was. Studies from before there were boards: limits of flash and RAM meant the .tflite file and TFLM's arena. One
 // without any goes on, with the runtime that this run names.
 void bring_up_to_date(json& description, const json& here, const fs::path& path) {
   json& settings = description.at("settings");
+  json& pipeline = settings.at("pipeline");
+  pipeline.emplace("precision", engine::to_string(engine::Precision::Float32));
+  pipeline.emplace("qat_rate", 1.0);
   if (settings.contains("runtime")) return;
   json& limits = settings.at("limits");
   if (!limits.at("flash_bytes").is_null() || !limits.at("arena_bytes").is_null())

@@ -159,7 +159,7 @@ for option in --batch --teacher-batch; do wrong $option 0 "is not a whole number
 for option in --gate --distill-alpha --prune-alpha --qat-alpha --curriculum-start --curriculum-end --prune-initial-sparsity \
   --prune-final-sparsity --prune-end-fraction --momentum --teacher-momentum --beta1 --beta2 --teacher-beta1 \
   --teacher-beta2 --weight-decay --teacher-weight-decay --epsilon --teacher-epsilon --validation --test-fraction \
-  --qat-range-momentum; do
+  --qat-range-momentum --qat-rate; do
   wrong $option 2 "is not a number from "
 done
 wrong --learning-rate 0 "is not a number from 1e-09 to 10"

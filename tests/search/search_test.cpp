@@ -304,6 +304,8 @@ TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
     json& stored = description.at("settings");
     stored.erase("runtime");
     stored.erase("board");
+    stored.at("pipeline").erase("precision");
+    stored.at("pipeline").erase("qat_rate");
     stored["limits"] = {{"flash_bytes", nullptr}, {"arena_bytes", nullptr}, {"macs", nullptr}};
     if (flash_limit > 0) stored["limits"]["flash_bytes"] = flash_limit;
     storage->put_document(kDescriptionKey, description.dump());
@@ -314,6 +316,12 @@ TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
   const StudyResult first = run(folder.path());
   as_before(folder.path(), 0);
   EXPECT_EQ(run(folder.path()).best, first.best);
+  as_before(folder.path(), 0);
+  settings.pipeline.qat_rate = 0.5;
+  const Thrown other_rate = thrown_by([&] { run(folder.path()); });
+  EXPECT_NE(other_rate.sentence.find("qat rate is 1.0 there and 0.5 here"), std::string::npos)
+      << other_rate.sentence;
+  settings.pipeline.qat_rate = 1;
   as_before(folder.path(), 65'536);
   settings.limits.flash_bytes = 65'536;
   const Thrown thrown = thrown_by([&] { run(folder.path()); });
