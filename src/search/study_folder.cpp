@@ -38,8 +38,8 @@ json identity_of(json description) {
   return description;
 }
 
-// What studies lack that are from before there was a choice of precision and of quantisation-aware training's
-// rate is what there was. Studies from before there were boards: limits of flash and RAM meant the .tflite file and TFLM's arena. One
+// Studies from before there was a choice of precision and of quantisation-aware training's rate had these.
+// Studies from before there were boards: limits of flash and RAM meant the .tflite file and TFLM's arena. One
 // without any goes on, with the runtime that this run names.
 void bring_up_to_date(json& description, const json& here, const fs::path& path) {
   json& settings = description.at("settings");
