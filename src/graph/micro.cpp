@@ -169,7 +169,10 @@ class Builder {
   Graph run(const MicroNetwork& network) {
     if (graph_.input_shape().flat && !network.blocks.empty())
       throw_usage("blocks take images, but the data is flat: give dense layers alone");
-    for (const Block& block : network.blocks) add(block);
+    for (const Block& block : network.blocks) {
+      add(block);
+      ends_.push_back(graph_.size());
+    }
     if (!shape().flat) {
       if (network.head == Head::GlobalAveragePool)
         graph_.add(GlobalAvgPool{});
@@ -182,8 +185,11 @@ class Builder {
     }
     graph_.add(Dense{.units = classes_});
     graph_.add(Softmax{});
+    ends_.push_back(graph_.size());
     return std::move(graph_);
   }
+  // Where each block's nodes end, then the head's.
+  [[nodiscard]] const std::vector<int>& ends() const { return ends_; }
 
  private:
   [[nodiscard]] Shape shape() const { return graph_.node(graph_.output()).shape; }
@@ -267,6 +273,45 @@ class Builder {
 
   Graph graph_;
   int classes_;
+  std::vector<int> ends_;
+};
+
+// How alike two blocks are; 0 where they are of different kinds.
+double likeness(const Block& a, const Block& b) {
+  if (a.kind != b.kind) return 0;
+  const auto bonus = [](bool equal) { return equal ? 0.25 : 0.0; };
+  const double widths = static_cast<double>(std::min(a.width, b.width)) / std::max(a.width, b.width);
+  return 1 + bonus(a.stride == b.stride) + bonus(a.kernel == b.kernel) + bonus(a.expansion == b.expansion) +
+         bonus(a.skip == b.skip) + 0.5 * widths;
+}
+
+// For each of the child's blocks the parent's, or −1: the alignment that keeps the order and is most alike in
+// all (Needleman and Wunsch, 1970, with gaps that cost nothing).
+std::vector<int> aligned_blocks(const std::vector<Block>& parent, const std::vector<Block>& child) {
+  const size_t columns = child.size() + 1;
+  std::vector<double> best((parent.size() + 1) * columns, 0);
+  const auto at = [&](size_t p, size_t c) -> double& { return best[p * columns + c]; };
+  for (size_t p = parent.size(); p-- > 0;)
+    for (size_t c = child.size(); c-- > 0;) {
+      const double pair = likeness(parent[p], child[c]);
+      at(p, c) = std::max({at(p + 1, c), at(p, c + 1), pair > 0 ? pair + at(p + 1, c + 1) : 0.0});
+    }
+  std::vector<int> result(child.size(), -1);
+  for (size_t p = 0, c = 0; p < parent.size() && c < child.size();) {
+    const double pair = likeness(parent[p], child[c]);
+    if (pair > 0 && at(p, c) == pair + at(p + 1, c + 1))
+      result[c++] = static_cast<int>(p++);
+    else if (at(p, c) == at(p + 1, c))
+      ++p;
+    else
+      ++c;
+  }
+  return result;
+}
+
+struct Span {
+  int begin = 0;
+  int end = 0;
 };
 
 }  // namespace
@@ -291,6 +336,35 @@ bool is_micro_network(std::string_view text) {
 
 Graph build(const MicroNetwork& network, Shape input, int classes) {
   return Builder(input, classes).run(network);
+}
+
+std::vector<int> corresponding_nodes(const MicroNetwork& parent, const MicroNetwork& child, Shape input,
+                                     int classes) {
+  Builder parent_builder(input, classes);
+  Builder child_builder(input, classes);
+  const Graph parent_graph = parent_builder.run(parent);
+  const Graph child_graph = child_builder.run(child);
+  const auto span = [](const std::vector<int>& ends, size_t block) {
+    return Span{block == 0 ? 1 : ends[block - 1], ends[block]};
+  };
+  const auto alike = [&](int in_parent, int in_child) {
+    return parent_graph.node(in_parent).op.index() == child_graph.node(in_child).op.index();
+  };
+  std::vector<int> result(static_cast<size_t>(child_graph.size()), -1);
+  result[0] = 0;
+  const std::vector<int> blocks = aligned_blocks(parent.blocks, child.blocks);
+  for (size_t block = 0; block < blocks.size(); ++block) {
+    if (blocks[block] < 0) continue;
+    Span from = span(parent_builder.ends(), static_cast<size_t>(blocks[block]));
+    Span to = span(child_builder.ends(), block);
+    while (from.begin < from.end && to.begin < to.end && alike(from.begin, to.begin))
+      result[static_cast<size_t>(to.begin++)] = from.begin++;
+  }
+  Span from = span(parent_builder.ends(), parent.blocks.size());
+  Span to = span(child_builder.ends(), child.blocks.size());
+  while (from.begin < from.end && to.begin < to.end && alike(from.end - 1, to.end - 1))
+    result[static_cast<size_t>(--to.end)] = --from.end;
+  return result;
 }
 
 }  // namespace retort::graph

@@ -56,4 +56,11 @@ bool is_micro_network(std::string_view text);
 // larger than what is left, a skip where shapes differ, and what Graph::add refuses.
 Graph build(const MicroNetwork& network, Shape input, int classes);
 
+// For each node of a child's graph the parent's that it stands for, or −1: blocks are aligned in their order,
+// those of one kind with each other, so that most of them have a counterpart and the most alike have each
+// other; within two such blocks nodes correspond from the first on, in heads from the last on, as long as
+// their operators do.
+std::vector<int> corresponding_nodes(const MicroNetwork& parent, const MicroNetwork& child, Shape input,
+                                     int classes);
+
 }  // namespace retort::graph
