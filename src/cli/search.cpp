@@ -251,11 +251,19 @@ void refuse_all_without_effect(const CLI::App& app, const search::SearchSettings
   }
   if (pipeline.curriculum == compress::Curriculum::None)
     refuse({"--curriculum-start", "--curriculum-end"}, "--curriculum is none");
+  if (settings.exploration.epochs == 0)
+    refuse({"--explore-first", "--explore-generation", "--explore-population", "--explore-tournament",
+            "--explore-start", "--explore-candidates", "--explore-share"},
+           "--explore-epochs is 0: nothing is explored");
+  if (settings.sampler != "evolution")
+    refuse({"--explore-population", "--explore-tournament", "--explore-start"},
+           fmt::format("--sampler {} knows no parents", settings.sampler));
+  if (!settings.seconds) refuse({"--explore-share"}, "there is no limit of time");
   if (settings.sampler == "list")
     refuse({"--blocks", "--layers", "--filters", "--dense", "--units"}, "--config lists the structures");
-  else if (settings.sampler == "micro")
+  else if (settings.sampler == "micro" || settings.sampler == "evolution")
     refuse({"--blocks", "--layers", "--filters", "--dense", "--units"},
-           "--sampler micro draws its own structures");
+           fmt::format("--sampler {} draws its own structures", settings.sampler));
   if (settings.sampler != "list" && !settings.configs.empty())
     throw_usage("--config is without effect: --sampler {} proposes structures of its own", settings.sampler);
   const auto refuse_stage = [&](std::string_view stage, const std::vector<std::string>& beginnings) {
@@ -383,6 +391,32 @@ void add_structures(CLI::App& app, search::SearchSettings& settings) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
+void add_exploration(CLI::App& app, search::Exploration& exploration) {
+  constexpr int kMost = 1'000'000;
+  add_integer(
+      app, "--explore-epochs", exploration.epochs, 0, search::kMostEpochs,
+      "explore: train every structure so long (at most, with --time) and only the best ones as --stages "
+      "says; 0: all");
+  add_integer(app, "--explore-first", exploration.first, 1, kMost, "structures of the first generation");
+  add_integer(app, "--explore-generation", exploration.generation, 1, kMost,
+              "structures of each later generation");
+  add_integer(app, "--explore-population", exploration.population, 1, kMost,
+              "youngest structures that evolution takes parents from");
+  add_integer(app, "--explore-tournament", exploration.tournament, 1, kMost,
+              "structures of which the best becomes a parent");
+  add_parsed(app, "--explore-start", "NAME", "weights that a child begins with: parent or fresh",
+             exploration.start == search::Start::Parent ? "parent" : "fresh",
+             [&exploration](const std::string& text) {
+               if (text != "parent" && text != "fresh")
+                 throw_usage("\"{}\" is unknown: write parent or fresh", text);
+               exploration.start = text == "parent" ? search::Start::Parent : search::Start::Fresh;
+             });
+  add_integer(app, "--explore-candidates", exploration.candidates, 1, 1000,
+              "explored structures that go through --stages");
+  add_number(app, "--explore-share", exploration.share, 0.01, 0.95,
+             "share of --time, the teacher's apart, that exploring takes");
+}
+
 void add_stages(CLI::App& app, search::PipelineSettings& pipeline) {
   add_names(app, "--stages", pipeline.stages, "what a candidate goes through; the last is export");
   add_stage_options(app, pipeline);
@@ -428,10 +462,11 @@ void add_search_command(CLI::App& app, const std::string& command_line) {
       ->required();
   add_data_options(*sub, command->data, Presence::Required);
   // First among the options that are read, so that all others change what it sets.
-  add_parsed(*sub, "--preset", "NAME", "quick or notebook; the defaults shown here are quick's",
+  add_parsed(*sub, "--preset", "NAME", "quick, micro or notebook; the defaults shown here are quick's",
              kDefaultPreset,
              [command](const std::string& text) { command->settings = search::preset(text); });
   add_structures(*sub, settings);
+  add_exploration(*sub, settings.exploration);
   add_limits(*sub, *command);
   add_teacher(*sub, *command);
   add_stages(*sub, settings.pipeline);
@@ -447,6 +482,7 @@ void add_search_command(CLI::App& app, const std::string& command_line) {
       {"retort search out --data fashion-mnist", "retort search out --data cifar10:data --preset notebook",
        "retort search out --data images:photos?size=32x32 --flash 64K --ram 32K --time 30m",
        "retort search out --data fashion-mnist --board nano33ble --latency 100ms",
+       "retort search out --data fashion-mnist --preset micro --flash 16K --ram 16K --time 10m",
        "retort search out --data fashion-mnist --config '2 blocks, 1 layers, 16 filters' --trials 1"});
   sub->callback([command, sub] { run(*command, *sub); });
 }

@@ -17,20 +17,6 @@ namespace {
 
 using nlohmann::json;
 
-study::TrialState state_of(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::Complete:
-      return study::TrialState::Complete;
-    case Outcome::Skipped:
-      return study::TrialState::Skipped;
-    case Outcome::Infeasible:
-      return study::TrialState::Infeasible;
-    case Outcome::Failed:
-      break;
-  }
-  return study::TrialState::Failed;
-}
-
 void tell_progress(const Session& session, size_t total) {
   session.options.progress.update("candidates", static_cast<double>(session.study.trials.size()),
                                   static_cast<double>(total), {});
@@ -48,7 +34,7 @@ void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRe
   for (const study::TrialRecord& record : records) {
     if (static_cast<size_t>(record.number) >= session.planned) break;
     const StoredProposal stored = from_stored(json::parse(record.proposal));
-    if (!stored.infeasible.empty()) continue;
+    if (!stored.infeasible.empty() || stored.effort == Effort::Explore) continue;
     if (study::is_finished(record.state)) {
       const std::string name = trial_name(record.number);
       const TrialResult& trial = *find_trial(session.study, record.number);
@@ -86,19 +72,6 @@ void left_out(Session& session, const StoredProposal& proposal, size_t& total) {
   --total;
   session.options.progress.message(
       fmt::format("Left out for lack of time: {}. A longer --time takes it up.", proposal.proposal.config));
-  tell_progress(session, total);
-  session.announce();
-}
-
-// A stored trial is announced.
-void finished(Session& session, const TrialResult& result, const size_t& total) {
-  const std::lock_guard lock(session.mutex);
-  StudyResult& study = session.study;
-  study.trials.push_back(result);
-  std::ranges::sort(study.trials, {}, &TrialResult::number);
-  study.top = rank_trials(study.trials, session.settings.top);
-  session.store_seconds();
-  session.options.progress.message(printed_block(result));
   tell_progress(session, total);
   session.announce();
 }
@@ -158,13 +131,15 @@ void run_candidates(Session& session, double confirmation_seconds) {
                              .target = session.settings.target};
       const TrialResult result =
           run_candidate(from_stored(json::parse(record->proposal)), run, session.folder.path(), context);
-      keep([&] { storage.finish(record->number, state_of(result.outcome), dump_json(json(result))); });
-      tidy_up(session.folder.path() / run.file);
       if (result.outcome == Outcome::Complete)
         pacer.finish(run.name, result.seconds - training_seconds(result));
       else
         pacer.remove(run.name);
-      finished(session, result, total);
+      session.finish(result, printed_block(result));
+      {
+        const std::lock_guard lock(session.mutex);
+        tell_progress(session, total);
+      }
       estimate(session, pacer);
     }
   });

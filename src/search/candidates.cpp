@@ -59,6 +59,8 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   result.layers = stored.proposal.layers;
   result.hash = stored.proposal.hash;
   result.seed = run.seed;
+  result.effort = stored.effort;
+  result.parent = stored.proposal.parent;
   if (!stored.infeasible.empty()) {
     result.outcome = Outcome::Infeasible;
     result.reason = stored.infeasible;
@@ -66,8 +68,10 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   }
   const fs::path folder = study / run.file;
   // The structure's own stream: neither its number nor the other candidates change its numbers.
-  Candidate candidate = make_candidate(run.name, stored.proposal.graph,
-                                       Rng(run.seed).fork("candidate " + stored.proposal.hash), folder);
+  const Rng rng = Rng(run.seed).fork("candidate " + stored.proposal.hash);
+  Candidate candidate = run.weights
+                            ? adopt_candidate(run.name, stored.proposal.graph, *run.weights, rng, folder)
+                            : make_candidate(run.name, stored.proposal.graph, rng, folder);
   candidate.epochs = run.epochs;
   const Clock::time_point start = Clock::now();
   try {

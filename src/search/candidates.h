@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+
 #include <map>
+#include <optional>
 #include <string>
 
 #include "cost/cost.h"
+#include "graph/parameters.h"
 #include "search/pipeline.h"
 #include "search/results.h"
 #include "search/study_folder.h"
@@ -22,6 +24,7 @@ struct CandidateRun {
   // Epochs that were decided before (a finalist's other seeds train as long as the first); empty: not yet.
   std::map<std::string, int, std::less<>> epochs;
   cost::Target target;
+  std::optional<graph::Parameters> weights{};  // that it starts with; none: fresh ones
 };
 
 std::string trial_name(int number);              // "trial 12"

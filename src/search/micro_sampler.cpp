@@ -38,9 +38,8 @@ struct Drawn {
 
 class MicroSampler final : public Sampler {
  public:
-  MicroSampler(size_t count, const Rng& rng, graph::Shape input, int classes, const Fits& fits) {
-    draw(count, rng, input, classes, fits);
-  }
+  MicroSampler(size_t count, const Rng& rng, graph::Shape input, int classes, const Fits& fits)
+      : chosen_(draw_micro(count, rng, input, classes, fits, duplicates_)) {}
 
   std::optional<Proposal> propose(std::span<const TrialResult> /*known*/) override {
     if (next_ == chosen_.size()) return std::nullopt;
@@ -50,41 +49,9 @@ class MicroSampler final : public Sampler {
   [[nodiscard]] int unbuildable() const override { return 0; }
 
  private:
-  void draw(size_t count, Rng rng, graph::Shape input, int classes, const Fits& fits) {
-    std::vector<Drawn> fitting;
-    std::optional<Drawn> smallest;
-    std::set<std::string> seen;
-    for (size_t i = 0; i < kMostDraws && fitting.size() < count * kDrawsAProposal; ++i) {
-      const graph::MicroNetwork network = random_micro_network(rng, input);
-      Drawn drawn{{.config = to_string(network), .graph = graph::build(network, input, classes)}, 0};
-      drawn.proposal.hash = graph::structural_hash(drawn.proposal.graph);
-      if (!seen.insert(drawn.proposal.hash).second) {
-        ++duplicates_;
-        continue;
-      }
-      drawn.macs = macs_of(drawn.proposal.graph);
-      if (!fits || fits(drawn.proposal.graph))
-        fitting.push_back(std::move(drawn));
-      else if (!smallest || drawn.macs < smallest->macs)
-        smallest = std::move(drawn);
-    }
-    if (fitting.empty()) {
-      if (smallest) chosen_.push_back(std::move(smallest->proposal));
-      return;
-    }
-    std::ranges::stable_sort(fitting, {}, &Drawn::macs);
-    const size_t taken = std::min(count, fitting.size());
-    const size_t first = fitting.size() > 2 * taken ? fitting.size() / 2 : 0;
-    const size_t span = fitting.size() - 1 - first;
-    for (size_t i = 0; i < taken; ++i) {
-      const size_t at = taken > 1 ? first + i * span / (taken - 1) : first + span;
-      chosen_.push_back(std::move(fitting[at].proposal));
-    }
-  }
-
+  int duplicates_ = 0;
   std::vector<Proposal> chosen_;
   size_t next_ = 0;
-  int duplicates_ = 0;
 };
 
 }  // namespace
@@ -126,6 +93,41 @@ graph::MicroNetwork random_micro_network(Rng& rng, graph::Shape input) {
   }
   if (rng.below(5) == 0) network.dense.push_back(in_fours(width * pick(rng, std::vector<double>{0.5, 1, 2})));
   return network;
+}
+
+std::vector<Proposal> draw_micro(size_t count, Rng rng, graph::Shape input, int classes, const Fits& fits,
+                                 int& duplicates) {
+  std::vector<Drawn> fitting;
+  std::optional<Drawn> smallest;
+  std::set<std::string> seen;
+  for (size_t i = 0; i < kMostDraws && fitting.size() < count * kDrawsAProposal; ++i) {
+    const graph::MicroNetwork network = random_micro_network(rng, input);
+    Drawn drawn{{.config = to_string(network), .graph = graph::build(network, input, classes)}, 0};
+    drawn.proposal.hash = graph::structural_hash(drawn.proposal.graph);
+    if (!seen.insert(drawn.proposal.hash).second) {
+      ++duplicates;
+      continue;
+    }
+    drawn.macs = macs_of(drawn.proposal.graph);
+    if (!fits || fits(drawn.proposal.graph))
+      fitting.push_back(std::move(drawn));
+    else if (!smallest || drawn.macs < smallest->macs)
+      smallest = std::move(drawn);
+  }
+  std::vector<Proposal> chosen;
+  if (fitting.empty()) {
+    if (smallest) chosen.push_back(std::move(smallest->proposal));
+    return chosen;
+  }
+  std::ranges::stable_sort(fitting, {}, &Drawn::macs);
+  const size_t taken = std::min(count, fitting.size());
+  const size_t first = fitting.size() > 2 * taken ? fitting.size() / 2 : 0;
+  const size_t span = fitting.size() - 1 - first;
+  for (size_t i = 0; i < taken; ++i) {
+    const size_t at = taken > 1 ? first + i * span / (taken - 1) : first + span;
+    chosen.push_back(std::move(fitting[at].proposal));
+  }
+  return chosen;
 }
 
 std::unique_ptr<Sampler> make_micro_sampler(const SearchSettings& settings, graph::Shape input, int classes,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "base/rng.h"
 #include "graph/micro.h"
@@ -14,9 +15,13 @@ namespace retort::search {
 // input's data, never unbuildable.
 graph::MicroNetwork random_micro_network(Rng& rng, graph::Shape input);
 
-// A dozen of such networks, or as many as settings.trials: drawn until there are many that fit, then taken
-// evenly by their multiply-accumulates from the larger half. Where none fits it proposes the smallest of
-// those drawn, so that this can be said.
+// `count` of such networks: drawn until there are many that fit, then taken evenly by their
+// multiply-accumulates from the larger half. Where none fits the smallest of those drawn alone, so that this
+// can be said. Adds to `duplicates` how many were drawn twice.
+std::vector<Proposal> draw_micro(size_t count, Rng rng, graph::Shape input, int classes, const Fits& fits,
+                                 int& duplicates);
+
+// A dozen of them, or as many as settings.trials.
 std::unique_ptr<Sampler> make_micro_sampler(const SearchSettings& settings, graph::Shape input, int classes,
                                             const Fits& fits);
 

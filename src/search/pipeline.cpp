@@ -238,12 +238,10 @@ bool is_quantised(const graph::Graph& graph) {
   });
 }
 
-void take_quantised_form(Candidate& candidate, const Context& context) {
-  graph::QuantizedForm form =
-      compress::prepare_quantization(candidate.graph, candidate.parameters, context.dataset,
-                                     context.split.train, context.backend, context.settings.range_momentum);
-  candidate.graph = std::move(form.graph);
-  candidate.parameters = std::move(form.parameters);
+graph::QuantizedForm quantised_form(const Candidate& candidate, const Context& context) {
+  return compress::prepare_quantization(candidate.graph, candidate.parameters, context.dataset,
+                                        context.split.train, context.backend,
+                                        context.settings.range_momentum);
 }
 
 // Zeros among the kernels' weights, as the file has them.
@@ -351,7 +349,11 @@ Verdict prune(Candidate& candidate, const Context& context) {
 }
 
 Verdict quantize(Candidate& candidate, const Context& context) {
-  if (!is_quantised(candidate.graph)) take_quantised_form(candidate, context);
+  if (!is_quantised(candidate.graph)) {
+    graph::QuantizedForm form = quantised_form(candidate, context);
+    candidate.graph = std::move(form.graph);
+    candidate.parameters = std::move(form.parameters);
+  }
   Training training{.stage = "quantize",
                     .options = train_options(candidate, context, "quantize", context.settings.qat_epochs),
                     .images = context.split.train,
@@ -364,10 +366,14 @@ Verdict quantize(Candidate& candidate, const Context& context) {
 }
 
 Verdict export_model(Candidate& candidate, const Context& context) {
-  if (!is_quantised(candidate.graph)) take_quantised_form(candidate, context);
-  const int8::QuantGraph graph =
-      int8::lower(candidate.graph, candidate.parameters,
-                  {.ends = context.settings.ends, .classes = context.dataset.classes});
+  // What was not trained on int8's grid stays as it was trained: others may start from its weights.
+  const int8::LowerOptions options{.ends = context.settings.ends, .classes = context.dataset.classes};
+  const auto lowered = [&] {
+    if (is_quantised(candidate.graph)) return int8::lower(candidate.graph, candidate.parameters, options);
+    const graph::QuantizedForm form = quantised_form(candidate, context);
+    return int8::lower(form.graph, form.parameters, options);
+  };
+  const int8::QuantGraph graph = lowered();
   ExportedModel exported;
   exported.tflite = int8::write_tflite(graph);
   exported.sparsity = int8_sparsity(graph);

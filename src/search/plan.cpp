@@ -167,6 +167,47 @@ StageEpochs scaled_epochs(const PipelineSettings& settings, double factor) {
           .qat = scaled("quantize", settings.qat_epochs)};
 }
 
+StageEpochs fewest_epochs(const PipelineSettings& settings) {
+  return scaled_epochs(settings, kLeastFactor);
+}
+
+Work work_of(const graph::Graph& graph) {
+  Work work;
+  for (int i = 1; i < graph.size(); ++i) {
+    work.macs += static_cast<double>(graph::node_macs(graph, i));
+    work.activations += static_cast<double>(graph.node(i).shape.size());
+  }
+  return work;
+}
+
+SpeedModel fit_speed(const std::vector<MeasuredWork>& measured) {
+  // The normal equations of Σ (1 − (a · macs + b · activations) / seconds)².
+  double mm = 0;
+  double ma = 0;
+  double aa = 0;
+  double m = 0;
+  double a = 0;
+  for (const MeasuredWork& each : measured) {
+    if (!(each.epoch_seconds > 0)) continue;
+    const double macs = each.work.macs / each.epoch_seconds;
+    const double activations = each.work.activations / each.epoch_seconds;
+    mm += macs * macs;
+    ma += macs * activations;
+    aa += activations * activations;
+    m += macs;
+    a += activations;
+  }
+  const double determinant = mm * aa - ma * ma;
+  if (determinant > 1e-9 * mm * aa) {
+    const SpeedModel both{.seconds_a_mac = (m * aa - a * ma) / determinant,
+                          .seconds_an_activation = (a * mm - m * ma) / determinant};
+    if (both.seconds_a_mac >= 0 && both.seconds_an_activation >= 0) return both;
+  }
+  // One of them explains it all: the one that leaves less, 1 − m²/mm or 1 − a²/aa.
+  const bool by_macs = mm > 0 && (aa <= 0 || m * m / mm >= a * a / aa);
+  return {.seconds_a_mac = by_macs ? m / mm : 0, .seconds_an_activation = by_macs || aa <= 0 ? 0 : a / aa};
+}
+
 int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds) {
   if (epoch_seconds > 0.5 * total_seconds) return 0;
   const double epochs = std::floor(kTeacherShare * total_seconds / std::max(epoch_seconds, 1e-9));
@@ -203,7 +244,7 @@ CandidatePlan plan_candidates(const std::vector<double>& epoch_seconds, const Se
     return makespan(std::vector<double>(static_cast<size_t>(settings.finalist_seeds - 1), longest), workers);
   };
   const auto predict = [&](const StageEpochs& epochs) { return candidates(epochs) + confirmation(epochs); };
-  while (plan.chosen.size() > 1 && predict(scaled_epochs(settings.pipeline, kLeastFactor)) > available) {
+  while (plan.chosen.size() > 1 && predict(fewest_epochs(settings.pipeline)) > available) {
     plan.left_out.insert(plan.left_out.begin(), plan.chosen.front());
     plan.chosen.erase(plan.chosen.begin());
   }

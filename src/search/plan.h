@@ -50,6 +50,28 @@ struct Measured {
 Measured measure_spread(const std::vector<double>& macs, double seconds, int workers,
                         const std::function<double(size_t)>& measure);
 
+// What a training step computes and moves, for one image.
+struct Work {
+  double macs = 0;
+  double activations = 0;  // values that its nodes put out
+};
+Work work_of(const graph::Graph& graph);
+
+// How long an epoch takes by that, on one thread of this machine.
+struct SpeedModel {
+  double seconds_a_mac = 0;
+  double seconds_an_activation = 0;
+  [[nodiscard]] double epoch_seconds(const Work& work) const {
+    return seconds_a_mac * work.macs + seconds_an_activation * work.activations;
+  }
+};
+struct MeasuredWork {
+  Work work;
+  double epoch_seconds = 0;
+};
+// Least squares of the relative errors, no coefficient below 0.
+SpeedModel fit_speed(const std::vector<MeasuredWork>& measured);
+
 struct StageEpochs {
   int quick = 1;
   int distill = 1;
@@ -64,6 +86,8 @@ std::map<std::string, int, std::less<>> by_stage(const StageEpochs& epochs);
 
 // The settings' epochs times `factor`, rounded, each at least 1; 0 of a stage that the pipeline lacks.
 StageEpochs scaled_epochs(const PipelineSettings& settings, double factor);
+// Those below which a timed search rather does without a structure.
+StageEpochs fewest_epochs(const PipelineSettings& settings);
 
 // Epochs of a teacher within `share` of the time: at least 1, at most what the settings say. 0 when one epoch
 // alone takes more than half of the time: then the search goes without.

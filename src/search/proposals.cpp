@@ -68,57 +68,79 @@ std::string target_words(const cost::Target& target, const Limits& limits) {
 
 }  // namespace
 
-std::vector<StoredProposal> propose(const SearchSettings& settings, const data::Dataset& dataset,
-                                    ProgressSink& progress) {
-  const auto costs_of = [&](const graph::Graph& graph) {
-    TrialResult costs;
-    set_costs(costs, cost::analyze(graph, {.ends = settings.pipeline.ends,
-                                           .classes = dataset.classes,
-                                           .target = settings.target}));
-    return costs;
-  };
+Proposer::Proposer(const SearchSettings& settings, const data::Dataset& dataset, const Fits& quick_enough)
+    : settings_(settings), dataset_(dataset), quick_enough_(quick_enough) {
   const Limits& limits = settings.limits;
   Fits fits;
-  if (limits.flash_bytes || limits.ram_bytes || limits.macs || limits.latency_seconds)
-    fits = [&](const graph::Graph& graph) { return excess(costs_of(graph), limits).reason.empty(); };
-  const auto sampler =
-      make_sampler(settings, input_shape(dataset), static_cast<int>(dataset.classes.size()), fits);
+  if (quick_enough_ || limits.flash_bytes || limits.ram_bytes || limits.macs || limits.latency_seconds)
+    fits = [this](const graph::Graph& graph) {
+      const bool fit = (!quick_enough_ || quick_enough_(graph)) &&
+                       excess(costs_of(graph), settings_.limits).reason.empty();
+      if (!fit) ++above_limits_;
+      return fit;
+    };
+  sampler_ = make_sampler(settings, input_shape(dataset), static_cast<int>(dataset.classes.size()), fits);
+}
+
+TrialResult Proposer::costs_of(const graph::Graph& graph) const {
+  TrialResult costs;
+  set_costs(costs, cost::analyze(graph, {.ends = settings_.pipeline.ends,
+                                         .classes = dataset_.classes,
+                                         .target = settings_.target}));
+  return costs;
+}
+
+std::vector<StoredProposal> Proposer::next(size_t most, std::span<const TrialResult> known) {
   std::vector<StoredProposal> proposals;
-  // A timed search chooses among all of them; else the first ones that fit are taken.
-  const size_t most = settings.trials && !settings.seconds ? static_cast<size_t>(*settings.trials) : SIZE_MAX;
   size_t fitting = 0;
-  double nearest_ratio = 0;
-  std::string nearest;
   while (fitting < most) {
-    auto proposal = sampler->propose({});
+    auto proposal = sampler_->propose(known);
     if (!proposal) break;
     StoredProposal stored;
     stored.proposal = std::move(*proposal);
     stored.costs = costs_of(stored.proposal.graph);
-    const Excess over = excess(stored.costs, limits);
+    const Excess over = excess(stored.costs, settings_.limits);
     stored.infeasible = over.reason;
     if (over.reason.empty()) {
       ++fitting;
-    } else if (nearest.empty() || over.ratio < nearest_ratio) {
-      nearest_ratio = over.ratio;
-      nearest = fmt::format("{}: {}", stored.proposal.config, over.reason);
+    } else if (nearest_miss_.empty() || over.ratio < nearest_ratio_) {
+      nearest_ratio_ = over.ratio;
+      nearest_miss_ = fmt::format("{}: {}", stored.proposal.config, over.reason);
     }
     proposals.push_back(std::move(stored));
   }
+  return proposals;
+}
+
+std::vector<StoredProposal> propose(const SearchSettings& settings, const data::Dataset& dataset,
+                                    ProgressSink& progress) {
+  const bool explores = settings.exploration.epochs > 0;
+  Proposer proposer(settings, dataset);
+  std::vector<StoredProposal> proposals =
+      proposer.next(explores                               ? 1
+                    : settings.trials && !settings.seconds ? static_cast<size_t>(*settings.trials)
+                                                           : SIZE_MAX);
   if (proposals.empty())
     throw_usage("images of {}×{} are too small for every structure of this search",
                 dataset.train.shape.height, dataset.train.shape.width);
+  const auto fitting = std::ranges::count_if(
+      proposals, [](const StoredProposal& stored) { return stored.infeasible.empty(); });
   if (fitting == 0)
     throw Error(ErrorCode::Infeasible,
-                fmt::format("none of {} structures fits the limits; the nearest miss is {}", proposals.size(),
-                            nearest));
-  std::string words = fmt::format("{} different structures", proposals.size());
-  if (fitting < proposals.size()) words += fmt::format(", {} of them within the limits", fitting);
-  if (sampler->duplicates() > 0)
-    words += fmt::format(" ({} more configurations make one of these networks)", sampler->duplicates());
-  if (sampler->unbuildable() > 0) words += fmt::format(" ({} can't be built)", sampler->unbuildable());
-  progress.message(words + ".");
-  if (settings.target.board) progress.message(target_words(settings.target, limits));
+                fmt::format("none of {} structures fits the limits; the nearest miss is {}",
+                            std::max(proposer.above_limits(), static_cast<int64_t>(proposals.size())),
+                            proposer.nearest_miss()));
+  if (!explores) {
+    std::string words = fmt::format("{} different structures", proposals.size());
+    if (static_cast<size_t>(fitting) < proposals.size())
+      words += fmt::format(", {} of them within the limits", fitting);
+    const Sampler& sampler = proposer.sampler();
+    if (sampler.duplicates() > 0)
+      words += fmt::format(" ({} more configurations make one of these networks)", sampler.duplicates());
+    if (sampler.unbuildable() > 0) words += fmt::format(" ({} can't be built)", sampler.unbuildable());
+    progress.message(words + ".");
+  }
+  if (settings.target.board) progress.message(target_words(settings.target, settings.limits));
   return proposals;
 }
 

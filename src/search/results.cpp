@@ -93,6 +93,8 @@ void to_json(json& out, const TrialResult& trial) {
          {"layers", trial.layers},
          {"hash", trial.hash},
          {"seed", trial.seed},
+         {"effort", trial.effort == Effort::Explore ? "explore" : "full"},
+         {"parent", trial.parent},
          {"outcome", to_string(trial.outcome)},
          {"reason", trial.reason},
          {"stages", trial.stages},
@@ -119,6 +121,8 @@ void from_json(const json& in, TrialResult& trial) {
            .layers = in.at("layers"),
            .hash = in.at("hash"),
            .seed = in.at("seed"),
+           .effort = in.value("effort", "full") == "explore" ? Effort::Explore : Effort::Full,
+           .parent = in.value("parent", -1),
            .outcome = outcome->first,
            .reason = in.at("reason"),
            .stages = in.at("stages"),
@@ -259,6 +263,7 @@ std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) 
   for (const TrialResult& trial : trials)
     if (trial.outcome == Outcome::Complete) complete.push_back(&trial);
   std::ranges::sort(complete, [](const TrialResult* a, const TrialResult* b) {
+    if (a->effort != b->effort) return a->effort == Effort::Full;
     if (a->accuracy_int8 != b->accuracy_int8) return a->accuracy_int8 > b->accuracy_int8;
     if (a->flash_bytes != b->flash_bytes) return a->flash_bytes < b->flash_bytes;
     return a->number < b->number;
@@ -290,7 +295,12 @@ std::vector<int> pareto_front(const std::vector<TrialResult>& trials) {
     if (std::ranges::none_of(
             complete, [&](const TrialResult& other) { return &other != &trial && beats(other, trial); }))
       front.push_back(trial);
-  return rank_trials(front, static_cast<int>(front.size()));
+  std::ranges::sort(front, [](const TrialResult& a, const TrialResult& b) {
+    return a.accuracy_int8 != b.accuracy_int8 ? a.accuracy_int8 > b.accuracy_int8 : a.number < b.number;
+  });
+  std::vector<int> numbers;
+  for (const TrialResult& trial : front) numbers.push_back(trial.number);
+  return numbers;
 }
 
 std::string epochs_text(const TrialResult& trial) {

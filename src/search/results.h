@@ -37,12 +37,20 @@ enum class Outcome {
   Failed,      // an error of its own
 };
 
+// How much of the training a trial got.
+enum class Effort {
+  Full,     // the whole pipeline
+  Explore,  // a little, to find out which structures are worth that
+};
+
 struct TrialResult {
   int number = 0;      // from 0, in the order proposed
   std::string config;  // "3 blocks, 2 layers, 32 filters, 1 dense, 128 units"
   std::string layers;  // the notebook's list: "[('Conv2D', 32), …]"
   std::string hash;    // graph::structural_hash
   uint64_t seed = 0;
+  Effort effort = Effort::Full;
+  int parent = -1;  // of an explored one: the trial whose change it is; −1: none
   Outcome outcome = Outcome::Complete;
   std::string reason;  // of Skipped, Infeasible and Failed: one sentence
   std::vector<StageResult> stages;
@@ -142,8 +150,8 @@ const Finalist* find_finalist(const StudyResult& study, int trial);
 // Null when there is no trial of that number.
 const TrialResult* find_trial(const StudyResult& study, int number);
 
-// Numbers of the complete trials, best int8 validation accuracy first, then the smaller file; at most
-// `count`.
+// Numbers of the complete trials: those that got the whole pipeline before the explored ones, of each the best
+// int8 validation accuracy first, then the smaller file; at most `count`.
 std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count);
 
 // The complete trials that no other beats: one that is at least as accurate (int8, validation) and takes no

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "search/evolution.h"
 #include "search/micro_sampler.h"
 
 namespace retort::search {
@@ -233,6 +234,7 @@ constexpr Entry kSamplers[] = {
        return std::make_unique<ListSampler>(settings.configs, input, classes, Unbuildable::Refuse);
      }},
     {"micro", make_micro_sampler},
+    {"evolution", make_evolution},
 };
 
 }  // namespace

@@ -24,11 +24,13 @@ struct Proposal {
   std::string layers{};  // the notebook's list; empty for a general graph
   graph::Graph graph{};
   std::string hash{};  // graph::structural_hash
+  int parent = -1;     // the trial whose change it is; −1: none
 };
 
 // Proposes structures one after another, each network once. What it proposes may depend on `known`, the
-// results of trials below a boundary that the search chooses, never on the time: the same seed gives the same
-// proposals. Adding one: a file pair, a line in the table in sampler.cpp, the contract tests.
+// results of all trials below a boundary that the search chooses, and on how many it has proposed since that
+// moved, never on the time: the same seed gives the same proposals, those of a sampler too that is made anew at
+// a boundary. Adding one: a file pair, a line in the table in sampler.cpp, the contract tests.
 class Sampler {
  public:
   virtual ~Sampler() = default;
@@ -52,7 +54,8 @@ using Fits = std::function<bool(const graph::Graph&)>;
 // "grid": all of settings.space. "ladder": a dozen of its structures that fit, about evenly spaced on a
 // logarithmic scale of multiply-accumulates; of the notebook's grid those from tiny to middling. Where none
 // fits it proposes the whole space, so that this can be said of all. "list": settings.configs, in their
-// order; one that can't be built is an Error(Usage). "micro": networks of graph/micro.h at random.
+// order; one that can't be built is an Error(Usage). "micro": networks of graph/micro.h at random. "evolution":
+// changes of those, generation after generation.
 std::unique_ptr<Sampler> make_sampler(const SearchSettings& settings, graph::Shape input, int classes,
                                       const Fits& fits = {});
 const std::vector<std::string>& sampler_names();

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/units.h"
 #include "search/candidate_phase.h"
+#include "search/explore_phase.h"
 #include "search/finalist_phase.h"
 #include "search/keep.h"
 #include "search/pipeline.h"
@@ -24,7 +25,7 @@ namespace {
 
 using nlohmann::json;
 
-enum class Phase { Measuring, Teacher, Candidates, Finalists };
+enum class Phase { Measuring, Teacher, Exploring, Candidates, Finalists };
 
 // For the sentence of a search that was stopped.
 std::string where(Phase phase, const StudyResult& study) {
@@ -33,6 +34,8 @@ std::string where(Phase phase, const StudyResult& study) {
       return "while speed was measured";
     case Phase::Teacher:
       return "while the teacher was prepared";
+    case Phase::Exploring:
+      return fmt::format("with {} structures explored", study.trials.size());
     case Phase::Candidates:
       break;
     case Phase::Finalists:
@@ -52,6 +55,13 @@ void say_teacher(const Teacher& teacher, ProgressSink& progress) {
       result.seconds > 0
           ? fmt::format(", {} epochs in {}", result.history.epochs.size(), format_duration(result.seconds))
           : std::string()));
+}
+
+// Whether an exploration's candidates are stored already.
+bool has_candidates(const study::Storage& storage) {
+  return std::ranges::any_of(storage.trials(), [](const study::TrialRecord& record) {
+    return from_stored(json::parse(record.proposal)).effort == Effort::Full;
+  });
 }
 
 // Whether a finished search left out for lack of time what it has more time for now.
@@ -93,11 +103,12 @@ std::vector<StoredProposal> open_study(Session& session) {
 // `phase` tells the caller how far it came when it throws.
 void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase& phase) {
   const SearchSettings& settings = session.settings;
+  const bool explores = settings.exploration.epochs > 0;
   int teacher_epochs =
       session.folder.document(kTeacherEpochsKey).value_or(settings.teacher.epochs).get<int>();
   if (settings.seconds) {
     session.tell_time_left(std::max(session.seconds_left(), 0.0));
-    if (!proposals.empty()) measure(session, proposals);
+    if (!proposals.empty() && !explores) measure(session, proposals);
     teacher_epochs = decide_teacher_epochs(session);
   }
   phase = Phase::Teacher;
@@ -107,7 +118,13 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   say_teacher(session.teacher, session.options.progress);
   session.store_seconds();
 
-  session.planned = proposals.empty() ? session.folder.storage().trials().size() : proposals.size();
+  if (explores) {
+    phase = Phase::Exploring;
+    explore(session);
+    proposals.clear();
+    if (!has_candidates(session.folder.storage())) proposals = candidates_of_exploration(session);
+  }
+  session.planned = session.folder.storage().trials().size() + proposals.size();
   // A search that was freed of its time limit keeps to the epochs that it began with.
   const double confirmation_seconds =
       settings.seconds || session.folder.document(kPlanKey) ? decide_candidates(session, proposals) : 0;

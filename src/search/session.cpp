@@ -4,9 +4,29 @@
 #include <numeric>
 #include <utility>
 
+#include "base/json.h"
 #include "base/parallel.h"
+#include "search/candidates.h"
+#include "search/keep.h"
 
 namespace retort::search {
+namespace {
+
+study::TrialState state_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::Complete:
+      return study::TrialState::Complete;
+    case Outcome::Skipped:
+      return study::TrialState::Skipped;
+    case Outcome::Infeasible:
+      return study::TrialState::Infeasible;
+    case Outcome::Failed:
+      break;
+  }
+  return study::TrialState::Failed;
+}
+
+}  // namespace
 
 Session::Session(const SearchSettings& search_settings, const data::Dataset& data,
                  const RunOptions& run_options)
@@ -33,6 +53,20 @@ std::vector<uint32_t> Session::test_indices() const {
   std::vector<uint32_t> all(dataset.test.count());
   std::iota(all.begin(), all.end(), 0U);
   return all;
+}
+
+void Session::finish(const TrialResult& result, const std::string& message) {
+  keep([&] {
+    folder.storage().finish(result.number, state_of(result.outcome), dump_json(nlohmann::json(result)));
+  });
+  tidy_up(folder.path() / trial_folder(result.number));
+  const std::lock_guard lock(mutex);
+  study.trials.push_back(result);
+  std::ranges::sort(study.trials, {}, &TrialResult::number);
+  study.top = rank_trials(study.trials, settings.top);
+  store_seconds();
+  options.progress.message(message);
+  announce();
 }
 
 Session::Clock::time_point Session::deadline() const {

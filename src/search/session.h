@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <mutex>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "data/dataset.h"
@@ -39,12 +40,15 @@ class Session {
   Teacher teacher;
   std::vector<uint32_t> curriculum;
 
-  std::mutex mutex;  // for the study, while workers run
+  mutable std::mutex mutex;  // for the study, while workers run
   StudyResult study;
 
   [[nodiscard]] Context context(const PipelineSettings& stages, std::stop_token stop) const;
   // Of the data's own test set, else of the part that was set aside.
   [[nodiscard]] std::vector<uint32_t> test_indices() const;
+
+  // Stores what a trial came to, takes it into the study, and then announces it with this message.
+  void finish(const TrialResult& result, const std::string& message);
 
   // Of a timed search; without a limit the clock's epoch.
   [[nodiscard]] Clock::time_point deadline() const;

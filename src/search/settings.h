@@ -96,6 +96,20 @@ struct Space {
   bool operator==(const Space&) const = default;
 };
 
+// A search that explores first: generation after generation of structures that are each trained a little; the
+// best of them are the candidates that go through the whole pipeline.
+enum class Start { Parent, Fresh };  // a child begins with its parent's weights, or with new ones
+struct Exploration {
+  int epochs = 0;  // of a structure; 0: no exploration, all structures are candidates. At most, with a time
+  int first = 16;  // structures of the first generation
+  int generation = 8;   // of each later one
+  int population = 32;  // the youngest so many can be parents by age
+  int tournament = 5;   // of so many the best one is the parent
+  Start start = Start::Parent;
+  int candidates = 4;  // that go through the whole pipeline
+  double share = 0.4;  // of a timed search's time, the teacher's apart
+};
+
 struct SearchSettings {
   std::string preset = "notebook";
   uint64_t seed = 42;
@@ -105,18 +119,19 @@ struct SearchSettings {
   TeacherSettings teacher;
   Limits limits;
   cost::Target target;
-  std::string sampler = "grid";      // a name of sampler_names()
-  Space space;                       // for samplers "grid" and "ladder"
+  std::string sampler = "grid";  // a name of sampler_names()
+  Space space;                   // for samplers "grid" and "ladder"
+  Exploration exploration;
   std::vector<std::string> configs;  // for sampler "list"
-  std::optional<int> trials;         // at most so many candidates
+  std::optional<int> trials;         // at most so many candidates; with an exploration, structures explored
   std::optional<double> seconds;     // the time that planning aims at; none: the epochs as given
   int top = 5;
   int finalist_seeds = 3;  // runs of each of the top, the search's own included
 };
 
 // "notebook": the notebook's whole grid and numbers with the entropy curriculum. "quick": at most a dozen of
-// its structures and a teacher, epochs scaled to `seconds` (8 minutes) from measured speed. Error(Usage) for
-// other names.
+// its structures and a teacher, epochs scaled to `seconds` (8 minutes) from measured speed. "micro": evolution
+// explores networks of graph/micro.h for `seconds` (12 minutes). Error(Usage) for other names.
 SearchSettings preset(std::string_view name);
 std::vector<std::string> preset_names();
 
@@ -130,6 +145,8 @@ void validate(const PipelineSettings& settings);
 
 void to_json(nlohmann::json& json, const PipelineSettings& settings);
 void from_json(const nlohmann::json& json, PipelineSettings& settings);
+void to_json(nlohmann::json& json, const Exploration& exploration);
+void from_json(const nlohmann::json& json, Exploration& exploration);
 void to_json(nlohmann::json& json, const SearchSettings& settings);
 void from_json(const nlohmann::json& json, SearchSettings& settings);
 

@@ -38,7 +38,8 @@ json identity_of(json description) {
   return description;
 }
 
-// Studies from before there was a choice of precision and of quantisation-aware training's rate had these.
+// Studies from before there was a choice of precision, of quantisation-aware training's rate and of exploring
+// had these.
 // Studies from before there were boards: limits of flash and RAM meant the .tflite file and TFLM's arena. One
 // without any goes on, with the runtime that this run names.
 void bring_up_to_date(json& description, const json& here, const fs::path& path) {
@@ -46,6 +47,7 @@ void bring_up_to_date(json& description, const json& here, const fs::path& path)
   json& pipeline = settings.at("pipeline");
   pipeline.emplace("precision", engine::to_string(engine::Precision::Float32));
   pipeline.emplace("qat_rate", 1.0);
+  settings.emplace("exploration", Exploration{});
   if (settings.contains("runtime")) return;
   json& limits = settings.at("limits");
   if (!limits.at("flash_bytes").is_null() || !limits.at("arena_bytes").is_null())
@@ -104,7 +106,9 @@ std::optional<json> read_document(const study::Storage& storage, std::string_vie
 }  // namespace
 
 json to_stored(const StoredProposal& stored) {
-  return {{"config", stored.proposal.config},
+  return {{"effort", stored.effort == Effort::Explore ? "explore" : "full"},
+          {"parent", stored.proposal.parent},
+          {"config", stored.proposal.config},
           {"layers", stored.proposal.layers},
           {"hash", stored.proposal.hash},
           {"graph", json::parse(graph::graph_to_json(stored.proposal.graph))},
@@ -121,10 +125,12 @@ json to_stored(const StoredProposal& stored) {
 
 StoredProposal from_stored(const json& in) {
   StoredProposal stored;
+  stored.effort = in.value("effort", "full") == "explore" ? Effort::Explore : Effort::Full;
   stored.proposal = {.config = in.at("config"),
                      .layers = in.at("layers"),
                      .graph = graph::graph_from_json(dump_json(in.at("graph"))),
-                     .hash = in.at("hash")};
+                     .hash = in.at("hash"),
+                     .parent = in.value("parent", -1)};
   stored.costs.parameters = in.at("parameters");
   stored.costs.macs = in.at("macs");
   stored.costs.flash_bytes = in.at("flash_bytes");

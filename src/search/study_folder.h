@@ -25,8 +25,10 @@ inline constexpr std::string_view kSplitKey = "split";              // {"validat
 inline constexpr std::string_view kImagesKey = "images";            // how many for training, validation, test
 inline constexpr std::string_view kRangeKey = "range";              // what the data's bytes stand for
 inline constexpr std::string_view kSpeedsKey = "speeds";            // seconds of an epoch by structural hash
-inline constexpr std::string_view kPlanKey = "plan";                // of a timed search
-inline constexpr std::string_view kTeacherKey = "teacher";          // TeacherResult
+inline constexpr std::string_view kExplorationKey =
+    "exploration";                                          // Exploring, as explore_phase.cpp stores it
+inline constexpr std::string_view kPlanKey = "plan";        // of a timed search
+inline constexpr std::string_view kTeacherKey = "teacher";  // TeacherResult
 inline constexpr std::string_view kTeacherEpochsKey = "teacher_epochs";
 inline constexpr std::string_view kFinalistPlanKey =
     "finalist_plan";                                            // {conditions, jobs: [[trial, run], …]}
@@ -35,6 +37,7 @@ inline constexpr std::string_view kSecondsKey = "seconds";      // over resumed 
 
 // A proposal with what it costs, as a trial stores it.
 struct StoredProposal {
+  Effort effort = Effort::Full;
   Proposal proposal;
   TrialResult costs;       // parameters, macs, flash_bytes, arena_bytes_*, footprint, latency; the rest unset
   std::string infeasible;  // one sentence, or empty

@@ -52,7 +52,7 @@ double resume_plan(Session& session, json plan) {
     session.planned = records.size();
     plan["limit_seconds"] = nullptr;
   } else {
-    const double available = kAim * (session.seconds_left() - closing_seconds(settings)) - confirmation;
+    const double available = plannable_seconds(session) - confirmation;
     std::vector<double> jobs;
     for (const study::TrialRecord& record : records) {
       if (study::is_finished(record.state)) continue;
@@ -82,6 +82,10 @@ double resume_plan(Session& session, json plan) {
 
 double closing_seconds(const SearchSettings& settings) {
   return kClosingShare * settings.seconds.value_or(0);
+}
+
+double plannable_seconds(const Session& session) {
+  return kAim * (session.seconds_left() - closing_seconds(session.settings));
 }
 
 bool has_more_time(const SearchSettings& settings, const json& stored) {
@@ -160,10 +164,11 @@ double decide_candidates(Session& session, std::vector<StoredProposal>& proposal
     epoch_seconds.push_back(proposal.epoch_seconds);
     fitting.push_back(std::move(proposal));
   }
-  const double available = kAim * (session.seconds_left() - closing_seconds(session.settings));
+  const double available = plannable_seconds(session);
   const CandidatePlan plan = plan_candidates(epoch_seconds, session.settings, available, session.workers);
   for (const size_t index : plan.chosen) chosen.push_back(std::move(fitting[index]));
-  session.planned = chosen.size();
+  const size_t earlier = session.folder.storage().trials().size();  // of an exploration
+  session.planned = earlier + chosen.size();
   for (const size_t index : plan.left_out) chosen.push_back(std::move(fitting[index]));
   proposals = std::move(chosen);
   set_epochs(session.pipeline, plan.epochs);

@@ -25,6 +25,9 @@ double decide_candidates(Session& session, std::vector<StoredProposal>& proposal
 // Whether this run's time limit is longer than `stored`, a limit in seconds or null for none.
 bool has_more_time(const SearchSettings& settings, const nlohmann::json& stored);
 
+// What is left of a timed search's time for anything but its end.
+double plannable_seconds(const Session& session);
+
 // Seconds kept for reading the test set and reporting; 0 without a time limit.
 double closing_seconds(const SearchSettings& settings);
 

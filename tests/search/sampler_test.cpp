@@ -3,9 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "cost/cost.h"
+#include "graph/parameters.h"
+#include "search/micro_sampler.h"
+#include "search/mutation.h"
 #include "synthetic.h"
 
 namespace retort::search {
@@ -126,6 +130,84 @@ TEST(Sampler, AGivenStructureThatCannotBeBuiltIsAnError) {
   const Thrown thrown = thrown_by([&] { sampler->propose({}); });
   EXPECT_EQ(thrown.code, ErrorCode::Usage);
   EXPECT_NE(thrown.sentence, "");
+}
+
+// What a search knows after exploring: the larger the better, but for every fifth, which failed.
+std::vector<TrialResult> explored(const std::vector<Proposal>& proposals) {
+  std::vector<TrialResult> trials;
+  for (const Proposal& proposal : proposals) {
+    TrialResult trial{.number = static_cast<int>(trials.size()),
+                      .config = proposal.config,
+                      .hash = proposal.hash,
+                      .effort = Effort::Explore,
+                      .parent = proposal.parent,
+                      .outcome = trials.size() % 5 == 4 ? Outcome::Failed : Outcome::Complete};
+    trial.footprint.model_bytes = graph::parameter_count(proposal.graph);
+    trial.accuracy_int8 = 1 - 1 / std::log(static_cast<double>(trial.footprint.model_bytes));
+    trials.push_back(trial);
+  }
+  return trials;
+}
+
+TEST(Sampler, EvolutionChangesTheBestAndIsTheSameAfterARestart) {
+  const graph::Shape input{.height = 28, .width = 28, .channels = 1};
+  SearchSettings settings = preset("micro");
+  const auto fits = [](const graph::Graph& graph) { return graph::parameter_count(graph) < 20'000; };
+  const auto sampler = make_sampler(settings, input, 10, fits);
+  std::vector<Proposal> proposals;
+  for (int i = 0; i < settings.exploration.first; ++i) proposals.push_back(sampler->propose({}).value());
+  EXPECT_FALSE(sampler->propose({})) << "the first generation is over";
+  std::vector<double> best;
+  for (int generation = 0; generation < 12; ++generation) {
+    const std::vector<TrialResult> known = explored(proposals);
+    best.push_back(std::ranges::max(known, {}, &TrialResult::accuracy_int8).accuracy_int8);
+    const auto restarted = make_sampler(settings, input, 10, fits);
+    for (int i = 0; i < settings.exploration.generation; ++i) {
+      const auto proposal = sampler->propose(known);
+      ASSERT_TRUE(proposal);
+      EXPECT_EQ(proposal->hash, restarted->propose(known).value().hash);
+      ASSERT_GE(proposal->parent, 0);
+      ASSERT_LT(proposal->parent, static_cast<int>(known.size()));
+      EXPECT_EQ(known[static_cast<size_t>(proposal->parent)].outcome, Outcome::Complete);
+      EXPECT_TRUE(fits(proposal->graph));
+      EXPECT_TRUE(std::ranges::none_of(
+          proposals, [&](const Proposal& earlier) { return earlier.hash == proposal->hash; }));
+      EXPECT_EQ(graph::graph_from_config(proposal->config, input, 10), proposal->graph);
+      proposals.push_back(*proposal);
+    }
+  }
+  EXPECT_GT(best.back(), best.front());
+  settings.seed = 7;
+  const auto other = make_sampler(settings, input, 10, fits);
+  EXPECT_NE(other->propose({}).value().hash, proposals.front().hash);
+}
+
+TEST(Sampler, EveryChangeOfANetworkIsAnotherOneThatReadsBack) {
+  Rng rng(3);
+  const graph::Shape input{.height = 32, .width = 32, .channels = 3};
+  std::set<std::string> seen;
+  int built = 0;
+  for (int i = 0; i < 300; ++i) {
+    graph::MicroNetwork network = random_micro_network(rng, input);
+    for (int step = 0; step < 6; ++step) {
+      const graph::MicroNetwork child = mutated(network, rng);
+      EXPECT_NE(child, network);
+      EXPECT_EQ(graph::micro_network(to_string(child)), child);
+      try {
+        graph::build(child, input, 10);
+        ++built;
+      } catch (const Error&) {
+        continue;  // a pool where nothing is left
+      }
+      seen.insert(to_string(child));
+      network = child;
+    }
+    const graph::MicroNetwork narrower = scaled(network, 0.9);
+    EXPECT_LE(graph::parameter_count(graph::build(narrower, input, 10)),
+              graph::parameter_count(graph::build(network, input, 10)));
+  }
+  EXPECT_GT(built, 1700);
+  EXPECT_GT(seen.size(), 1500U);
 }
 
 TEST(Sampler, MicroNetworksAreSeededFitAndReadBack) {

@@ -1,0 +1,139 @@
+#include "search/evolution.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "graph/micro.h"
+#include "search/micro_sampler.h"
+#include "search/mutation.h"
+
+namespace retort::search {
+
+namespace {
+
+class Evolution final : public Sampler {
+ public:
+  Evolution(const SearchSettings& settings, graph::Shape input, int classes, const Fits& fits)
+      : settings_(settings.exploration),
+        rng_(Rng(settings.seed).fork("evolution")),
+        input_(input),
+        classes_(classes),
+        fits_(fits) {}
+
+  std::optional<Proposal> propose(std::span<const TrialResult> known) override {
+    if (known.size() != known_) {
+      known_ = known.size();
+      since_ = 0;
+    }
+    const size_t index = known_ + since_;
+    for (const TrialResult& trial : known) proposed_.insert(trial.hash);
+    std::vector<const TrialResult*> parents;
+    for (const TrialResult& trial : known)
+      if (trial.outcome == Outcome::Complete) parents.push_back(&trial);
+    auto proposal = parents.empty() ? first() : child_of(parents, rng_.fork("child", index));
+    if (!proposal) return std::nullopt;
+    ++since_;
+    proposed_.insert(proposal->hash);
+    return proposal;
+  }
+
+  [[nodiscard]] int duplicates() const override { return duplicates_; }
+  [[nodiscard]] int unbuildable() const override { return unbuildable_; }
+
+ private:
+  std::optional<Proposal> first() {
+    if (first_.empty() && since_ == 0)
+      first_ = draw_micro(static_cast<size_t>(settings_.first), rng_.fork("first"), input_, classes_, fits_,
+                          duplicates_);
+    if (since_ >= first_.size()) return std::nullopt;
+    return first_[since_];
+  }
+
+  // The youngest, or those of any age that take no more flash than a limit between the smallest and the
+  // largest; of a few of them the most accurate.
+  const TrialResult& parent(const std::vector<const TrialResult*>& trials, Rng& rng) const {
+    std::vector<const TrialResult*> eligible = trials;
+    const auto flash = [](const TrialResult* trial) {
+      return static_cast<double>(trial->footprint.flash_bytes());
+    };
+    if (rng.below(2) == 0) {
+      const auto [least, most] = std::ranges::minmax(eligible, {}, flash);
+      const double limit =
+          flash(least) * std::pow(flash(most) / flash(least), static_cast<double>(rng.uniform()));
+      std::erase_if(eligible, [&](const TrialResult* trial) { return flash(trial) > limit; });
+    } else if (eligible.size() > static_cast<size_t>(settings_.population)) {
+      eligible.erase(eligible.begin(), eligible.end() - settings_.population);
+    }
+    const TrialResult* best = nullptr;
+    for (int i = 0; i < settings_.tournament; ++i) {
+      const TrialResult* drawn = eligible[rng.below(static_cast<uint32_t>(eligible.size()))];
+      if (best == nullptr || drawn->accuracy_int8 > best->accuracy_int8) best = drawn;
+    }
+    return *best;
+  }
+
+  std::optional<Proposal> child_of(const std::vector<const TrialResult*>& trials, Rng rng) {
+    constexpr int kTries = 300;
+    for (int i = 0; i < kTries; ++i) {
+      const TrialResult& chosen = parent(trials, rng);
+      graph::MicroNetwork network = mutated(graph::micro_network(chosen.config), rng);
+      if (rng.below(3) == 0) network = mutated(network, rng);
+      if (auto proposal = fitted(std::move(network))) {
+        proposal->parent = chosen.number;
+        return proposal;
+      }
+    }
+    return std::nullopt;
+  }
+
+  // Nothing when it can't be built, was proposed before, or does not fit even when it is much narrower.
+  std::optional<Proposal> fitted(graph::MicroNetwork network) {
+    constexpr int kNarrowings = 5;
+    constexpr double kNarrower = 0.9;
+    for (int i = 0; i <= kNarrowings; ++i) {
+      Proposal proposal{.config = to_string(network)};
+      try {
+        proposal.graph = graph::build(network, input_, classes_);
+      } catch (const Error&) {
+        ++unbuildable_;
+        return std::nullopt;
+      }
+      if (!fits_ || fits_(proposal.graph)) {
+        proposal.hash = graph::structural_hash(proposal.graph);
+        if (!proposed_.contains(proposal.hash)) return proposal;
+        ++duplicates_;
+        return std::nullopt;
+      }
+      network = scaled(std::move(network), kNarrower);
+    }
+    return std::nullopt;
+  }
+
+  Exploration settings_;
+  Rng rng_;
+  graph::Shape input_;
+  int classes_;
+  Fits fits_;
+  std::vector<Proposal> first_;
+  size_t known_ = 0;  // trials of the last call
+  size_t since_ = 0;  // proposals since it had as many
+  std::set<std::string> proposed_;
+  int duplicates_ = 0;
+  int unbuildable_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Sampler> make_evolution(const SearchSettings& settings, graph::Shape input, int classes,
+                                        const Fits& fits) {
+  if (input.flat)
+    throw_usage("the sampler 'evolution' makes convolutional networks, but the data is no image");
+  return std::make_unique<Evolution>(settings, input, classes, fits);
+}
+
+}  // namespace retort::search

@@ -1,0 +1,303 @@
+#include "search/explore_phase.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/json.h"
+#include "base/parallel.h"
+#include "base/units.h"
+#include "compress/inheritance.h"
+#include "engine/checkpoint.h"
+#include "graph/micro.h"
+#include "search/candidates.h"
+#include "search/keep.h"
+#include "search/micro_sampler.h"
+#include "search/plan.h"
+#include "search/timed_plan.h"
+#include "search/workers.h"
+
+namespace retort::search {
+namespace {
+
+using nlohmann::json;
+
+// What is decided once, stored, and kept to by a run that goes on.
+struct Exploring {
+  int epochs = 1;
+  double seconds = 0;             // of the search when exploration ends; 0: no limit
+  double most_epoch_seconds = 0;  // of a structure; 0: no limit
+  SpeedModel speed;
+  bool ended = false;
+};
+void to_json(json& out, const Exploring& exploring) {
+  out = {{"epochs", exploring.epochs},
+         {"seconds", exploring.seconds},
+         {"most_epoch_seconds", exploring.most_epoch_seconds},
+         {"seconds_a_mac", exploring.speed.seconds_a_mac},
+         {"seconds_an_activation", exploring.speed.seconds_an_activation},
+         {"ended", exploring.ended}};
+}
+void from_json(const json& in, Exploring& exploring) {
+  exploring = {.epochs = in.at("epochs"),
+               .seconds = in.at("seconds"),
+               .most_epoch_seconds = in.at("most_epoch_seconds"),
+               .speed = {.seconds_a_mac = in.at("seconds_a_mac"),
+                         .seconds_an_activation = in.at("seconds_an_activation")},
+               .ended = in.at("ended")};
+}
+
+StageEpochs stage_epochs(const Exploring& exploring) {
+  return {.quick = 0, .distill = exploring.epochs, .prune = 0, .qat = 0};
+}
+
+// Structures that the space may hold, of all sizes, whose speed tells that of the others.
+SpeedModel measure_speed_model(Session& session) {
+  constexpr size_t kNetworks = 8;
+  constexpr double kSeconds = 0.25;
+  constexpr double kMostMacs = 2e7;
+  const graph::Shape input = input_shape(session.dataset);
+  const auto classes = static_cast<int>(session.dataset.classes.size());
+  Rng rng = Rng(session.settings.seed).fork("speeds");
+  std::vector<graph::Graph> graphs;
+  while (graphs.size() < kNetworks) {
+    graph::Graph graph = graph::build(random_micro_network(rng, input), input, classes);
+    if (work_of(graph).macs <= kMostMacs) graphs.push_back(std::move(graph));
+  }
+  std::vector<MeasuredWork> measured(graphs.size());
+  parallel_for(graphs.size(), 1, session.workers, [&](size_t i) {
+    if (session.options.stop.stop_requested()) return;
+    const Speed speed =
+        measure_speed(graphs[i], session.options.backend,
+                      {.batch_size = session.pipeline.batch_size, .precision = session.pipeline.precision},
+                      session.dataset, kSeconds);
+    measured[i] = {.work = work_of(graphs[i]), .epoch_seconds = speed.epoch(session.split)};
+  });
+  if (session.options.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
+  return fit_speed(measured);
+}
+
+// Runs of the pipeline that the time after an exploration is for.
+int later_runs(const SearchSettings& settings) {
+  return settings.exploration.candidates + settings.top * (settings.finalist_seeds - 1);
+}
+
+Exploring decide(Session& session) {
+  const SearchSettings& settings = session.settings;
+  const Exploration& exploration = settings.exploration;
+  if (const auto stored = session.folder.document(kExplorationKey)) return stored->get<Exploring>();
+  Exploring exploring{.epochs = exploration.epochs};
+  if (settings.seconds) {
+    session.options.progress.message("Measuring the speed of a few networks.");
+    exploring.speed = measure_speed_model(session);
+    const double available = plannable_seconds(session);
+    const double begun = *settings.seconds - session.seconds_left();
+    exploring.seconds = begun + exploration.share * available;
+    const double exploring_seconds = exploration.share * available * session.workers;
+    const double later_seconds = (1 - exploration.share) * available * session.workers;
+    // A structure must leave time for three generations of the first one's size, and those that get the whole
+    // pipeline for the fewest epochs that it makes sense with.
+    exploring.most_epoch_seconds = std::min(
+        exploring_seconds / (3.0 * exploration.first),
+        later_seconds / (later_runs(settings) * candidate_seconds(1, fewest_epochs(session.pipeline))));
+    // As many epochs as leave time for a hundred of the costliest.
+    constexpr double kWanted = 100;
+    exploring.epochs =
+        static_cast<int>(std::clamp(std::floor(exploring_seconds / (kWanted * exploring.most_epoch_seconds)),
+                                    1.0, static_cast<double>(exploration.epochs)));
+    session.options.progress.message(fmt::format(
+        "Plan: {} to explore structures of at most {} an epoch, {} each, then {} for {} candidates and the "
+        "other seeds of the best.",
+        format_duration(exploration.share * available), format_duration(exploring.most_epoch_seconds),
+        exploring.epochs == 1 ? "one epoch" : fmt::format("{} epochs", exploring.epochs),
+        format_duration((1 - exploration.share) * available), exploration.candidates));
+  }
+  session.folder.put_document(kExplorationKey, exploring);
+  return exploring;
+}
+
+std::vector<TrialResult> explored(const Session& session) {
+  std::vector<TrialResult> trials;
+  std::ranges::copy_if(session.study.trials, std::back_inserter(trials),
+                       [](const TrialResult& trial) { return trial.effort == Effort::Explore; });
+  return trials;
+}
+
+double seconds_used(const Session& session) {
+  return *session.settings.seconds - session.seconds_left();
+}
+
+// An epoch as it went, with its share of what came beside.
+double epoch_seconds(const TrialResult& trial) {
+  double seconds = 0;
+  double epochs = 0;
+  for (const StageResult& stage : trial.stages) {
+    seconds += stage.seconds;
+    epochs += static_cast<double>(stage.history.epochs.size());
+  }
+  return seconds / std::max(epochs, 1.0);
+}
+
+// What a candidate starts with: nothing where it has no parent.
+std::optional<graph::Parameters> inherited(const Session& session, const StoredProposal& stored) {
+  if (stored.proposal.parent < 0 || session.settings.exploration.start == Start::Fresh) return std::nullopt;
+  const std::string parent = [&] {
+    const std::lock_guard lock(session.mutex);
+    return find_trial(session.study, stored.proposal.parent)->config;
+  }();
+  const engine::Model model =
+      engine::load_model(session.folder.path() / trial_folder(stored.proposal.parent) / "weights.retort");
+  const std::vector<int> node_of = graph::corresponding_nodes(
+      graph::micro_network(parent), graph::micro_network(stored.proposal.config),
+      input_shape(session.dataset), static_cast<int>(session.dataset.classes.size()));
+  return compress::inherit(model.graph, model.parameters, stored.proposal.graph, node_of,
+                           Rng(session.settings.seed).fork("inherit " + stored.proposal.hash));
+}
+
+// "trial 12: 70.41% int8, 21.4 KB of flash, 9.8 KB of RAM, 1.1 M MACs: conv 8, res 12 s2, gap (from trial 3)"
+std::string line(const TrialResult& trial) {
+  if (trial.outcome != Outcome::Complete) return fmt::format("trial {}: {}", trial.number, trial.reason);
+  std::string text =
+      fmt::format("trial {}: {:.2f}% int8, {} of flash, {} of RAM, {} multiply-accumulates: {}", trial.number,
+                  trial.accuracy_int8 * 100, format_bytes(trial.footprint.flash_bytes()),
+                  format_bytes(trial.footprint.ram_bytes()), format_count(trial.macs), trial.config);
+  if (trial.parent >= 0) text += fmt::format(" (from trial {})", trial.parent);
+  return text;
+}
+
+void tell_progress(const Session& session, const Exploring& exploring) {
+  const SearchSettings& settings = session.settings;
+  const double done =
+      settings.seconds ? seconds_used(session) : static_cast<double>(session.study.trials.size());
+  const double total = settings.seconds ? exploring.seconds : settings.trials.value_or(0);
+  session.options.progress.update("exploring", std::min(done, total), total, {});
+}
+
+// The most accurate, and for every third one a smaller structure of the front, evenly over its sizes.
+std::vector<int> choose(const std::vector<TrialResult>& trials, int count) {
+  const std::vector<int> ranked = rank_trials(trials, static_cast<int>(trials.size()));
+  const size_t most_accurate = std::min(static_cast<size_t>(count - count / 3), ranked.size());
+  std::vector<int> chosen(ranked.begin(), ranked.begin() + static_cast<ptrdiff_t>(most_accurate));
+  const std::vector<int> front = pareto_front(trials);
+  const auto wanted = static_cast<size_t>(count) - chosen.size();
+  for (size_t i = 1; i <= wanted && !front.empty(); ++i) {
+    const int number = front[std::min(i * front.size() / (wanted + 1), front.size() - 1)];
+    if (std::ranges::find(chosen, number) == chosen.end()) chosen.push_back(number);
+  }
+  return chosen;
+}
+
+// The waiting trials run; returns what they took as a share of what was predicted, 1 where nothing was.
+double run_generation(Session& session, const Exploring& exploring) {
+  study::Storage& storage = session.folder.storage();
+  PipelineSettings pipeline = session.pipeline;
+  pipeline.stages = {"distill", "export"};
+  pipeline.distill_epochs = exploring.epochs;
+  double predicted = 0;
+  double measured = 0;
+  on_workers(session.workers, session.options.stop, [&](const std::stop_token& stop) {
+    Context context = session.context(pipeline, stop);
+    while (!stop.stop_requested()) {
+      const auto record = keep([&] { return storage.claim(); });
+      if (!record) break;
+      context.stage_finished = [&](const Candidate& candidate) {
+        const StageResult& stage = candidate.stages.back();
+        keep([&] { storage.put_stage(record->number, {stage.name, dump_json(json(stage))}); });
+      };
+      const StoredProposal stored = from_stored(json::parse(record->proposal));
+      const CandidateRun run{.trial = record->number,
+                             .seed = session.settings.seed,
+                             .name = trial_name(record->number),
+                             .file = trial_folder(record->number),
+                             .epochs = {},
+                             .target = session.settings.target,
+                             .weights = inherited(session, stored)};
+      const TrialResult result = run_candidate(stored, run, session.folder.path(), context);
+      session.finish(result, line(result));
+      const std::lock_guard lock(session.mutex);
+      if (result.outcome == Outcome::Complete) {
+        predicted += candidate_seconds(stored.epoch_seconds, stage_epochs(exploring));
+        measured += result.seconds;
+      }
+      tell_progress(session, exploring);
+    }
+  });
+  return predicted > 0 ? measured / predicted : 1;
+}
+
+// Adds the next generation; false when there is none, or no time for it.
+bool add_generation(Session& session, const Exploring& exploring, double correction, Proposer& proposer) {
+  const SearchSettings& settings = session.settings;
+  const std::vector<TrialResult> known = explored(session);
+  size_t count =
+      static_cast<size_t>(known.empty() ? settings.exploration.first : settings.exploration.generation);
+  if (settings.trials)
+    count = std::min(count, static_cast<size_t>(*settings.trials) -
+                                std::min(known.size(), static_cast<size_t>(*settings.trials)));
+  std::vector<StoredProposal> generation = proposer.next(count, known);
+  std::erase_if(generation, [](const StoredProposal& proposal) { return !proposal.infeasible.empty(); });
+  // The longest first, so that none begins when the others end.
+  std::ranges::stable_sort(generation, std::greater<>(),
+                           [](const StoredProposal& proposal) { return proposal.costs.macs; });
+  std::vector<double> seconds;
+  for (StoredProposal& proposal : generation) {
+    proposal.effort = Effort::Explore;
+    proposal.epoch_seconds = exploring.speed.epoch_seconds(work_of(proposal.proposal.graph));
+    seconds.push_back(correction * candidate_seconds(proposal.epoch_seconds, stage_epochs(exploring)));
+  }
+  if (settings.seconds) {
+    const double left = exploring.seconds - seconds_used(session);
+    // What there is no time for is left out, the costliest first.
+    while (!generation.empty() && makespan(seconds, session.workers) > left) {
+      generation.erase(generation.begin());
+      seconds.erase(seconds.begin());
+    }
+  }
+  if (generation.empty()) return false;
+  std::vector<std::string> texts;
+  for (const StoredProposal& proposal : generation) texts.push_back(dump_json(to_stored(proposal)));
+  keep([&] { session.folder.storage().add_trials(texts); });
+  return true;
+}
+
+}  // namespace
+
+void explore(Session& session) {
+  Exploring exploring = decide(session);
+  Proposer proposer(session.settings, session.dataset, [&](const graph::Graph& graph) {
+    return exploring.most_epoch_seconds <= 0 ||
+           exploring.speed.epoch_seconds(work_of(graph)) <= exploring.most_epoch_seconds;
+  });
+  double correction = run_generation(session, exploring);  // of an earlier run
+  while (!exploring.ended) {
+    if (add_generation(session, exploring, correction, proposer)) {
+      correction = run_generation(session, exploring);
+      continue;
+    }
+    exploring.ended = true;
+    session.folder.put_document(kExplorationKey, exploring);
+    session.options.progress.message(fmt::format("Explored {} structures; {} more were above the limits.",
+                                                 explored(session).size(), proposer.above_limits()));
+  }
+}
+
+std::vector<StoredProposal> candidates_of_exploration(Session& session) {
+  const std::vector<int> chosen = choose(explored(session), session.settings.exploration.candidates);
+  std::vector<StoredProposal> candidates(chosen.size());
+  for (const study::TrialRecord& record : session.folder.storage().trials()) {
+    const auto at = std::ranges::find(chosen, record.number);
+    if (at == chosen.end()) continue;
+    StoredProposal candidate = from_stored(json::parse(record.proposal));
+    const TrialResult& trial = *find_trial(session.study, record.number);
+    candidate.effort = Effort::Full;
+    candidate.proposal.parent = trial.number;
+    candidate.epoch_seconds = epoch_seconds(trial);
+    candidates[static_cast<size_t>(at - chosen.begin())] = std::move(candidate);
+  }
+  return candidates;
+}
+
+}  // namespace retort::search

@@ -1,0 +1,22 @@
+// The exploration of a search: generations of structures, each trained a little, mostly from the weights of
+// the one that it is a change of. Private to this room.
+#pragma once
+
+#include <vector>
+
+#include "search/proposals.h"
+#include "search/session.h"
+#include "search/study_folder.h"
+
+namespace retort::search {
+
+// Runs generations until the structures are explored or exploration's share of the time is over; goes on where
+// an earlier run was cut off. What a generation tries follows from the results of those before it alone, so it
+// is the same whatever the number of workers.
+void explore(Session& session);
+
+// What is worth the whole pipeline: mostly the most accurate structures, and of the front some that are
+// smaller. Empty when nothing was completed.
+std::vector<StoredProposal> candidates_of_exploration(Session& session);
+
+}  // namespace retort::search

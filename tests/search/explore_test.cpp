@@ -1,0 +1,184 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "engine/checkpoint.h"
+#include "graph/micro.h"
+#include "search/plan.h"
+#include "search/search.h"
+#include "synthetic.h"
+
+namespace retort::search {
+namespace {
+
+SearchSettings tiny() {
+  SearchSettings settings = preset("micro");
+  settings.seconds.reset();
+  settings.trials = 10;
+  settings.exploration.epochs = 1;
+  settings.exploration.first = 4;
+  settings.exploration.generation = 3;
+  settings.exploration.candidates = 2;
+  settings.limits.macs = 40'000;
+  settings.pipeline.batch_size = 16;
+  settings.pipeline.distill_epochs = 3;
+  settings.pipeline.qat_epochs = 1;
+  settings.finalist_seeds = 2;
+  return settings;
+}
+
+// What must depend on the seed alone.
+std::vector<std::string> essence(const StudyResult& study, const std::filesystem::path& folder) {
+  std::vector<std::string> all;
+  for (const TrialResult& trial : study.trials)
+    all.push_back(fmt::format("{} {} {} {} {}", trial.number, trial.parent, trial.config, trial.accuracy_int8,
+                              trial.file.empty() ? "" : sha256_hex(read_file(folder / trial.file))));
+  all.push_back(sha256_hex(read_file(folder / "best" / "model.tflite")));
+  return all;
+}
+
+class ExploreTest : public testing::Test {
+ protected:
+  StudyResult run(const std::filesystem::path& folder, int workers = 1, std::stop_token stop = {},
+                  const std::function<void(const StudyResult&)>& changed = {}) {
+    return run_search(settings, dataset,
+                      {.folder = folder, .workers = workers, .stop = std::move(stop), .changed = changed});
+  }
+  data::Dataset dataset = synthetic();
+  SearchSettings settings = tiny();
+};
+
+TEST_F(ExploreTest, ExploresGenerationsAndTrainsTheBestInFull) {
+  const TemporaryFolder folder;
+  const StudyResult study = run(folder.path(), 2);
+  ASSERT_EQ(study.trials.size(), 12U);
+  for (int i = 0; i < 10; ++i) {
+    const TrialResult& trial = study.trials[static_cast<size_t>(i)];
+    EXPECT_EQ(trial.effort, Effort::Explore);
+    EXPECT_EQ(trial.parent >= 0, i >= 4) << i;
+    EXPECT_LT(trial.parent, i < 7 ? 4 : 7) << "a parent is of an earlier generation";
+    EXPECT_LE(trial.macs, 40'000);
+    EXPECT_EQ(epochs_text(trial), "distill 1");
+  }
+  for (size_t i = 10; i < 12; ++i) {
+    EXPECT_EQ(study.trials[i].effort, Effort::Full);
+    EXPECT_EQ(epochs_text(study.trials[i]), "distill 3, quantize 1");
+    const TrialResult& explored = study.trials.at(static_cast<size_t>(study.trials[i].parent));
+    EXPECT_EQ(explored.hash, study.trials[i].hash);
+  }
+  ASSERT_EQ(study.finalists.size(), 1U);
+  EXPECT_GE(study.best, 10);
+  EXPECT_EQ(study.finalists[0].runs.size(), 2U);
+  EXPECT_GT(study.finalists[0].validation_mean, 0.5);
+}
+
+TEST_F(ExploreTest, OneAndTwoWorkersFindTheSame) {
+  const TemporaryFolder one;
+  const TemporaryFolder two;
+  EXPECT_EQ(essence(run(one.path(), 1), one.path()), essence(run(two.path(), 2), two.path()));
+}
+
+TEST_F(ExploreTest, WhereverItWasCutTheResultIsTheSame) {
+  const TemporaryFolder whole;
+  const std::vector<std::string> expected = essence(run(whole.path()), whole.path());
+  for (const size_t after : {1, 4, 6, 9, 10, 11}) {
+    const TemporaryFolder folder;
+    std::stop_source stop;
+    const Thrown thrown = thrown_by([&] {
+      run(folder.path(), 2, stop.get_token(), [&](const StudyResult& study) {
+        if (study.trials.size() >= after) stop.request_stop();
+      });
+    });
+    EXPECT_EQ(thrown.code, ErrorCode::Interrupted) << after;
+    EXPECT_EQ(essence(run(folder.path(), 2), folder.path()), expected) << after;
+  }
+}
+
+TEST_F(ExploreTest, AChildBeginsWithItsParentsWeights) {
+  // With next to no learning a child computes what its parent does, or nearly.
+  settings.pipeline.schedule = {engine::ScheduleKind::Constant, 1e-9F};
+  const auto agreeing = [&](Start start) {
+    settings.exploration.start = start;
+    const TemporaryFolder folder;
+    const StudyResult study = run(folder.path());
+    int same = 0;
+    for (const TrialResult& trial : study.trials) {
+      if (trial.effort != Effort::Explore || trial.parent < 0) continue;
+      const auto weights = [&](int number) {
+        return engine::load_model(folder.path() / "trials" / std::to_string(number) / "weights.retort");
+      };
+      const engine::Model child = weights(trial.number);
+      const engine::Model parent = weights(trial.parent);
+      // The last layer's first bias says nothing yet; a weight of the first layer does.
+      const std::span<const float> of_parent = parent.parameters.values();
+      const std::span<const float> of_child = child.parameters.values();
+      size_t shared = 0;
+      for (const float value : of_child)
+        shared += std::ranges::any_of(of_parent, [&](float other) {
+          return value != 0 && value != 1 && std::abs(value - other) < 1e-6F;
+        });
+      same += 2 * shared > of_child.size() / 2 ? 1 : 0;
+    }
+    return same;
+  };
+  EXPECT_GE(agreeing(Start::Parent), 4);
+  EXPECT_LE(agreeing(Start::Fresh), 1);
+}
+
+TEST_F(ExploreTest, OtherSamplersCanBeExploredToo) {
+  settings.sampler = "list";
+  settings.configs = {"conv 4, gap", "conv 6 s2, gap", "sep 6, gap"};
+  settings.trials.reset();
+  const TemporaryFolder folder;
+  const StudyResult study = run(folder.path());
+  ASSERT_EQ(study.trials.size(), 5U);
+  EXPECT_EQ(std::ranges::count(study.trials, Effort::Explore, &TrialResult::effort), 3);
+}
+
+TEST_F(ExploreTest, ATimedExplorationKeepsToItsTime) {
+  settings.trials.reset();
+  settings.seconds = 6;
+  settings.pipeline.distill_epochs = 1000;
+  const TemporaryFolder folder;
+  const StudyResult study = run(folder.path(), 2);
+  EXPECT_LT(study.seconds, 12) << "twice the time, on a busy machine";
+  EXPECT_GT(std::ranges::count(study.trials, Effort::Explore, &TrialResult::effort), 4);
+  EXPECT_GE(study.best, 0);
+  // It is finished: nothing is trained again.
+  const size_t trials = study.trials.size();
+  EXPECT_EQ(run(folder.path(), 2).trials.size(), trials);
+}
+
+TEST_F(ExploreTest, WhereNothingFitsItSaysSoAtOnce) {
+  settings.limits.macs = 10;
+  const TemporaryFolder folder;
+  const Thrown thrown = thrown_by([&] { run(folder.path() / "new"); });
+  EXPECT_EQ(thrown.code, ErrorCode::Infeasible);
+  EXPECT_NE(thrown.sentence.find("the nearest miss is"), std::string::npos) << thrown.sentence;
+}
+
+TEST(SpeedModel, FitsWhatComputesAndWhatMoves) {
+  std::vector<MeasuredWork> measured;
+  for (const auto& [macs, activations] : {std::pair{1e6, 1e4}, {5e6, 2e4}, {2e5, 3e4}, {3e6, 9e4}})
+    measured.push_back({{macs, activations}, 2e-6 * macs + 5e-5 * activations});
+  const SpeedModel model = fit_speed(measured);
+  EXPECT_NEAR(model.seconds_a_mac, 2e-6, 1e-12);
+  EXPECT_NEAR(model.seconds_an_activation, 5e-5, 1e-11);
+  // What would cost less than nothing costs nothing.
+  for (MeasuredWork& each : measured) each.epoch_seconds = 3e-6 * each.work.macs;
+  measured.front().epoch_seconds *= 0.5;
+  const SpeedModel one = fit_speed(measured);
+  EXPECT_GE(one.seconds_a_mac, 0);
+  EXPECT_GE(one.seconds_an_activation, 0);
+  EXPECT_EQ(fit_speed({}).epoch_seconds({1e6, 1e4}), 0);
+}
+
+}  // namespace
+}  // namespace retort::search
