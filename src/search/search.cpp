@@ -108,9 +108,10 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   session.store_seconds();
 
   session.planned = proposals.empty() ? session.folder.storage().trials().size() : proposals.size();
-  // A search that was freed of its time limit keeps to the epochs that it began with.
-  const double confirmation_seconds =
-      settings.seconds || session.folder.document(kPlanKey) ? decide_candidates(session, proposals) : 0;
+  // A search that was freed of its time limit keeps to the epochs that it began with; one that was cut before its
+  // structures were stored has begun nothing.
+  const bool follows_plan = settings.seconds || (proposals.empty() && session.folder.document(kPlanKey));
+  const double confirmation_seconds = follows_plan ? decide_candidates(session, proposals) : 0;
   if (!proposals.empty()) {
     std::vector<std::string> texts;
     for (const StoredProposal& proposal : proposals) texts.push_back(dump_json(to_stored(proposal)));

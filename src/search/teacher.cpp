@@ -193,7 +193,9 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
         compile(model, {.batch_size = kBatch, .precision = settings.pipeline.precision}, options);
     result.threads = threads_of(options);
     data::ViewOptions views = settings.pipeline.views;
-    if (settings.seconds && teaches(settings.pipeline)) {
+    if (!teaches(settings.pipeline)) {
+      views.most = 1;  // a curriculum looks at the images themselves
+    } else if (settings.seconds) {
       views = affordable_views(views, seconds_of_a_view(*network, dataset.train), *settings.seconds);
       const size_t all = data::view_count(settings.pipeline.views);
       if (const size_t some = data::view_count(views); some < all)
