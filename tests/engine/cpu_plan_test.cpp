@@ -28,9 +28,10 @@ namespace {
 
 using graph::Graph;
 
-std::unique_ptr<Network> compile(const Graph& graph, int batch_size = 32, int threads = 1) {
+std::unique_ptr<Network> compile(const Graph& graph, int batch_size = 32, int threads = 1,
+                                 Precision precision = Precision::Float32) {
   auto network =
-      backend("cpu").compile(graph, {.batch_size = batch_size, .threads = threads, .optimizer = {}});
+      backend("cpu").compile(graph, {.batch_size = batch_size, .threads = threads, .precision = precision});
   network->set_parameters(graph::initialize(graph, Rng(3)));
   return network;
 }
@@ -38,8 +39,8 @@ std::unique_ptr<Network> compile(const Graph& graph, int batch_size = 32, int th
 // oneDNN's names of its slow implementations, and those of plain matrix products, which hide a conversion of
 // layouts.
 // Of the full batch, of an epoch's last one, and of inference.
-void expect_no_slow_step(const Graph& graph, int batch_size) {
-  const auto network = compile(graph, batch_size);
+void expect_no_slow_step(const Graph& graph, int batch_size, Precision precision) {
+  const auto network = compile(graph, batch_size, 1, precision);
   const RandomBatch rest(graph, static_cast<size_t>(batch_size) / 2 + 1, Rng(1));
   Rng rng(2);
   network->compute_gradients(rest.view(), {}, rng);
@@ -74,8 +75,10 @@ TEST(CpuPlan, NoReferenceNetworkHasASlowImplementation) {
   for (const std::string& name : graph::reference_network_names()) {
     SCOPED_TRACE(name);
     const Graph graph = graph::reference_network(name);
-    expect_no_slow_step(graph, 32);
-    expect_no_slow_step(graph::quantized_form(graph), 32);
+    for (const Precision precision : {Precision::Float32, Precision::Bfloat16}) {
+      expect_no_slow_step(graph, 32, precision);
+      expect_no_slow_step(graph::quantized_form(graph), 32, precision);
+    }
   }
 }
 
@@ -95,7 +98,8 @@ TEST(CpuPlan, NoShapeOfConvolutionHasASlowImplementation) {
         graph.add(graph::GlobalAvgPool{});
         graph.add(graph::Dense{.units = width});
         graph.add(graph::Dense{.units = 10});
-        expect_no_slow_step(graph, 4);
+        for (const Precision precision : {Precision::Float32, Precision::Bfloat16})
+          expect_no_slow_step(graph, 4, precision);
       }
     }
   }
