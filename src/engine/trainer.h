@@ -97,8 +97,8 @@ struct TrainData {
 
 // Trains in place and returns the history. Each epoch's order, views and dropout come from rng.fork("epoch",
 // n), so a resumed run draws what the uncut one would have. Throws Error(Interrupted) when stopped (after
-// storing nothing beyond the last after_epoch), Error(Failure) naming step and loss when the loss is not
-// finite.
+// storing nothing beyond the last after_epoch), Error(Failure) when a step's loss, or a weight at an epoch's end,
+// is not finite.
 History train(Network& network, const TrainData& data, const TrainOptions& options, const Rng& rng,
               const TrainCallbacks& callbacks, std::stop_token stop, const Checkpoint* resume = nullptr);
 

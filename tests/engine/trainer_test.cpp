@@ -328,6 +328,30 @@ TEST_F(Training, LossThatIsNotFiniteNamesStepAndLoss) {
   EXPECT_EQ(message, "step 5 of 9: the loss is nan; a lower learning rate than 0.001 may help");
 }
 
+// A pool sees no number that is none beside one that is.
+TEST_F(Training, AWeightThatIsNotFiniteEndsTheEpoch) {
+  graph::Graph graph(small_graph().input_shape());
+  graph.add(graph::Conv{.filters = 3});
+  graph.add(graph::Relu{});
+  graph.add(graph::MaxPool{});
+  graph.add(graph::Conv{.filters = 8});
+  graph.add(graph::Relu{});
+  graph.add(graph::GlobalAvgPool{});
+  graph.add(graph::Dense{.units = small_graph().classes()});
+  const auto network = backend().compile(graph, {.batch_size = 32});
+  Parameters parameters = graph::initialize(graph, Rng(1));
+  parameters.at(4, graph::Role::Bias)[2] = NAN;
+  network->set_parameters(parameters);
+  TrainOptions options;
+  options.epochs = 3;
+  int stored = 0;
+  TrainCallbacks callbacks;
+  callbacks.after_epoch = [&](const Checkpoint&) { ++stored; };
+  const std::string message = error_of([&] { run(*network, options, callbacks); }, ErrorCode::Failure);
+  EXPECT_EQ(message, "epoch 1 of 3: a weight became nan; a lower learning rate than 0.001 may help");
+  EXPECT_EQ(stored, 0);
+}
+
 TEST_F(Training, ErrorsSayWhatDoesNotFit) {
   const auto network = small_network();
   const TrainOptions good;
