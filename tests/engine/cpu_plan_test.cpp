@@ -152,7 +152,9 @@ TEST(CpuPlan, SecondAndLaterPlansCompileQuickly) {
     compile(graph);
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
+#ifndef RETORT_SANITIZED
   EXPECT_LT(best, 0.02);
+#endif
 }
 
 TEST(CpuPlan, ParametersLieApartWithTheirPaddingZero) {
