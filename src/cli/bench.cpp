@@ -144,6 +144,7 @@ class Candidate {
       const size_t image = rng_.below(static_cast<uint32_t>(images_.count()));
       labels_[i] = images_.labels[image] % classes_;
       const auto view = static_cast<int>(rng_.below(data::kViewCount));
+      if (teacher_ != nullptr) teacher_->fetch(image, view);
       data::write_view(images_.image(image), images_.shape, view, {pixels_.data() + i * bytes, bytes});
       if (teacher_ != nullptr) {
         const auto row = teacher_->row(image, view);

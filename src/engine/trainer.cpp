@@ -87,6 +87,7 @@ class BatchBuffer {
     const size_t bytes = images_.shape.bytes();
     const int view =
         views_.size() == 1 ? 0 : static_cast<int>(view_rng.below(static_cast<uint32_t>(views_.size())));
+    if (teacher_ != nullptr) teacher_->fetch(image, view);
     data::write_view(images_.image(image), images_.shape, views_[static_cast<size_t>(view)],
                      std::span(pixels_).subspan(slot * bytes, bytes));
     labels_[slot] = images_.labels[image];
