@@ -359,6 +359,26 @@ TEST_P(BackendContract, ADropoutBetweenAnActivationAndAnotherPassHidesNoSigns) {
   }
 }
 
+// A pool or batch norm that applies the mask of the activation before it can do so only for itself.
+TEST_P(BackendContract, AnActivationMasksTheGradientsOfAllItsReaders) {
+  const graph::Operator readers[] = {graph::BatchNorm{}, graph::MaxPool{{3, 3, 1, 1, graph::Padding::Same}},
+                                     graph::GlobalAvgPool{}};
+  for (const graph::Operator& reader : readers) {
+    SCOPED_TRACE(graph::operator_name(reader));
+    graph::Graph graph({6, 6, 3, false});
+    graph.add(graph::BatchNorm{});
+    graph.add(graph::Conv{.filters = 8});
+    const int activation = graph.add(graph::Relu{});
+    const int one = graph.add(reader);
+    int other = graph.add(graph::Conv{.filters = 8}, {activation});
+    if (std::holds_alternative<graph::GlobalAvgPool>(reader)) other = graph.add(graph::GlobalAvgPool{});
+    const int sum = graph.add(graph::Add{}, {one, other});
+    if (!graph.node(sum).shape.flat) graph.add(graph::Flatten{});
+    graph.add(dense(4));
+    expect_like_reference(graph, random_parameters(graph, Rng(8)), {}, 8, 1e-3);
+  }
+}
+
 // A white image, a batch of one: the kernel's gradient over the bias's is what dropout made of each 1.
 TEST_P(BackendContract, DropoutDropsItsShareAndKeepsTheMean) {
   graph::Graph graph({64, 64, 1, false});

@@ -139,6 +139,26 @@ TEST(CpuPlan, TheSameBitsForTheSameNumberOfThreads) {
   EXPECT_TRUE(std::ranges::equal(trained(graph, 4, 2).values(), trained(graph, 4, 2).values()));
 }
 
+// Numbers below the smallest normal one are slow, so the network takes them for 0, on all its threads; its caller
+// does not.
+TEST(CpuPlan, DenormalNumbersAreZeroWithinACall) {
+  Graph graph({4, 4, 1, false});
+  graph.add(graph::Flatten{});
+  graph.add(graph::Dense{.units = 3});
+  graph::Parameters parameters(graph);
+  const volatile float denormal = 1e-40F;
+  for (float& value : parameters.at(2, graph::Role::Kernel)) value = denormal;
+  const std::vector<uint8_t> images(16 * 32, 255);
+  for (const int threads : {1, 2}) {
+    const auto network = compile(graph, 32, threads);
+    network->set_parameters(parameters);
+    std::vector<float> logits(3 * 32, 1);
+    network->predict(images, logits);
+    EXPECT_EQ(std::ranges::count(logits, 0.0F), 96) << threads;
+    EXPECT_GT(denormal * 2, 0.0F);
+  }
+}
+
 TEST(CpuPlan, ASmallNetworkNeedsLittleMemory) {
   EXPECT_LT(compile(graph::reference_network("s21_16"))->memory_bytes(), 16 << 20);
 }
