@@ -561,6 +561,24 @@ TEST_P(BackendContract, PredictTakesAnyCount) {
     for (size_t i = 0; i < some.size(); ++i) EXPECT_NEAR(some[i], all[200 + i], 1e-5);
   }
   network->predict({}, {});
+
+  const auto predicting = compile(graph, {.batch_size = kPredictsOnly});
+  predicting->set_parameters(network->parameters());
+  std::vector<float> again(400);
+  predicting->predict(images.images, again);
+  EXPECT_EQ(again, all);
+  EXPECT_LE(predicting->memory_bytes(), network->memory_bytes());
+}
+
+TEST_P(BackendContract, BatchNormSeesSmallDifferencesOfLargeNumbers) {
+  graph::Graph graph({6, 6, 1, false});
+  graph.add(graph::Conv{.filters = 4});
+  graph.add(graph::BatchNorm{});
+  graph.add(graph::Flatten{});
+  graph.add(dense(4));
+  Parameters parameters = random_parameters(graph, Rng(3));
+  for (float& bias : parameters.at(1, Role::Bias)) bias = 3000;
+  expect_like_reference(graph, parameters, {}, 3, 5e-3);
 }
 
 TEST_P(BackendContract, CountsWhatIsRight) {
