@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@
 #include "graph/random_graph.h"
 #include "graph/reference_networks.h"
 #include "random_batch.h"
+
+// Of the OpenMP that oneDNN runs on.
+extern "C" int omp_get_max_threads();
 
 namespace retort::engine {
 namespace {
@@ -200,6 +204,30 @@ TEST(CpuPlan, ParametersLieApartWithTheirPaddingZero) {
       EXPECT_EQ(in_inference, inside) << "plans of both modes share the parameters";
     }
   }
+}
+
+TEST(CpuPlan, LeavesItsCallersThreadsAsTheyWere) {
+  const int before = omp_get_max_threads();
+  const Graph graph = graph::reference_network("ds16");
+  const auto network = compile(graph, 4, before + 1);
+  const RandomBatch batch(graph, 4, Rng(1));
+  Rng rng(2);
+  network->train_step(batch.view(), {}, 0.01F, rng);
+  EXPECT_EQ(omp_get_max_threads(), before);
+}
+
+// The next network has the memory of the last, unless that would leave most of it idle.
+TEST(Arena, TakesSpareMemoryOfItsSize) {
+  constexpr size_t kLarge = size_t{64} << 20;
+  auto first = std::make_unique<Arena>(kLarge);
+  const std::byte* const memory = first->data();
+  first->data()[kLarge / 2] = std::byte{1};
+  first.reset();
+  const Arena small(kLarge / 8);
+  EXPECT_NE(small.data(), memory);
+  const Arena large(kLarge - 4096);
+  EXPECT_EQ(large.data(), memory);
+  EXPECT_EQ(large.data()[kLarge / 2], std::byte{0});
 }
 
 TEST(MemoryPlan, BuffersThatLiveAtOnceDoNotCollide) {
