@@ -363,6 +363,26 @@ TEST_P(BackendContract, ADropoutBetweenAnActivationAndAnotherPassHidesNoSigns) {
   }
 }
 
+// The CPU computes some of these in one pass.
+TEST_P(BackendContract, FirstConvolutionsWithAPoolBehind) {
+  using graph::Padding;
+  uint64_t seed = 0;
+  for (const int side : {7, 8})
+    for (const graph::Window& window :
+         {graph::Window{3, 3, 1, 1, Padding::Same}, graph::Window{2, 3, 1, 1, Padding::Valid},
+          graph::Window{3, 3, 2, 2, Padding::Same}, graph::Window{3, 3, 1, 2, Padding::Same}})
+      for (const Padding padding : {Padding::Same, Padding::Valid}) {
+        SCOPED_TRACE(testing::Message() << side << ", stride " << window.stride_width << ", case " << seed);
+        graph::Graph graph({side, side + 1, 2, false});
+        graph.add(graph::Conv{.filters = 5, .window = window});
+        if (++seed % 2 == 0) graph.add(graph::Relu{});
+        graph.add(graph::MaxPool{{2, 2, 2, 2, padding}});
+        graph.add(graph::Flatten{});
+        graph.add(dense(4));
+        expect_like_reference(graph, random_parameters(graph, Rng(seed)), {}, seed, 1e-3);
+      }
+}
+
 // A pool or batch norm that applies the mask of the activation before it can do so only for itself.
 TEST_P(BackendContract, AnActivationMasksTheGradientsOfAllItsReaders) {
   const graph::Operator readers[] = {graph::BatchNorm{}, graph::MaxPool{{3, 3, 1, 1, graph::Padding::Same}},
