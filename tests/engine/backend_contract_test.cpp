@@ -383,6 +383,23 @@ TEST_P(BackendContract, FirstConvolutionsWithAPoolBehind) {
       }
 }
 
+// Dense layers read features in any order, an addition and the loss do not, whatever stands between.
+TEST_P(BackendContract, FeaturesKeepTheirOrderWhereItMatters) {
+  for (const bool adds : {false, true}) {
+    SCOPED_TRACE(adds ? "an addition" : "the loss");
+    graph::Graph graph({2, 3, 2, false});
+    graph.add(graph::Conv{.filters = 5});
+    const int flat = graph.add(graph::Flatten{});
+    const int normalized = graph.add(graph::BatchNorm{});
+    if (adds) {
+      const int made = graph.add(dense(30), {flat});
+      graph.add(graph::Add{}, {graph.add(graph::Relu{}, {normalized}), made});
+      graph.add(dense(4));
+    }
+    expect_like_reference(graph, random_parameters(graph, Rng(5)), {}, 5, 1e-3);
+  }
+}
+
 // A pool or batch norm that applies the mask of the activation before it can do so only for itself.
 TEST_P(BackendContract, AnActivationMasksTheGradientsOfAllItsReaders) {
   const graph::Operator readers[] = {graph::BatchNorm{}, graph::MaxPool{{3, 3, 1, 1, graph::Padding::Same}},
