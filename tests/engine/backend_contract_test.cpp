@@ -383,6 +383,17 @@ TEST_P(BackendContract, FirstConvolutionsWithAPoolBehind) {
       }
 }
 
+TEST_P(BackendContract, AFirstConvolutionMayBeLarge) {
+  for (const int kernel : {11, 12}) {  // 512 taps are the most that the CPU's own kernel takes
+    SCOPED_TRACE(kernel);
+    graph::Graph graph({16, 17, 4, false});
+    graph.add(graph::Conv{.filters = 5, .window = {kernel, kernel, 1, 1, graph::Padding::Same}});
+    graph.add(graph::GlobalAvgPool{});
+    graph.add(dense(4));
+    expect_like_reference(graph, random_parameters(graph, Rng(5)), {}, 5, 1e-3);
+  }
+}
+
 // Dense layers read features in any order, an addition and the loss do not, whatever stands between.
 TEST_P(BackendContract, FeaturesKeepTheirOrderWhereItMatters) {
   for (const bool adds : {false, true}) {
