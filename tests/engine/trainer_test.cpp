@@ -271,6 +271,25 @@ TEST_F(Training, WithoutValidationItsNumbersAreNaN) {
             "early stopping on the validation loss needs validation images");
 }
 
+// Nothing is learned at a rate of 0, so the first epoch stays the best, for a resumed run too.
+TEST_F(Training, PatienceGoesOnWhereItWas) {
+  graph::Graph graph({6, 6, 1, false});
+  graph.add(graph::Flatten{});
+  graph.add(graph::Dense{.units = 4});
+  TrainOptions options;
+  options.epochs = 9;
+  options.schedule.peak = 0;
+  options.early_stopping = MonitorKind::ValidationLoss;
+  options.patience = 2;
+  std::vector<Checkpoint> checkpoints;
+  TrainCallbacks callbacks;
+  callbacks.after_epoch = [&](const Checkpoint& checkpoint) { checkpoints.push_back(checkpoint); };
+  EXPECT_EQ(run(*small_network(graph), options, callbacks).epochs.size(), 3U);
+  ASSERT_EQ(checkpoints.size(), 3U);
+  for (const Checkpoint& checkpoint : checkpoints)
+    EXPECT_EQ(run(*small_network(graph, 2), options, {}, &checkpoint).epochs.size(), 3U);
+}
+
 // Each view has the teacher's row of its own: with α = 0 the gradient vanishes only if the rows belong
 // together.
 TEST_F(Training, EachViewComesWithItsTeacherRow) {
