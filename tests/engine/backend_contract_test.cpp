@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "backend_contract.h"
 #include "base/error.h"
 #include "engine/network.h"
 #include "graph/notebook.h"
@@ -16,97 +17,6 @@
 
 namespace retort::engine {
 namespace {
-
-using graph::Parameters;
-using graph::ParameterSpec;
-using graph::Role;
-
-double norm(std::span<const float> values) {
-  double sum = 0;
-  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
-  return std::sqrt(sum);
-}
-
-double distance(std::span<const float> a, std::span<const float> b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i)
-    sum += (static_cast<double>(a[i]) - static_cast<double>(b[i])) *
-           (static_cast<double>(a[i]) - static_cast<double>(b[i]));
-  return std::sqrt(sum);
-}
-
-// Tensor by tensor, relative to its norm; `floor` is what a tensor's norm counts at least, as a part of the
-// norm of all. A tensor that is zero but for the reference's rounding (a bias before a batch norm has no
-// gradient) need only be small: in single precision large terms cancel there.
-void expect_near(const Parameters& actual, const Parameters& expected, double tolerance,
-                 double floor = 1e-2) {
-  ASSERT_EQ(actual.specs(), expected.specs());
-  const double all = norm(expected.values());
-  for (const ParameterSpec& spec : expected.specs()) {
-    const auto a = actual.at(spec.node, spec.role);
-    const auto b = expected.at(spec.node, spec.role);
-    const double least = norm(b) < 1e-9 * all ? all : floor * all;
-    EXPECT_LE(distance(a, b), tolerance * std::max(norm(b), least))
-        << "node " << spec.node << ", role " << static_cast<int>(spec.role) << ", norm " << norm(b);
-  }
-}
-
-void expect_equal(const Parameters& a, const Parameters& b) {
-  ASSERT_EQ(a.specs(), b.specs());
-  EXPECT_TRUE(std::equal(a.values().begin(), a.values().end(), b.values().begin()));
-}
-
-// The same with a dropout that drops nothing, since backends draw their own random numbers. A rate of 0 leaves it
-// out of the CPU's plan, so some have one that is rounded to 0 only there.
-graph::Graph without_dropout(const graph::Graph& graph) {
-  graph::Graph result(graph.input_shape());
-  for (int i = 1; i < graph.size(); ++i) {
-    graph::Operator op = graph.node(i).op;
-    if (auto* dropout = std::get_if<graph::Dropout>(&op)) dropout->rate = i % 2 == 0 ? 0 : 1e-9F;
-    result.add(op, graph.node(i).inputs);
-  }
-  return result;
-}
-
-graph::Dense dense(int units, graph::WeightGrid grid = graph::WeightGrid::Float) {
-  graph::Dense op;
-  op.units = units;
-  op.grid = grid;
-  return op;
-}
-
-class BackendContract : public testing::TestWithParam<std::string> {
- protected:
-  std::unique_ptr<Network> compile(const graph::Graph& graph, const CompileOptions& options = {}) const {
-    return backend(GetParam()).compile(graph, options);
-  }
-
-  // Loss, gradients, states and predictions of both on the same numbers.
-  void expect_like_reference(const graph::Graph& graph, const Parameters& parameters,
-                             const Objective& objective, uint64_t seed, double tolerance) const {
-    // Of three threads some have nothing to do in a batch of one.
-    const auto network = compile(graph, {.batch_size = 6, .threads = 1 + static_cast<int>(seed / 3 % 3)});
-    const auto reference = backend("reference").compile(graph, {.batch_size = 6});
-    network->set_parameters(parameters);
-    reference->set_parameters(parameters);
-    for (const size_t count : {6, 6, 1, 5}) {
-      SCOPED_TRACE(testing::Message() << "batch of " << count);
-      const RandomBatch batch(graph, count, Rng(seed).fork("batch", count));
-      Rng rng(seed);
-      const StepResult actual = network->compute_gradients(batch.view(), objective, rng);
-      const StepResult expected = reference->compute_gradients(batch.view(), objective, rng);
-      EXPECT_NEAR(actual.loss, expected.loss, tolerance * (1 + std::abs(expected.loss)));
-      expect_near(network->gradients(), reference->gradients(), tolerance);
-      expect_near(network->parameters(), reference->parameters(), tolerance);
-    }
-    const RandomBatch images(graph, 71, Rng(seed).fork("images"));
-    std::vector<float> actual(71 * static_cast<size_t>(graph.classes()));
-    std::vector<float> expected(actual.size());
-    network->predict(images.images, actual);
-    reference->predict(images.images, expected);
-    EXPECT_LE(distance(actual, expected), tolerance * (norm(expected) + 1e-3));
-  }
-};
 
 INSTANTIATE_TEST_SUITE_P(Backends, BackendContract, testing::ValuesIn(backend_names()),
                          [](const auto& parameter) { return parameter.param; });
@@ -341,96 +251,6 @@ TEST_P(BackendContract, ThreadsChangeRoundingOnly) {
   expect_near(results[2], results[0], 1e-4);
 }
 
-// What dropout leaves where it found it may be written over only when the activation before it needs its signs no
-// more.
-TEST_P(BackendContract, ADropoutBetweenAnActivationAndAnotherPassHidesNoSigns) {
-  const graph::Operator passes[] = {graph::Add{}, graph::FakeQuant{}, graph::Relu6{}, graph::Dropout{1e-9F}};
-  for (const graph::Operator& pass : passes) {
-    SCOPED_TRACE(graph::operator_name(pass));
-    graph::Graph graph({6, 6, 3, false});
-    const int first = graph.add(graph::Conv{.filters = 8});
-    graph.add(graph::Conv{.filters = 8});
-    graph.add(graph::Relu{});
-    const int dropout = graph.add(graph::Dropout{1e-9F});
-    if (std::holds_alternative<graph::Add>(pass))
-      graph.add(pass, {dropout, first});
-    else
-      graph.add(pass);
-    graph.add(graph::Conv{.filters = 8});
-    graph.add(graph::GlobalAvgPool{});
-    graph.add(dense(4));
-    expect_like_reference(graph, random_parameters(graph, Rng(7)), {}, 7, 1e-3);
-  }
-}
-
-// The CPU computes some of these in one pass.
-TEST_P(BackendContract, FirstConvolutionsWithAPoolBehind) {
-  using graph::Padding;
-  uint64_t seed = 0;
-  for (const int side : {7, 8})
-    for (const graph::Window& window :
-         {graph::Window{3, 3, 1, 1, Padding::Same}, graph::Window{2, 3, 1, 1, Padding::Valid},
-          graph::Window{3, 3, 2, 2, Padding::Same}, graph::Window{3, 3, 1, 2, Padding::Same}})
-      for (const Padding padding : {Padding::Same, Padding::Valid}) {
-        SCOPED_TRACE(testing::Message() << side << ", stride " << window.stride_width << ", case " << seed);
-        graph::Graph graph({side, side + 1, 2, false});
-        graph.add(graph::Conv{.filters = 5, .window = window});
-        if (++seed % 2 == 0) graph.add(graph::Relu{});
-        graph.add(graph::MaxPool{{2, 2, 2, 2, padding}});
-        graph.add(graph::Flatten{});
-        graph.add(dense(4));
-        expect_like_reference(graph, random_parameters(graph, Rng(seed)), {}, seed, 1e-3);
-      }
-}
-
-TEST_P(BackendContract, AFirstConvolutionMayBeLarge) {
-  for (const int kernel : {11, 12}) {  // 512 taps are the most that the CPU's own kernel takes
-    SCOPED_TRACE(kernel);
-    graph::Graph graph({16, 17, 4, false});
-    graph.add(graph::Conv{.filters = 5, .window = {kernel, kernel, 1, 1, graph::Padding::Same}});
-    graph.add(graph::GlobalAvgPool{});
-    graph.add(dense(4));
-    expect_like_reference(graph, random_parameters(graph, Rng(5)), {}, 5, 1e-3);
-  }
-}
-
-// Dense layers read features in any order, an addition and the loss do not, whatever stands between.
-TEST_P(BackendContract, FeaturesKeepTheirOrderWhereItMatters) {
-  for (const bool adds : {false, true}) {
-    SCOPED_TRACE(adds ? "an addition" : "the loss");
-    graph::Graph graph({2, 3, 2, false});
-    graph.add(graph::Conv{.filters = 5});
-    const int flat = graph.add(graph::Flatten{});
-    const int normalized = graph.add(graph::BatchNorm{});
-    if (adds) {
-      const int made = graph.add(dense(30), {flat});
-      graph.add(graph::Add{}, {graph.add(graph::Relu{}, {normalized}), made});
-      graph.add(dense(4));
-    }
-    expect_like_reference(graph, random_parameters(graph, Rng(5)), {}, 5, 1e-3);
-  }
-}
-
-// A pool or batch norm that applies the mask of the activation before it can do so only for itself.
-TEST_P(BackendContract, AnActivationMasksTheGradientsOfAllItsReaders) {
-  const graph::Operator readers[] = {graph::BatchNorm{}, graph::MaxPool{{3, 3, 1, 1, graph::Padding::Same}},
-                                     graph::GlobalAvgPool{}};
-  for (const graph::Operator& reader : readers) {
-    SCOPED_TRACE(graph::operator_name(reader));
-    graph::Graph graph({6, 6, 3, false});
-    graph.add(graph::BatchNorm{});
-    graph.add(graph::Conv{.filters = 8});
-    const int activation = graph.add(graph::Relu{});
-    const int one = graph.add(reader);
-    int other = graph.add(graph::Conv{.filters = 8}, {activation});
-    if (std::holds_alternative<graph::GlobalAvgPool>(reader)) other = graph.add(graph::GlobalAvgPool{});
-    const int sum = graph.add(graph::Add{}, {one, other});
-    if (!graph.node(sum).shape.flat) graph.add(graph::Flatten{});
-    graph.add(dense(4));
-    expect_like_reference(graph, random_parameters(graph, Rng(8)), {}, 8, 1e-3);
-  }
-}
-
 // A white image, a batch of one: the kernel's gradient over the bias's is what dropout made of each 1.
 TEST_P(BackendContract, DropoutDropsItsShareAndKeepsTheMean) {
   graph::Graph graph({64, 64, 1, false});
@@ -618,17 +438,6 @@ TEST_P(BackendContract, PredictTakesAnyCount) {
   EXPECT_LE(predicting->memory_bytes(), network->memory_bytes());
 }
 
-TEST_P(BackendContract, BatchNormSeesSmallDifferencesOfLargeNumbers) {
-  graph::Graph graph({6, 6, 1, false});
-  graph.add(graph::Conv{.filters = 4});
-  graph.add(graph::BatchNorm{});
-  graph.add(graph::Flatten{});
-  graph.add(dense(4));
-  Parameters parameters = random_parameters(graph, Rng(3));
-  for (float& bias : parameters.at(1, Role::Bias)) bias = 3000;
-  expect_like_reference(graph, parameters, {}, 3, 5e-3);
-}
-
 TEST_P(BackendContract, CountsWhatIsRight) {
   graph::Graph graph({1, 3, 1, false});
   graph.add(graph::Flatten{});
@@ -641,17 +450,6 @@ TEST_P(BackendContract, CountsWhatIsRight) {
   Rng rng(0);
   EXPECT_EQ(network->compute_gradients({images, std::vector<uint16_t>{0, 1, 2, 0}, {}}, {}, rng).correct, 4);
   EXPECT_EQ(network->compute_gradients({images, std::vector<uint16_t>{1, 1, 2, 2}, {}}, {}, rng).correct, 2);
-}
-
-// Cells of a window are numbered by one byte.
-TEST_P(BackendContract, TheLargestPoolFindsItsLargestCellAnywhere) {
-  // The pool comes behind a layer that learns, so that its gradient counts.
-  graph::Graph graph({16, 16, 5, false});
-  graph.add(graph::BatchNorm{});
-  graph.add(graph::MaxPool{{16, 16, 16, 16, graph::Padding::Valid}});
-  graph.add(graph::Flatten{});
-  graph.add(dense(4));
-  expect_like_reference(graph, random_parameters(graph, Rng(4)), {}, 4, 1e-3);
 }
 
 TEST_P(BackendContract, ErrorsSayWhatDoesNotFit) {
