@@ -120,8 +120,8 @@ def heading(retort):
     peaks = f"{first['peak_gflops']:.0f} GFLOP/s in float32"
     if first["bfloat16_peak_gflops"]:
         peaks += f", {first['bfloat16_peak_gflops']:.0f} in bfloat16"
-    return (f"Training images/s on {first['threads']} cores of {processor()}, {datetime.date.today()}. Multiply-add peak: "
-            f"{peaks}.\nRatios are against the better peer in float32.\n\n")
+    return (f"Training images/s on {first['threads']} cores of {processor()} ({first['instruction_set']}), "
+            f"{datetime.date.today()}. Multiply-add peak: {peaks}.\nRatios are against the better peer in float32.\n\n")
 
 
 def main():

@@ -144,6 +144,7 @@ class Candidate {
       const size_t image = rng_.below(static_cast<uint32_t>(images_.count()));
       labels_[i] = images_.labels[image] % classes_;
       const auto view = static_cast<int>(rng_.below(data::kViewCount));
+      if (teacher_ != nullptr) teacher_->fetch(image, view);
       data::write_view(images_.image(image), images_.shape, view, {pixels_.data() + i * bytes, bytes});
       if (teacher_ != nullptr) {
         const auto row = teacher_->row(image, view);
@@ -299,16 +300,22 @@ void run(const BenchCommand& command) {
   const bool narrow = command.precision == engine::Precision::Bfloat16;
   if (narrow && !engine::onednn::multiplies_bfloat16())
     throw_usage("--precision: this CPU does not multiply bfloat16 (or ONEDNN_MAX_CPU_ISA forbids it)");
+  // With the first backend our own kernels follow ONEDNN_MAX_CPU_ISA, and so does the peak.
+  static_cast<void>(engine::backend());
   const double peak = peak_of_cores(cores, engine::kernels::multiply_add_peak);
-  const double bfloat16_peak = peak_of_cores(cores, [](double seconds) {
-    return engine::kernels::bfloat16_multiply_add_peak(seconds).value_or(0);  // a CPU without has none on any
-  });
+  double bfloat16_peak = 0;
+  if (engine::onednn::multiplies_bfloat16())
+    bfloat16_peak = peak_of_cores(cores, [](double seconds) {
+      return engine::kernels::bfloat16_multiply_add_peak(seconds).value_or(0);
+    });
   std::string text =
       fmt::format("float32 multiply-add peak: {:.0f} GFLOP/s on {} cores\n", peak * 1e-9, cores);
   text += bfloat16_peak > 0
               ? fmt::format("bfloat16 multiply-add peak: {:.0f} GFLOP/s\n\n", bfloat16_peak * 1e-9)
-              : "no bfloat16: this CPU has no AVX512_BF16\n\n";
-  text += fmt::format("trained in {}, shares of that peak\n", engine::to_string(command.precision));
+              : "no bfloat16: this CPU has no AVX512_BF16, or ONEDNN_MAX_CPU_ISA forbids it\n\n";
+  const std::string instructions = engine::onednn::instruction_set();
+  text += fmt::format("trained in {} ({}), shares of that peak\n", engine::to_string(command.precision),
+                      instructions);
   text += fmt::format("{:<12} {:>6} {:>9} {:>8} {:>11} {:>6} {:>10} {:>10} {:>10}\n", "network", "batch",
                       "networks", "threads", "images/s", "peak", "memory", "compile", "again");
   nlohmann::json json = nlohmann::json::array();
@@ -342,6 +349,7 @@ void run(const BenchCommand& command) {
                     {"threads", cores},
                     {"networks", found.networks},
                     {"precision", engine::to_string(command.precision)},
+                    {"instruction_set", instructions},
                     {"images_per_second", found.images_per_second},
                     {"distilled_images_per_second", distilled},
                     {"fma_fraction", row.fraction},

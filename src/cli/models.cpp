@@ -139,7 +139,7 @@ std::optional<engine::TeacherLogits> obtain_teacher(std::string_view text, const
   const engine::Model model = engine::load_model(teacher.path);
   check_fits(model.graph, dataset, teacher.path);
   engine::CompileOptions options;
-  options.batch_size = 128;
+  options.batch_size = engine::kPredictsOnly;
   options.threads = threads;
   const auto network = engine::backend().compile(model.graph, options);
   network->set_parameters(model.parameters);

@@ -37,8 +37,12 @@ enum class Precision { Float32, Bfloat16 };
 Precision parse_precision(std::string_view name);  // "float32", "bfloat16"; throws Error(Usage)
 std::string_view to_string(Precision precision);
 
+// The batch size of a network that is not trained. Predictions come in batches of their own, and memory for training
+// on larger ones would lie idle.
+inline constexpr int kPredictsOnly = 1;
+
 struct CompileOptions {
-  int batch_size = 32;  // the largest batch; smaller ones are allowed
+  int batch_size = 32;  // the largest batch to train on; smaller ones are allowed
   int threads = 1;      // candidates take one; the teacher takes all cores
   Precision precision = Precision::Float32;
   OptimizerOptions optimizer{};
@@ -110,8 +114,8 @@ class Network {
 
   // Bytes of activations, gradients, parameters and workspace that the network holds.
   [[nodiscard]] virtual int64_t memory_bytes() const = 0;
-  // One line a step of each plan made so far (a batch size's is made by its first batch, that of inference by
-  // the first prediction): what it computes and by which implementation (tests look for slow ones).
+  // One line a step of each plan made so far (the full batch's is there from the beginning, a smaller one's is made
+  // by its first batch, that of inference by the first prediction): what it computes and by which implementation (tests look for slow ones).
   [[nodiscard]] virtual std::vector<std::string> describe_plan() const = 0;
 };
 

@@ -13,7 +13,6 @@ class Plan::Builder {
   Builder(Plan& plan, const ParameterLayout& layout, const CompileOptions& options)
       : plan_(plan),
         count_(static_cast<int>(plan.lowered_.operations.size())),
-        producer_(nodes(), -1),
         learns_(nodes(), false),
         value_(nodes(), -1),
         gradient_(nodes(), -1),
@@ -93,7 +92,6 @@ class Plan::Builder {
     const bool has_parameters = layout.place(operation.node, graph::Role::Kernel).size > 0 ||
                                 layout.place(operation.node, graph::Role::Gamma).size > 0;
     learns_[at(operation.output)] = input_gradient || has_parameters;
-    producer_[at(operation.output)] = k;
     plan_.operations_.push_back(
         make_operation({plan_.graph_, plan_.lowered_, layout, operation, plan_.mode_, plan_.images_,
                         options.threads, options.precision, input_gradient}));
@@ -112,7 +110,7 @@ class Plan::Builder {
     if (!needs.forward_in_place || needs.backward_reads_input) return false;
     const int input = operation.inputs[0];
     if (readers_[at(input)] != 1) return false;
-    const OutputUse use = needs_[at(producer_[at(input)])].backward_reads_output;
+    const OutputUse use = use_[at(value_[at(input)])];
     return use == OutputUse::None || (use == OutputUse::Sign && needs.keeps_signs);
   }
 
@@ -126,6 +124,8 @@ class Plan::Builder {
     int& output = value_[at(operation.output)];
     output =
         works_in_place(k) ? value_[at(operation.inputs[0])] : memory_.request(bytes(operation.output), k, k);
+    use_.resize(std::max(use_.size(), at(output) + 1), OutputUse::None);
+    use_[at(output)] = std::max(use_[at(output)], needs.backward_reads_output);
     if (needs.backward_reads_output != OutputUse::None) memory_.extend(output, backward_time(k));
     kept_.push_back(
         needs.kept_bytes > 0 ? memory_.request(needs.kept_bytes, k, training() ? backward_time(k) : k) : -1);
@@ -187,8 +187,9 @@ class Plan::Builder {
   std::vector<int> kept_;            // buffer of each operation, −1 for none
   std::vector<int> input_gradient_;  // buffer that each operation writes, −1 for none
   std::vector<PendingStep> steps_;
+  // Of each buffer: what the backward passes of all the operations that wrote there one after the other read of it.
+  std::vector<OutputUse> use_;
   // By node.
-  std::vector<int> producer_;
   std::vector<bool> learns_;
   std::vector<int> value_;
   std::vector<int> gradient_;

@@ -78,5 +78,7 @@ std::unique_ptr<Operation> make_first_convolution(const OperationSite& site);
 std::unique_ptr<Operation> make_depthwise(const OperationSite& site);
 std::unique_ptr<Operation> make_convolution(const OperationSite& site);
 std::unique_ptr<Operation> make_dense(const OperationSite& site);
+// Of plan_batch_norm.cpp.
+std::unique_ptr<Operation> make_batch_norm(const OperationSite& site);
 
 }  // namespace retort::engine

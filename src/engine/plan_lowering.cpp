@@ -100,7 +100,7 @@ class Lowering {
     fused_.assign(at(graph_.size()), false);
   }
 
-  // The node that alone reads `home`, directly and not through a change of shape.
+  // The node that alone reads `home`, maybe through a dissolved one.
   [[nodiscard]] std::optional<int> only_reader(int home) const {
     const auto& readers = readers_[at(home)];
     if (readers.size() != 1 || readers[0] < 0) return std::nullopt;

@@ -24,8 +24,10 @@ void MemoryPlan::extend(int buffer, int last) {
 size_t MemoryPlan::arrange() {
   std::vector<Buffer*> by_size;
   for (Buffer& buffer : buffers_) by_size.push_back(&buffer);
-  std::stable_sort(by_size.begin(), by_size.end(),
-                   [](const Buffer* a, const Buffer* b) { return a->bytes > b->bytes; });
+  // Of equal ones the first asked for comes first. (Clang 19 warns of libstdc++ 12's std::stable_sort.)
+  std::sort(by_size.begin(), by_size.end(), [](const Buffer* a, const Buffer* b) {
+    return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
+  });
   std::vector<const Buffer*> placed;  // by offset
   size_t total = 0;
   for (Buffer* buffer : by_size) {
@@ -76,12 +78,18 @@ void release(const Block& block) {
 // than kMostBytes together, and nothing small.
 class SpareBlocks {
  public:
+  // Whether this thread's are no more: the thread ends, and networks that end after them still give blocks back.
+  static bool& over() {
+    thread_local bool ended = false;  // needs no destructor, so it outlives them
+    return ended;
+  }
+
   SpareBlocks() = default;
   SpareBlocks(const SpareBlocks&) = delete;
   SpareBlocks& operator=(const SpareBlocks&) = delete;
   ~SpareBlocks() {
     for (Block& block : blocks_) release(std::exchange(block, Block{}));
-    over_ = true;
+    over() = true;
   }
 
   // The smallest that holds `bytes` and is not much larger; an empty one when there is none.
@@ -94,7 +102,7 @@ class SpareBlocks {
   }
   // In place of the oldest.
   void put(const Block& block) {
-    if (over_ || block.bytes > kMostBytes) return release(block);
+    if (block.bytes > kMostBytes) return release(block);
     const auto held = [&] {
       return std::accumulate(blocks_.begin(), blocks_.end(), block.bytes,
                              [](size_t sum, const Block& each) { return sum + each.bytes; });
@@ -111,7 +119,6 @@ class SpareBlocks {
 
   std::array<Block, 4> blocks_;
   size_t oldest_ = 0;
-  bool over_ = false;  // the thread ends, and networks that end after this may still give blocks
 };
 
 SpareBlocks& spare_blocks() {
@@ -123,7 +130,8 @@ SpareBlocks& spare_blocks() {
 
 Arena::Arena(size_t bytes) : bytes_(round_up(bytes, kLineBytes)) {
   const size_t needed = std::max(bytes_, kLineBytes);
-  Block block = needed < kHugePageBytes ? Block{} : spare_blocks().take(needed);
+  Block block;
+  if (needed >= kHugePageBytes && !SpareBlocks::over()) block = spare_blocks().take(needed);
   if (block.memory == nullptr) block = allocate(needed);
   data_ = {block.memory, ArenaRelease{block.bytes}};
   std::memset(data_.get(), 0, bytes_);
@@ -135,7 +143,7 @@ float* Arena::floats() const {
 
 void ArenaRelease::operator()(std::byte* memory) const {
   const Block block{memory, bytes};
-  if (bytes < kHugePageBytes)
+  if (bytes < kHugePageBytes || SpareBlocks::over())
     release(block);
   else
     spare_blocks().put(block);

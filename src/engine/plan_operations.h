@@ -27,7 +27,7 @@ struct OperationSite {
   bool input_gradient = false;  // whether anything before it learns
 };
 
-enum class OutputUse {
+enum class OutputUse {  // the more, the greater
   None,
   Sign,  // only where it is positive
   Values,

@@ -87,6 +87,7 @@ class BatchBuffer {
     const size_t bytes = images_.shape.bytes();
     const int view =
         views_.size() == 1 ? 0 : static_cast<int>(view_rng.below(static_cast<uint32_t>(views_.size())));
+    if (teacher_ != nullptr) teacher_->fetch(image, view);
     data::write_view(images_.image(image), images_.shape, views_[static_cast<size_t>(view)],
                      std::span(pixels_).subspan(slot * bytes, bytes));
     labels_[slot] = images_.labels[image];
@@ -221,12 +222,24 @@ class Run {
       correct += result.correct;
       reporter_.at(step_, [&] { return note(epoch, loss / static_cast<double>(done)); });
     }
+    check_parameters(epoch);
     const double images = static_cast<double>(data_.train.size());
     EpochResult result;
     result.epoch = epoch;
     result.train_loss = loss / images;
     result.train_accuracy = static_cast<double>(correct) / images;
     return result;
+  }
+
+  // The loss alone does not tell: oneDNN's ReLU makes 0 of what is no number, and pools pass it over, so that a
+  // network whose weights overflowed would go on with what is left of it.
+  void check_parameters(int epoch) const {
+    const graph::Parameters parameters = network_.parameters();
+    const auto values = parameters.values();
+    const auto found = std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+    if (found != values.end())
+      throw_failure("epoch {} of {}: a weight became {}; a lower learning rate than {} may help", epoch,
+                    options_.epochs, *found, options_.schedule.peak);
   }
 
   // "epoch 3/5, loss 0.412, validation 71.3% after epoch 2"; without the last words where epochs are equal.

@@ -31,6 +31,12 @@ struct TeacherLogits {
     return {values.data() + (static_cast<size_t>(view) * images + image) * static_cast<size_t>(classes),
             static_cast<size_t>(classes)};
   }
+  // Asks for a row's memory ahead of reading it: rows are read at random, and there are many more than caches hold.
+  void fetch(size_t image, int view) const {
+    const auto wanted = row(image, view);
+    __builtin_prefetch(wanted.data());
+    __builtin_prefetch(&wanted.back());
+  }
 };
 
 enum class MonitorKind { None, ValidationLoss };
@@ -97,8 +103,8 @@ struct TrainData {
 
 // Trains in place and returns the history. Each epoch's order, views and dropout come from rng.fork("epoch",
 // n), so a resumed run draws what the uncut one would have. Throws Error(Interrupted) when stopped (after
-// storing nothing beyond the last after_epoch), Error(Failure) naming step and loss when the loss is not
-// finite.
+// storing nothing beyond the last after_epoch), Error(Failure) when a step's loss, or a weight at an epoch's end,
+// is not finite.
 History train(Network& network, const TrainData& data, const TrainOptions& options, const Rng& rng,
               const TrainCallbacks& callbacks, std::stop_token stop, const Checkpoint* resume = nullptr);
 

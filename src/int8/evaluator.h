@@ -15,6 +15,8 @@
 
 namespace retort::int8 {
 
+struct EvaluationPlan;
+
 class Evaluator {
  public:
   // The graph must have one input and one output; a float32 input is read by QUANTIZE alone, and a float32
@@ -41,9 +43,8 @@ class Evaluator {
   template <typename ImageAt>
   void run_batches(size_t count, const ImageAt& image_at, std::span<int8_t> outputs);
 
-  struct Plan;
   struct Memory;
-  std::shared_ptr<const Plan> plan_;
+  std::shared_ptr<const EvaluationPlan> plan_;
   std::unique_ptr<Memory> memory_;
 };
 

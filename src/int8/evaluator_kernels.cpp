@@ -154,8 +154,10 @@ void ExpandRow(const Border& border, const int8_t* source, T* target, int cells)
           const auto value = hn::PromoteTo(d, hn::LoadU(bytes, source + c));
           hn::StoreU(hn::ConvertTo(df, hn::Sub(value, zero)), df, target + c);
         }
-      for (; c < channels * multiplier; ++c)
-        target[c] = static_cast<T>(source[c / multiplier] - border.zero_point);
+      for (; c < channels * multiplier; ++c) {
+        const size_t channel = c / multiplier;
+        target[c] = static_cast<T>(source[channel] - border.zero_point);
+      }
       std::fill(target + c, target + border.cell_stride, T{0});
     }
   }

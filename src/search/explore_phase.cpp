@@ -271,17 +271,14 @@ void explore(Session& session) {
     return exploring.most_epoch_seconds <= 0 ||
            exploring.speed.epoch_seconds(work_of(graph)) <= exploring.most_epoch_seconds;
   });
+  if (exploring.ended) return;                             // what waits now are candidates
   double correction = run_generation(session, exploring);  // of an earlier run
-  while (!exploring.ended) {
-    if (add_generation(session, exploring, correction, proposer)) {
-      correction = run_generation(session, exploring);
-      continue;
-    }
-    exploring.ended = true;
-    session.folder.put_document(kExplorationKey, exploring);
-    session.options.progress.message(fmt::format("Explored {} structures; {} more were above the limits.",
-                                                 explored(session).size(), proposer.above_limits()));
-  }
+  while (add_generation(session, exploring, correction, proposer))
+    correction = run_generation(session, exploring);
+  exploring.ended = true;
+  session.folder.put_document(kExplorationKey, exploring);
+  session.options.progress.message(fmt::format("Explored {} structures; {} more were above the limits.",
+                                               explored(session).size(), proposer.above_limits()));
 }
 
 std::vector<StoredProposal> candidates_of_exploration(Session& session) {

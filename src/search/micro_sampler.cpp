@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kUsualCount = 12;
 constexpr size_t kDrawsAProposal = 20;  // that fit
-constexpr size_t kMostDraws = 20'000;   // where few fit
+constexpr size_t kMostDraws = 5'000;    // where few fit
 
 int64_t macs_of(const graph::Graph& graph) {
   int64_t sum = 0;

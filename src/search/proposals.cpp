@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "cost/cost.h"
+#include "graph/parameters.h"
 #include "search/candidates.h"
 #include "search/teacher.h"
 
@@ -48,6 +49,16 @@ Excess excess(const TrialResult& costs, const Limits& limits) {
   return result;
 }
 
+// What is far too large is not costed: a kernel's weight takes at least a byte.
+bool plainly_above(const graph::Graph& graph, const Limits& limits) {
+  int64_t macs = 0;
+  for (int i = 0; i < graph.size(); ++i) macs += graph::node_macs(graph, i);
+  int64_t weights = 0;
+  for (const graph::ParameterSpec& spec : graph::parameter_specs(graph))
+    if (spec.role == graph::Role::Kernel) weights += static_cast<int64_t>(spec.size);
+  return (limits.macs && macs > *limits.macs) || (limits.flash_bytes && weights > *limits.flash_bytes);
+}
+
 // "For nano33ble (Arduino Nano 33 BLE), as generated C: at most 64.0 KB of flash (the board leaves 832.0 KB),
 // 184.0 KB of RAM."
 std::string target_words(const cost::Target& target, const Limits& limits) {
@@ -74,7 +85,7 @@ Proposer::Proposer(const SearchSettings& settings, const data::Dataset& dataset,
   Fits fits;
   if (quick_enough_ || limits.flash_bytes || limits.ram_bytes || limits.macs || limits.latency_seconds)
     fits = [this](const graph::Graph& graph) {
-      const bool fit = (!quick_enough_ || quick_enough_(graph)) &&
+      const bool fit = (!quick_enough_ || quick_enough_(graph)) && !plainly_above(graph, settings_.limits) &&
                        excess(costs_of(graph), settings_.limits).reason.empty();
       if (!fit) ++above_limits_;
       return fit;

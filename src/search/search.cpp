@@ -118,6 +118,12 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   say_teacher(session.teacher, session.options.progress);
   session.store_seconds();
 
+  compress::Curriculum& curriculum = session.pipeline.curriculum;
+  if (!session.teacher.logits && curriculum == compress::Curriculum::Entropy)
+    curriculum = compress::Curriculum::None;  // the time was too short for a teacher
+  session.curriculum =
+      curriculum_order(curriculum, session.split, session.teacher.logits ? &*session.teacher.logits : nullptr,
+                       Rng(settings.seed));
   if (explores) {
     phase = Phase::Exploring;
     explore(session);
@@ -125,20 +131,15 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
     if (!has_candidates(session.folder.storage())) proposals = candidates_of_exploration(session);
   }
   session.planned = session.folder.storage().trials().size() + proposals.size();
-  // A search that was freed of its time limit keeps to the epochs that it began with.
-  const double confirmation_seconds =
-      settings.seconds || session.folder.document(kPlanKey) ? decide_candidates(session, proposals) : 0;
+  // A search that was freed of its time limit keeps to the epochs that it began with; one that was cut before its
+  // structures were stored has begun nothing.
+  const bool follows_plan = settings.seconds || (proposals.empty() && session.folder.document(kPlanKey));
+  const double confirmation_seconds = follows_plan ? decide_candidates(session, proposals) : 0;
   if (!proposals.empty()) {
     std::vector<std::string> texts;
     for (const StoredProposal& proposal : proposals) texts.push_back(dump_json(to_stored(proposal)));
     keep([&] { session.folder.storage().add_trials(texts); });
   }
-  compress::Curriculum& curriculum = session.pipeline.curriculum;
-  if (!session.teacher.logits && curriculum == compress::Curriculum::Entropy)
-    curriculum = compress::Curriculum::None;  // the time was too short for a teacher
-  session.curriculum =
-      curriculum_order(curriculum, session.split, session.teacher.logits ? &*session.teacher.logits : nullptr,
-                       Rng(settings.seed));
   session.study.plan_json = plan_json(session.folder.storage());
   session.study.left_out = static_cast<int>(session.folder.storage().trials().size() - session.planned);
   session.announce();

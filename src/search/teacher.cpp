@@ -188,12 +188,13 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
   };
   const auto compute_logits = [&](const engine::Model& model) {
     const Clock::time_point start = Clock::now();
-    constexpr int kBatch = 256;  // larger than training's: nothing is kept for a backward pass
-    const auto network =
-        compile(model, {.batch_size = kBatch, .precision = settings.pipeline.precision}, options);
+    const auto network = compile(
+        model, {.batch_size = engine::kPredictsOnly, .precision = settings.pipeline.precision}, options);
     result.threads = threads_of(options);
     data::ViewOptions views = settings.pipeline.views;
-    if (settings.seconds && teaches(settings.pipeline)) {
+    if (!teaches(settings.pipeline)) {
+      views.most = 1;  // a curriculum looks at the images themselves
+    } else if (settings.seconds) {
       views = affordable_views(views, seconds_of_a_view(*network, dataset.train), *settings.seconds);
       const size_t all = data::view_count(settings.pipeline.views);
       if (const size_t some = data::view_count(views); some < all)
@@ -243,7 +244,7 @@ double teacher_test_accuracy(const StudyFolder& folder, const data::ImageSet& im
                              std::span<const uint32_t> indices, const RunOptions& options) {
   const fs::path path = folder.path() / "teacher" / "weights.retort";
   if (!fs::exists(path)) return kUnknown;
-  const auto network = compile(engine::load_model(path), {.batch_size = 256}, options);
+  const auto network = compile(engine::load_model(path), {.batch_size = engine::kPredictsOnly}, options);
   return engine::evaluate(*network, images, indices).accuracy;
 }
 

@@ -1,6 +1,7 @@
 #include "search/timed_plan.h"
 
 #include <algorithm>
+#include <cassert>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
@@ -27,6 +28,12 @@ void set_epochs(PipelineSettings& pipeline, const StageEpochs& epochs) {
   pipeline.distill_epochs = epochs.distill;
   pipeline.prune_epochs = epochs.prune;
   pipeline.qat_epochs = epochs.qat;
+}
+
+// Of a search that has a limit.
+double limit_seconds(const Session& session) {
+  assert(session.settings.seconds);
+  return session.settings.seconds.value_or(0);
 }
 
 std::string of_what_is_left(const Session& session, double needed) {
@@ -103,7 +110,7 @@ void measure(Session& session, std::vector<StoredProposal>& proposals) {
   }
   json speeds = session.folder.document(kSpeedsKey).value_or(json::object());
   if (speeds.empty()) {
-    const double seconds = kMeasureShare * *session.settings.seconds;
+    const double seconds = kMeasureShare * limit_seconds(session);
     const double each =
         std::min(seconds * session.workers / static_cast<double>(macs.size()), kMeasureSeconds);
     options.progress.message(fmt::format("Measuring the speed of up to {} networks.", macs.size()));
@@ -133,7 +140,7 @@ int decide_teacher_epochs(Session& session) {
   if (const auto stored = session.folder.document(kTeacherEpochsKey)) return stored->get<int>();
   const graph::Graph graph = teacher_network(teacher, session.dataset);
   const int threads = options.teacher_threads > 0 ? options.teacher_threads : available_cores();
-  const double total = *session.settings.seconds;
+  const double total = limit_seconds(session);
   const engine::CompileOptions compile{
       .batch_size = teacher.batch_size, .threads = threads, .precision = session.settings.pipeline.precision};
   const double epoch = measure_speed(graph, options.backend, compile, session.dataset,
@@ -173,7 +180,7 @@ double decide_candidates(Session& session, std::vector<StoredProposal>& proposal
   proposals = std::move(chosen);
   set_epochs(session.pipeline, plan.epochs);
   json document = by_stage(plan.epochs);
-  document["limit_seconds"] = *session.settings.seconds;
+  document["limit_seconds"] = limit_seconds(session);
   document["planned"] = session.planned;
   document["confirmation_seconds"] = plan.confirmation_seconds;
   document["predicted_seconds"] = plan.seconds;

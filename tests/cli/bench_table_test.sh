@@ -9,7 +9,7 @@ row() {  # FRAMEWORK NET BATCH PROCESSES THREADS PRECISION VARIANT PARAMETERS IM
   printf '"variant": "%s", "parameters": %s, "images_per_second": %s}\n' "${@:7}"
 }
 ours() {  # NET PARAMETERS IMAGES_PER_SECOND
-  printf '{"net": "%s", "parameters": %s, "images_per_second": %s, "threads": 2, "fma_fraction": 0.5, ' "$@"
+  printf '{"net": "%s", "parameters": %s, "images_per_second": %s, "threads": 2, "fma_fraction": 0.5, "instruction_set": "AVX2", ' "$@"
   printf '"peak_gflops": 200, "bfloat16_peak_gflops": null}\n'
 }
 has() { [[ $out == *"$1"* ]] || { printf '%s\n' "$out" >"$work/out"; fail "expected «$1»"; }; }
@@ -19,6 +19,7 @@ has() { [[ $out == *"$1"* ]] || { printf '%s\n' "$out" >"$work/out"; fail "expec
 { row keras s11_16 32 1 2 float32 fit 330 5000; row keras s11_16 128 2 1 float32 steps 330 10000; } >"$work/keras.jsonl"
 { row pytorch s11_16 32 1 2 float32 eager 330 8000; row pytorch s11_16 32 1 2 bfloat16 eager 330 12000; } >"$work/pytorch.jsonl"
 out=$(python3 "$bench/table.py" "$work" 2>&1)
+has " (AVX2), "
 has "| s11_16 | 10,000 (batch 128, 2 × 1 thread, steps) | 8,000 (batch 32, 1 × 2 threads) | 60,000 | 50 % | 6.00× | 12,000 (batch 32, 1 × 2 threads) | 90,000 | 9.00× | 6× |"
 has "| ds5 | – | – | 700 | 50 % | – | – | – | – | – |"
 has "steps_per_execution): s11_16 7.50×."

@@ -9,7 +9,7 @@ good bench train --nets s11_16,ds16 --seconds 0.05 --threads 1
 [[ $out =~ ds16\ +32\ +1\ +1\ +[1-9] ]] || fail "the second network's row is missing"
 
 good bench train --nets s11_16 --batch 8 --seconds 0.05 --threads 1 --json
-for key in net batch threads networks precision images_per_second fma_fraction peak_gflops bfloat16_peak_gflops parameters \
+for key in net batch threads networks precision instruction_set images_per_second fma_fraction peak_gflops bfloat16_peak_gflops parameters \
   memory_bytes first_compile_seconds compile_seconds; do
   says "\"$key\": "
 done
@@ -24,6 +24,9 @@ case $code in
   2) [[ $err == *"this CPU does not multiply bfloat16"* ]] || fail "no bfloat16, and no sentence" ;;
   *) fail "bfloat16" ;;
 esac
+ONEDNN_MAX_CPU_ISA=AVX2 good bench train --nets s11_16 --seconds 0.02 --threads 1
+says "no bfloat16: "
+[[ $out == *"trained in float32 (AVX-512"* ]] && fail "the limit on instructions is not kept to"
 ONEDNN_MAX_CPU_ISA=AVX2 bad 2 '--precision: this CPU does not multiply bfloat16' bench train --precision bfloat16
 bad 2 "--precision: there is no precision 'int8'" bench train --precision int8
 

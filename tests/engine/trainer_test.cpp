@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "engine/backend.h"
@@ -270,6 +271,25 @@ TEST_F(Training, WithoutValidationItsNumbersAreNaN) {
             "early stopping on the validation loss needs validation images");
 }
 
+// Nothing is learned at a rate of 0, so the first epoch stays the best, for a resumed run too.
+TEST_F(Training, PatienceGoesOnWhereItWas) {
+  graph::Graph graph({6, 6, 1, false});
+  graph.add(graph::Flatten{});
+  graph.add(graph::Dense{.units = 4});
+  TrainOptions options;
+  options.epochs = 9;
+  options.schedule.peak = 0;
+  options.early_stopping = MonitorKind::ValidationLoss;
+  options.patience = 2;
+  std::vector<Checkpoint> checkpoints;
+  TrainCallbacks callbacks;
+  callbacks.after_epoch = [&](const Checkpoint& checkpoint) { checkpoints.push_back(checkpoint); };
+  EXPECT_EQ(run(*small_network(graph), options, callbacks).epochs.size(), 3U);
+  ASSERT_EQ(checkpoints.size(), 3U);
+  for (const Checkpoint& checkpoint : checkpoints)
+    EXPECT_EQ(run(*small_network(graph, 2), options, {}, &checkpoint).epochs.size(), 3U);
+}
+
 // Each view has the teacher's row of its own: with α = 0 the gradient vanishes only if the rows belong
 // together.
 TEST_F(Training, EachViewComesWithItsTeacherRow) {
@@ -282,35 +302,40 @@ TEST_F(Training, EachViewComesWithItsTeacherRow) {
     return plain;
   }();
   const auto network = small_network(graph);
-  const data::ViewOptions views{data::Mirror::Horizontal, 2};
-  TeacherLogits own;
-  own.classes = 4;
-  own.images = dataset.train.count();
-  own.views = 50;
   std::vector<uint8_t> image(36);
   std::vector<float> logits(4);
-  for (const int view : data::view_numbers(views)) {
-    for (size_t i = 0; i < own.images; ++i) {
-      data::write_view(dataset.train.image(i), dataset.train.shape, view, image);
-      network->predict(image, logits);
-      own.values.insert(own.values.end(), logits.begin(), logits.end());
+  // Without mirror images a view's number is not its row; and a teacher may answer for some of them only.
+  for (const data::ViewOptions& views :
+       {data::ViewOptions{data::Mirror::Horizontal, 2}, data::ViewOptions{data::Mirror::None, 2},
+        data::ViewOptions{data::Mirror::None, 1, 5}}) {
+    TeacherLogits own;
+    own.classes = 4;
+    own.images = dataset.train.count();
+    own.views = static_cast<int>(data::view_count(views));
+    for (const int view : data::view_numbers(views)) {
+      for (size_t i = 0; i < own.images; ++i) {
+        data::write_view(dataset.train.image(i), dataset.train.shape, view, image);
+        network->predict(image, logits);
+        own.values.insert(own.values.end(), logits.begin(), logits.end());
+      }
     }
-  }
-  teacher = own;
-  TrainOptions options;
-  options.epochs = 3;
-  options.views = views;
-  options.objective = {0.0F, 1.0F, 0.0F};
-  options.schedule.peak = 0;
-  const History history = run(*network, options);
-  for (const EpochResult& epoch : history.epochs) EXPECT_NEAR(epoch.train_loss, 0, 1e-9);
+    teacher = own;
+    TrainOptions options;
+    options.epochs = 3;
+    options.views = views;
+    options.objective = {0.0F, 1.0F, 0.0F};
+    options.schedule.peak = 0;
+    const History history = run(*network, options);
+    for (const EpochResult& epoch : history.epochs) EXPECT_NEAR(epoch.train_loss, 0, 1e-9);
 
-  teacher->values[teacher->values.size() - 1] += 5;  // the last image's last view, drawn sooner or later
-  training = {static_cast<uint32_t>(own.images - 1)};
-  options.epochs = 400;
-  const History wrong = run(*network, options);
-  EXPECT_TRUE(std::any_of(wrong.epochs.begin(), wrong.epochs.end(),
-                          [](const auto& epoch) { return epoch.train_loss > 1e-3; }));
+    teacher->values[teacher->values.size() - 1] += 5;  // the last image's last view, drawn sooner or later
+    const std::vector<uint32_t> all = std::exchange(training, {static_cast<uint32_t>(own.images - 1)});
+    options.epochs = 400;
+    const History wrong = run(*network, options);
+    EXPECT_TRUE(std::any_of(wrong.epochs.begin(), wrong.epochs.end(),
+                            [](const auto& epoch) { return epoch.train_loss > 1e-3; }));
+    training = all;
+  }
 }
 
 TEST_F(Training, LossThatIsNotFiniteNamesStepAndLoss) {
@@ -326,6 +351,30 @@ TEST_F(Training, LossThatIsNotFiniteNamesStepAndLoss) {
   };
   const std::string message = error_of([&] { run(*network, options, callbacks); }, ErrorCode::Failure);
   EXPECT_EQ(message, "step 5 of 9: the loss is nan; a lower learning rate than 0.001 may help");
+}
+
+// A pool sees no number that is none beside one that is.
+TEST_F(Training, AWeightThatIsNotFiniteEndsTheEpoch) {
+  graph::Graph graph(small_graph().input_shape());
+  graph.add(graph::Conv{.filters = 3});
+  graph.add(graph::Relu{});
+  graph.add(graph::MaxPool{});
+  graph.add(graph::Conv{.filters = 8});
+  graph.add(graph::Relu{});
+  graph.add(graph::GlobalAvgPool{});
+  graph.add(graph::Dense{.units = small_graph().classes()});
+  const auto network = backend().compile(graph, {.batch_size = 32});
+  Parameters parameters = graph::initialize(graph, Rng(1));
+  parameters.at(4, graph::Role::Bias)[2] = NAN;
+  network->set_parameters(parameters);
+  TrainOptions options;
+  options.epochs = 3;
+  int stored = 0;
+  TrainCallbacks callbacks;
+  callbacks.after_epoch = [&](const Checkpoint&) { ++stored; };
+  const std::string message = error_of([&] { run(*network, options, callbacks); }, ErrorCode::Failure);
+  EXPECT_EQ(message, "epoch 1 of 3: a weight became nan; a lower learning rate than 0.001 may help");
+  EXPECT_EQ(stored, 0);
 }
 
 TEST_F(Training, ErrorsSayWhatDoesNotFit) {

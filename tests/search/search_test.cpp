@@ -517,6 +517,38 @@ TEST_F(SearchTest, MoreTimeTakesUpWhatWasLeftOut) {
   EXPECT_NE(said.find("nothing is left to do"), std::string::npos) << said;
 }
 
+// Cut after the plan was stored and before its structures were.
+TEST_F(SearchTest, AnUntimedSearchMakesNothingOfAPlanWithoutStructures) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  const json plan = {{"quick", 7}, {"limit_seconds", 20}, {"planned", 1}};
+  StudyFolder(folder.path()).put_document(kPlanKey, plan);
+  Listener listener;
+  const StudyResult study =
+      run_search(settings, dataset, {.folder = folder.path(), .workers = 1, .progress = listener});
+  EXPECT_EQ(listener.said.find("Plan: "), std::string::npos) << listener.said;
+  EXPECT_EQ(StudyFolder(folder.path()).document(kPlanKey), plan);
+  EXPECT_EQ(study.trials.at(0).stages.at(0).epochs, settings.pipeline.quick_epochs);
+}
+
+TEST_F(SearchTest, ATeacherThatOnlyOrdersImagesAnswersForNoOtherViews) {
+  settings.teacher = {.config = "1,1,8,0", .epochs = 1};
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  settings.pipeline.views = {.mirror = data::Mirror::Horizontal, .max_shift = 1};
+  settings.pipeline.alpha = settings.pipeline.prune_alpha = settings.pipeline.qat_alpha = 1;
+  settings.pipeline.curriculum = compress::Curriculum::Entropy;
+  const auto views = [&] {
+    const TemporaryFolder folder;
+    run(folder.path());
+    return compress::load_teacher_logits(folder.path() / "teacher" / "logits.npy", dataset).views;
+  };
+  EXPECT_EQ(views(), 1);
+  settings.pipeline.alpha = 0.5F;
+  EXPECT_EQ(views(), 18);
+}
+
 TEST_F(SearchTest, APoorTeacherIsNamedOnce) {
   settings.pipeline.quick_epochs = 4;
   settings.finalist_seeds = 1;

@@ -10,7 +10,8 @@ constexpr int kTile = 4;  // rows and columns of the output that Winograd's algo
 // How many of the multiplications that Winograd's tiles make belong to the output.
 double tile_share(const ConvolutionShape& shape) {
   const auto share = [](int size) {
-    return static_cast<double>(size) / ((size + kTile - 1) / kTile * kTile);
+    const int tiles = (size + kTile - 1) / kTile;
+    return static_cast<double>(size) / (tiles * kTile);
   };
   return share(shape.out_height) * share(shape.out_width);
 }
