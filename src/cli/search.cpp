@@ -258,6 +258,8 @@ void refuse_all_without_effect(const CLI::App& app, const search::SearchSettings
   if (settings.sampler != "evolution")
     refuse({"--explore-population", "--explore-tournament", "--explore-start"},
            fmt::format("--sampler {} knows no parents", settings.sampler));
+  if (settings.sampler != "evolution" && settings.sampler != "micro")
+    refuse({"--space"}, fmt::format("--sampler {} has its own structures", settings.sampler));
   if (!settings.seconds) refuse({"--explore-share"}, "there is no limit of time");
   if (settings.sampler == "list")
     refuse({"--blocks", "--layers", "--filters", "--dense", "--units"}, "--config lists the structures");
@@ -391,6 +393,12 @@ void add_structures(CLI::App& app, search::SearchSettings& settings) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
+void add_space_file(CLI::App& app, search::SearchSettings& settings) {
+  add_parsed(app, "--space", "FILE.toml",
+             "which networks micro and evolution may propose, as docs/search.md says", "",
+             [&settings](const std::string& file) { settings.micro_space = search::load_micro_space(file); });
+}
+
 void add_exploration(CLI::App& app, search::Exploration& exploration) {
   constexpr int kMost = 1'000'000;
   add_integer(
@@ -466,6 +474,7 @@ void add_search_command(CLI::App& app, const std::string& command_line) {
              kDefaultPreset,
              [command](const std::string& text) { command->settings = search::preset(text); });
   add_structures(*sub, settings);
+  add_space_file(*sub, settings);
   add_exploration(*sub, settings.exploration);
   add_limits(*sub, *command);
   add_teacher(*sub, *command);

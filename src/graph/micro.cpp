@@ -29,13 +29,9 @@ bool is_pool(BlockKind kind) {
   return kind == BlockKind::MaxPool || kind == BlockKind::AvgPool;
 }
 
-std::string_view name_of(BlockKind kind) {
-  return std::ranges::find(kKinds, kind, &std::pair<std::string_view, BlockKind>::second)->first;
-}
-
 std::string to_string(const Block& block) {
   const Block defaults;
-  std::string text = fmt::format("{} {}", name_of(block.kind), block.width);
+  std::string text = fmt::format("{} {}", block_name(block.kind), block.width);
   if (is_pool(block.kind)) return text;
   if (block.kernel != defaults.kernel) text += fmt::format(" k{}", block.kernel);
   if (block.stride != defaults.stride) text += fmt::format(" s{}", block.stride);
@@ -128,7 +124,7 @@ class Reader {
   }
 
   void read_option(std::string_view word, Block& block) const {
-    const std::string_view name = name_of(block.kind);
+    const std::string_view name = block_name(block.kind);
     if (is_pool(block.kind)) fail("(\"{}\") takes one number", name);
     if (word == "skip") {
       if (block.kind != BlockKind::Separable)
@@ -315,6 +311,10 @@ struct Span {
 };
 
 }  // namespace
+
+std::string_view block_name(BlockKind kind) {
+  return std::ranges::find(kKinds, kind, &std::pair<std::string_view, BlockKind>::second)->first;
+}
 
 std::string to_string(const MicroNetwork& network) {
   std::string text;

@@ -26,6 +26,7 @@ enum class BlockKind {
   MaxPool,
   AvgPool,
 };
+std::string_view block_name(BlockKind kind);  // "conv", …
 enum class Skip { Absent, Present };
 enum class Head { GlobalAveragePool, Flatten };
 

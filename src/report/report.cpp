@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/units.h"
+#include "report/exploration.h"
 #include "report/svg.h"
 
 namespace retort::report {
@@ -373,6 +374,7 @@ std::string html_report(const StudyResult& study) {
     add_sparsity(out, top);
   }
   add_finalists(out, study);
+  out += exploration_section(study);
   add_all_trials(out, study);
   add_how(out, study, top);
   out += "</main></body></html>\n";

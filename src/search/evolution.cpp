@@ -20,6 +20,7 @@ class Evolution final : public Sampler {
  public:
   Evolution(const SearchSettings& settings, graph::Shape input, int classes, const Fits& fits)
       : settings_(settings.exploration),
+        space_(settings.micro_space),
         rng_(Rng(settings.seed).fork("evolution")),
         input_(input),
         classes_(classes),
@@ -48,8 +49,8 @@ class Evolution final : public Sampler {
  private:
   std::optional<Proposal> first() {
     if (first_.empty() && since_ == 0)
-      first_ = draw_micro(static_cast<size_t>(settings_.first), rng_.fork("first"), input_, classes_, fits_,
-                          duplicates_);
+      first_ = draw_micro(static_cast<size_t>(settings_.first), space_, rng_.fork("first"), input_, classes_,
+                          fits_, duplicates_);
     if (since_ >= first_.size()) return std::nullopt;
     return first_[since_];
   }
@@ -83,7 +84,7 @@ class Evolution final : public Sampler {
       const TrialResult& chosen = parent(trials, rng);
       graph::MicroNetwork network = mutated(graph::micro_network(chosen.config), rng);
       if (rng.below(3) == 0) network = mutated(network, rng);
-      if (auto proposal = fitted(std::move(network))) {
+      if (auto proposal = fitted(std::move(network), rng)) {
         proposal->parent = chosen.number;
         return proposal;
       }
@@ -92,10 +93,11 @@ class Evolution final : public Sampler {
   }
 
   // Nothing when it can't be built, was proposed before, or does not fit even when it is much narrower.
-  std::optional<Proposal> fitted(graph::MicroNetwork network) {
+  std::optional<Proposal> fitted(graph::MicroNetwork network, Rng& rng) {
     constexpr int kNarrowings = 5;
     constexpr double kNarrower = 0.9;
     for (int i = 0; i <= kNarrowings; ++i) {
+      network = within(std::move(network), space_, rng);
       Proposal proposal{.config = to_string(network)};
       try {
         proposal.graph = graph::build(network, input_, classes_);
@@ -115,6 +117,7 @@ class Evolution final : public Sampler {
   }
 
   Exploration settings_;
+  MicroSpace space_;
   Rng rng_;
   graph::Shape input_;
   int classes_;

@@ -31,6 +31,7 @@ struct Exploring {
   double seconds = 0;             // of the search when exploration ends; 0: no limit
   double most_epoch_seconds = 0;  // of a structure; 0: no limit
   SpeedModel speed;
+  int64_t above_limits = 0;  // structures that were not explored for that
   bool ended = false;
 };
 void to_json(json& out, const Exploring& exploring) {
@@ -39,6 +40,7 @@ void to_json(json& out, const Exploring& exploring) {
          {"most_epoch_seconds", exploring.most_epoch_seconds},
          {"seconds_a_mac", exploring.speed.seconds_a_mac},
          {"seconds_an_activation", exploring.speed.seconds_an_activation},
+         {"above_limits", exploring.above_limits},
          {"ended", exploring.ended}};
 }
 void from_json(const json& in, Exploring& exploring) {
@@ -47,11 +49,28 @@ void from_json(const json& in, Exploring& exploring) {
                .most_epoch_seconds = in.at("most_epoch_seconds"),
                .speed = {.seconds_a_mac = in.at("seconds_a_mac"),
                          .seconds_an_activation = in.at("seconds_an_activation")},
+               .above_limits = in.at("above_limits"),
                .ended = in.at("ended")};
 }
 
 StageEpochs stage_epochs(const Exploring& exploring) {
   return {.quick = 0, .distill = exploring.epochs, .prune = 0, .qat = 0};
+}
+
+// Seconds of an epoch of each, as many at once as will train at once.
+std::vector<double> measure_epochs(Session& session, const std::vector<graph::Graph>& graphs,
+                                   double seconds_each) {
+  std::vector<double> epochs(graphs.size());
+  parallel_for(graphs.size(), 1, session.workers, [&](size_t i) {
+    if (session.options.stop.stop_requested()) return;
+    epochs[i] =
+        measure_speed(graphs[i], session.options.backend,
+                      {.batch_size = session.pipeline.batch_size, .precision = session.pipeline.precision},
+                      session.dataset, seconds_each)
+            .epoch(session.split);
+  });
+  if (session.options.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
+  return epochs;
 }
 
 // Structures that the space may hold, of all sizes, whose speed tells that of the others.
@@ -67,22 +86,18 @@ SpeedModel measure_speed_model(Session& session) {
     graph::Graph graph = graph::build(random_micro_network(rng, input), input, classes);
     if (work_of(graph).macs <= kMostMacs) graphs.push_back(std::move(graph));
   }
-  std::vector<MeasuredWork> measured(graphs.size());
-  parallel_for(graphs.size(), 1, session.workers, [&](size_t i) {
-    if (session.options.stop.stop_requested()) return;
-    const Speed speed =
-        measure_speed(graphs[i], session.options.backend,
-                      {.batch_size = session.pipeline.batch_size, .precision = session.pipeline.precision},
-                      session.dataset, kSeconds);
-    measured[i] = {.work = work_of(graphs[i]), .epoch_seconds = speed.epoch(session.split)};
-  });
-  if (session.options.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
+  const std::vector<double> seconds = measure_epochs(session, graphs, kSeconds);
+  std::vector<MeasuredWork> measured;
+  for (size_t i = 0; i < graphs.size(); ++i)
+    measured.push_back({.work = work_of(graphs[i]), .epoch_seconds = seconds[i]});
   return fit_speed(measured);
 }
 
-// Runs of the pipeline that the time after an exploration is for.
+constexpr int kFewestCandidates = 2;
+
+// Runs of the pipeline that the time after an exploration must have room for.
 int later_runs(const SearchSettings& settings) {
-  return settings.exploration.candidates + settings.top * (settings.finalist_seeds - 1);
+  return std::min(settings.exploration.candidates, kFewestCandidates) + settings.finalist_seeds - 1;
 }
 
 Exploring decide(Session& session) {
@@ -98,8 +113,8 @@ Exploring decide(Session& session) {
     exploring.seconds = begun + exploration.share * available;
     const double exploring_seconds = exploration.share * available * session.workers;
     const double later_seconds = (1 - exploration.share) * available * session.workers;
-    // A structure must leave time for three generations of the first one's size, and those that get the whole
-    // pipeline for the fewest epochs that it makes sense with.
+    // A structure must leave time for three generations of the first one's size, and for the runs of the whole
+    // pipeline with the fewest epochs that make sense.
     exploring.most_epoch_seconds = std::min(
         exploring_seconds / (3.0 * exploration.first),
         later_seconds / (later_runs(settings) * candidate_seconds(1, fewest_epochs(session.pipeline))));
@@ -109,8 +124,8 @@ Exploring decide(Session& session) {
         static_cast<int>(std::clamp(std::floor(exploring_seconds / (kWanted * exploring.most_epoch_seconds)),
                                     1.0, static_cast<double>(exploration.epochs)));
     session.options.progress.message(fmt::format(
-        "Plan: {} to explore structures of at most {} an epoch, {} each, then {} for {} candidates and the "
-        "other seeds of the best.",
+        "Plan: {} to explore structures of at most {} an epoch, {} each, then {} for up to {} candidates and "
+        "the other seeds of the best.",
         format_duration(exploration.share * available), format_duration(exploring.most_epoch_seconds),
         exploring.epochs == 1 ? "one epoch" : fmt::format("{} epochs", exploring.epochs),
         format_duration((1 - exploration.share) * available), exploration.candidates));
@@ -190,6 +205,21 @@ std::vector<int> choose(const std::vector<TrialResult>& trials, int count) {
   return chosen;
 }
 
+// Fewer candidates rather than ones that are hardly trained.
+void drop_for_time(const Session& session, std::vector<int>& chosen) {
+  const StageEpochs epochs = fewest_epochs(session.pipeline);
+  const auto needed = [&] {
+    std::vector<double> jobs;
+    for (const int number : chosen)
+      jobs.push_back(candidate_seconds(epoch_seconds(*find_trial(session.study, number)), epochs));
+    const double longest = std::ranges::max(jobs);
+    return makespan(jobs, session.workers) +
+           makespan(std::vector<double>(static_cast<size_t>(session.settings.finalist_seeds - 1), longest),
+                    session.workers);
+  };
+  while (chosen.size() > kFewestCandidates && needed() > plannable_seconds(session)) chosen.pop_back();
+}
+
 // The waiting trials run; returns what they took as a share of what was predicted, 1 where nothing was.
 double run_generation(Session& session, const Exploring& exploring) {
   study::Storage& storage = session.folder.storage();
@@ -228,6 +258,28 @@ double run_generation(Session& session, const Exploring& exploring) {
   return predicted > 0 ? measured / predicted : 1;
 }
 
+// Measures them, and leaves out what is too slow after all, then the slowest until the rest fits in the time.
+void keep_what_time_has_room_for(Session& session, const Exploring& exploring, double correction,
+                                 std::vector<StoredProposal>& generation) {
+  constexpr double kSeconds = 0.1;
+  std::vector<graph::Graph> graphs;
+  for (const StoredProposal& proposal : generation) graphs.push_back(proposal.proposal.graph);
+  const std::vector<double> seconds = measure_epochs(session, graphs, kSeconds);
+  for (size_t i = 0; i < seconds.size(); ++i) generation[i].epoch_seconds = seconds[i];
+  std::ranges::stable_sort(generation, {}, &StoredProposal::epoch_seconds);
+  const double left = exploring.seconds - seconds_used(session);
+  std::vector<double> jobs;
+  for (const StoredProposal& proposal : generation) {
+    jobs.push_back(correction * candidate_seconds(proposal.epoch_seconds, stage_epochs(exploring)));
+    const bool too_slow = proposal.epoch_seconds > exploring.most_epoch_seconds;
+    if ((jobs.size() > 1 && too_slow) || makespan(jobs, session.workers) > left) {
+      jobs.pop_back();
+      break;
+    }
+  }
+  generation.resize(jobs.size());
+}
+
 // Adds the next generation; false when there is none, or no time for it.
 bool add_generation(Session& session, const Exploring& exploring, double correction, Proposer& proposer) {
   const SearchSettings& settings = session.settings;
@@ -239,23 +291,12 @@ bool add_generation(Session& session, const Exploring& exploring, double correct
                                 std::min(known.size(), static_cast<size_t>(*settings.trials)));
   std::vector<StoredProposal> generation = proposer.next(count, known);
   std::erase_if(generation, [](const StoredProposal& proposal) { return !proposal.infeasible.empty(); });
+  for (StoredProposal& proposal : generation) proposal.effort = Effort::Explore;
+  if (settings.seconds) keep_what_time_has_room_for(session, exploring, correction, generation);
   // The longest first, so that none begins when the others end.
-  std::ranges::stable_sort(generation, std::greater<>(),
-                           [](const StoredProposal& proposal) { return proposal.costs.macs; });
-  std::vector<double> seconds;
-  for (StoredProposal& proposal : generation) {
-    proposal.effort = Effort::Explore;
-    proposal.epoch_seconds = exploring.speed.epoch_seconds(work_of(proposal.proposal.graph));
-    seconds.push_back(correction * candidate_seconds(proposal.epoch_seconds, stage_epochs(exploring)));
-  }
-  if (settings.seconds) {
-    const double left = exploring.seconds - seconds_used(session);
-    // What there is no time for is left out, the costliest first.
-    while (!generation.empty() && makespan(seconds, session.workers) > left) {
-      generation.erase(generation.begin());
-      seconds.erase(seconds.begin());
-    }
-  }
+  std::ranges::stable_sort(generation, std::greater<>(), [](const StoredProposal& proposal) {
+    return std::pair{proposal.epoch_seconds, proposal.costs.macs};
+  });
   if (generation.empty()) return false;
   std::vector<std::string> texts;
   for (const StoredProposal& proposal : generation) texts.push_back(dump_json(to_stored(proposal)));
@@ -276,13 +317,15 @@ void explore(Session& session) {
   while (add_generation(session, exploring, correction, proposer))
     correction = run_generation(session, exploring);
   exploring.ended = true;
+  exploring.above_limits = proposer.above_limits();
   session.folder.put_document(kExplorationKey, exploring);
   session.options.progress.message(fmt::format("Explored {} structures; {} more were above the limits.",
-                                               explored(session).size(), proposer.above_limits()));
+                                               explored(session).size(), exploring.above_limits));
 }
 
 std::vector<StoredProposal> candidates_of_exploration(Session& session) {
-  const std::vector<int> chosen = choose(explored(session), session.settings.exploration.candidates);
+  std::vector<int> chosen = choose(explored(session), session.settings.exploration.candidates);
+  if (session.settings.seconds) drop_for_time(session, chosen);
   std::vector<StoredProposal> candidates(chosen.size());
   for (const study::TrialRecord& record : session.folder.storage().trials()) {
     const auto at = std::ranges::find(chosen, record.number);

@@ -38,8 +38,10 @@ struct Drawn {
 
 class MicroSampler final : public Sampler {
  public:
-  MicroSampler(size_t count, const Rng& rng, graph::Shape input, int classes, const Fits& fits)
-      : chosen_(draw_micro(count, rng, input, classes, fits, duplicates_)) {}
+  MicroSampler(size_t count, const SearchSettings& settings, graph::Shape input, int classes,
+               const Fits& fits)
+      : chosen_(draw_micro(count, settings.micro_space, Rng(settings.seed).fork("micro"), input, classes,
+                           fits, duplicates_)) {}
 
   std::optional<Proposal> propose(std::span<const TrialResult> /*known*/) override {
     if (next_ == chosen_.size()) return std::nullopt;
@@ -95,13 +97,13 @@ graph::MicroNetwork random_micro_network(Rng& rng, graph::Shape input) {
   return network;
 }
 
-std::vector<Proposal> draw_micro(size_t count, Rng rng, graph::Shape input, int classes, const Fits& fits,
-                                 int& duplicates) {
+std::vector<Proposal> draw_micro(size_t count, const MicroSpace& space, Rng rng, graph::Shape input,
+                                 int classes, const Fits& fits, int& duplicates) {
   std::vector<Drawn> fitting;
   std::optional<Drawn> smallest;
   std::set<std::string> seen;
   for (size_t i = 0; i < kMostDraws && fitting.size() < count * kDrawsAProposal; ++i) {
-    const graph::MicroNetwork network = random_micro_network(rng, input);
+    const graph::MicroNetwork network = within(random_micro_network(rng, input), space, rng);
     Drawn drawn{{.config = to_string(network), .graph = graph::build(network, input, classes)}, 0};
     drawn.proposal.hash = graph::structural_hash(drawn.proposal.graph);
     if (!seen.insert(drawn.proposal.hash).second) {
@@ -134,7 +136,7 @@ std::unique_ptr<Sampler> make_micro_sampler(const SearchSettings& settings, grap
                                             const Fits& fits) {
   if (input.flat) throw_usage("the sampler 'micro' makes convolutional networks, but the data is no image");
   const size_t count = std::max<size_t>(static_cast<size_t>(settings.trials.value_or(0)), kUsualCount);
-  return std::make_unique<MicroSampler>(count, Rng(settings.seed).fork("micro"), input, classes, fits);
+  return std::make_unique<MicroSampler>(count, settings, input, classes, fits);
 }
 
 }  // namespace retort::search

@@ -172,10 +172,20 @@ StageEpochs fewest_epochs(const PipelineSettings& settings) {
 }
 
 Work work_of(const graph::Graph& graph) {
+  constexpr int kBlock = 16;
+  const auto padding = [](int channels) {
+    return static_cast<double>((channels + kBlock - 1) / kBlock * kBlock) / channels;
+  };
   Work work;
   for (int i = 1; i < graph.size(); ++i) {
-    work.macs += static_cast<double>(graph::node_macs(graph, i));
-    work.activations += static_cast<double>(graph.node(i).shape.size());
+    const graph::Node& node = graph.node(i);
+    const int inputs = graph.node(node.inputs.front()).shape.channels;
+    // Kernels of their own take the image's channels as they are.
+    const bool mixes_channels = std::holds_alternative<graph::Conv>(node.op) && node.inputs.front() != 0;
+    const double of_output = node.shape.flat ? 1 : padding(node.shape.channels);
+    work.macs +=
+        static_cast<double>(graph::node_macs(graph, i)) * of_output * (mixes_channels ? padding(inputs) : 1);
+    work.activations += static_cast<double>(node.shape.size()) * of_output;
   }
   return work;
 }

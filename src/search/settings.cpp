@@ -164,14 +164,18 @@ SearchSettings preset(std::string_view name) {
     settings.sampler = "evolution";
     settings.seconds = 12 * 60;
     settings.exploration.epochs = 3;
-    settings.teacher.kind = TeacherKind::None;
+    // A teacher of residual blocks knows more after ten epochs than the notebook's after twenty. Measured on
+    // Fashion-MNIST (mirrored images, a student of 11,000 weights, 40 epochs): 92.5 % int8 on validation and
+    // 92.0 % on test with it, 92.2 % and 91.6 % with the labels alone.
+    settings.teacher.config = "conv 16, res 32 s2, res 64 s2, res 64, gap";
+    settings.teacher.schedule = {engine::ScheduleKind::OneCycle, 4e-3F};
+    settings.pipeline.alpha = 0.3F;
     // Without pruning a network loses hardly anything in int8, and what training on its grid gains it gains at
     // a small rate: measured on grey CIFAR-10 (residual network of 46,000 weights), 71.7 % at a tenth and
     // 70.5 % at the full rate where 71.4 % was without.
     settings.pipeline.stages = {"distill", "quantize", "export"};
     settings.pipeline.schedule = {engine::ScheduleKind::OneCycle, 4e-3F};
-    settings.pipeline.distill_epochs = 60;
-    settings.pipeline.alpha = 1;
+    settings.pipeline.distill_epochs = 70;
     settings.pipeline.qat_epochs = 3;
     settings.pipeline.qat_rate = 0.1;
     settings.pipeline.gate = 0;
@@ -398,6 +402,7 @@ void to_json(json& out, const SearchSettings& settings) {
            {"dense_layers", settings.space.dense_layers},
            {"dense_units", settings.space.dense_units}}},
          {"configs", settings.configs},
+         {"micro_space", settings.micro_space},
          {"exploration", settings.exploration},
          {"trials", optional_to_json(settings.trials)},
          {"seconds", optional_to_json(settings.seconds)},
@@ -434,6 +439,7 @@ void from_json(const json& in, SearchSettings& settings) {
                         .filters = space.at("filters"),
                         .dense_layers = space.at("dense_layers"),
                         .dense_units = space.at("dense_units")},
+              .micro_space = in.value("micro_space", MicroSpace{}),
               .exploration = in.value("exploration", Exploration{}),
               .configs = in.at("configs"),
               .trials = optional_from_json<int>(in.at("trials")),

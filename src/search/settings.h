@@ -19,6 +19,7 @@
 #include "engine/trainer.h"
 #include "graph/graph.h"
 #include "int8/lower.h"
+#include "search/micro_space.h"
 
 namespace retort::search {
 
@@ -106,8 +107,8 @@ struct Exploration {
   int population = 32;  // the youngest so many can be parents by age
   int tournament = 5;   // of so many the best one is the parent
   Start start = Start::Parent;
-  int candidates = 4;  // that go through the whole pipeline
-  double share = 0.4;  // of a timed search's time, the teacher's apart
+  int candidates = 4;  // that go through the whole pipeline; as few as 2, with a time
+  double share = 0.3;  // of a timed search's time, the teacher's apart
 };
 
 struct SearchSettings {
@@ -121,6 +122,7 @@ struct SearchSettings {
   cost::Target target;
   std::string sampler = "grid";  // a name of sampler_names()
   Space space;                   // for samplers "grid" and "ladder"
+  MicroSpace micro_space;        // for samplers "micro" and "evolution"
   Exploration exploration;
   std::vector<std::string> configs;  // for sampler "list"
   std::optional<int> trials;         // at most so many candidates; with an exploration, structures explored

@@ -48,6 +48,7 @@ void bring_up_to_date(json& description, const json& here, const fs::path& path)
   pipeline.emplace("precision", engine::to_string(engine::Precision::Float32));
   pipeline.emplace("qat_rate", 1.0);
   settings.emplace("exploration", Exploration{});
+  settings.emplace("micro_space", MicroSpace{});
   if (settings.contains("runtime")) return;
   json& limits = settings.at("limits");
   if (!limits.at("flash_bytes").is_null() || !limits.at("arena_bytes").is_null())
@@ -258,6 +259,7 @@ void take_best_runs(StudyResult& study, const study::Storage& storage) {
 std::string plan_json(const study::Storage& storage) {
   json plan = read_document(storage, kPlanKey).value_or(json::object());
   if (const auto epochs = read_document(storage, kTeacherEpochsKey)) plan["teacher_epochs"] = *epochs;
+  if (const auto exploration = read_document(storage, kExplorationKey)) plan["exploration"] = *exploration;
   return plan.empty() ? std::string() : dump_json(plan);
 }
 

@@ -21,6 +21,7 @@ namespace {
 SearchSettings tiny() {
   SearchSettings settings = preset("micro");
   settings.seconds.reset();
+  settings.teacher.kind = TeacherKind::None;
   settings.trials = 10;
   settings.exploration.epochs = 1;
   settings.exploration.first = 4;
@@ -162,6 +163,16 @@ TEST_F(ExploreTest, WhereNothingFitsItSaysSoAtOnce) {
   const Thrown thrown = thrown_by([&] { run(folder.path() / "new"); });
   EXPECT_EQ(thrown.code, ErrorCode::Infeasible);
   EXPECT_NE(thrown.sentence.find("the nearest miss is"), std::string::npos) << thrown.sentence;
+}
+
+TEST(SpeedModel, ChannelsCountInBlocks) {
+  const auto work = [](const char* text) {
+    return work_of(graph::build(graph::micro_network(text), {.height = 8, .width = 8, .channels = 1}, 3));
+  };
+  // But for the 4 and 16 values after the mean, and the dense layer's 3 × 4 and 3 × 16 weights.
+  EXPECT_EQ(work("conv 4, conv 4, gap").activations, work("conv 16, conv 16, gap").activations - 12);
+  EXPECT_EQ(work("conv 4, conv 4, gap").macs, work("conv 16, conv 16, gap").macs - 36);
+  EXPECT_LT(work("conv 16, gap").macs, work("conv 17, gap").macs / 1.9);
 }
 
 TEST(SpeedModel, FitsWhatComputesAndWhatMoves) {

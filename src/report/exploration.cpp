@@ -1,0 +1,152 @@
+#include "report/exploration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
+
+#include "base/units.h"
+#include "report/svg.h"
+#include "search/insight.h"
+
+namespace retort::report {
+namespace {
+
+using search::Effort;
+using search::Outcome;
+using search::StudyResult;
+using search::TrialResult;
+
+std::vector<TrialResult> explored(const StudyResult& study) {
+  std::vector<TrialResult> trials;
+  std::ranges::copy_if(study.trials, std::back_inserter(trials), [](const TrialResult& trial) {
+    return trial.effort == Effort::Explore && trial.outcome == Outcome::Complete;
+  });
+  return trials;
+}
+
+double kilobytes(const TrialResult& trial) {
+  return static_cast<double>(trial.footprint.flash_bytes()) / 1024;
+}
+
+std::string tooltip(const TrialResult& trial) {
+  return fmt::format("{}. {}: {:.2f}%, {} of flash", trial.number, trial.config, trial.accuracy_int8 * 100,
+                     format_bytes(trial.footprint.flash_bytes()));
+}
+
+// Every explored structure in its order, and the best so far.
+std::string progress_chart(const std::vector<TrialResult>& trials) {
+  std::vector<double> numbers;
+  std::vector<double> best;
+  std::vector<double> accuracies;
+  for (const TrialResult& trial : trials) {
+    numbers.push_back(static_cast<double>(trial.number));
+    accuracies.push_back(trial.accuracy_int8 * 100);
+    best.push_back(std::max(accuracies.back(), best.empty() ? 0.0 : best.back()));
+  }
+  Chart chart("Exploring: every structure, and the best so far",
+              Axis{"structure, in the order explored", 0, numbers.back() + 1, Scale::Linear},
+              fitted_axis("int8 validation accuracy, %", accuracies, Scale::Linear));
+  for (size_t i = 0; i < trials.size(); ++i)
+    chart.point(numbers[i], accuracies[i], 4, trials[i].parent < 0 ? "#9a9aa5" : "#0072b2",
+                tooltip(trials[i]));
+  chart.line(numbers, best, "#d55e00", "the best so far");
+  chart.legend({"first generation", "changed", "best so far"}, {"#9a9aa5", "#0072b2", "#d55e00"});
+  return chart.svg();
+}
+
+// The front after each quarter of the exploration.
+std::string front_chart(const std::vector<TrialResult>& trials) {
+  std::vector<double> sizes;
+  std::vector<double> accuracies;
+  for (const TrialResult& trial : trials) {
+    sizes.push_back(kilobytes(trial));
+    accuracies.push_back(trial.accuracy_int8 * 100);
+  }
+  Chart chart("The front of accuracy and flash as it grew", fitted_axis("flash, KB", sizes, Scale::Log),
+              fitted_axis("int8 validation accuracy, %", accuracies, Scale::Linear));
+  constexpr int kParts = 4;
+  std::vector<std::string> names;
+  std::vector<std::string> colours;
+  for (int part = 1; part <= kParts; ++part) {
+    const size_t count = trials.size() * static_cast<size_t>(part) / kParts;
+    if (count == 0) continue;
+    const std::vector<TrialResult> known(trials.begin(), trials.begin() + static_cast<std::ptrdiff_t>(count));
+    std::vector<const TrialResult*> front;  // smallest first, each more accurate than those before
+    for (const TrialResult& trial : known) front.push_back(&trial);
+    std::ranges::sort(front, {}, [](const TrialResult* trial) {
+      return std::pair{trial->footprint.flash_bytes(), -trial->accuracy_int8};
+    });
+    double best = -1;
+    std::erase_if(front, [&best](const TrialResult* trial) {
+      if (trial->accuracy_int8 <= best) return true;
+      best = trial->accuracy_int8;
+      return false;
+    });
+    const std::string colour = viridis(1 - static_cast<double>(part) / kParts);
+    std::vector<double> x;
+    std::vector<double> y;
+    for (const TrialResult* trial : front) {
+      // A step: until the next larger one nothing is better.
+      if (!y.empty()) {
+        x.push_back(kilobytes(*trial));
+        y.push_back(y.back());
+      }
+      x.push_back(kilobytes(*trial));
+      y.push_back(trial->accuracy_int8 * 100);
+      if (part == kParts) chart.point(x.back(), y.back(), 5, colour, tooltip(*trial));
+    }
+    names.push_back(fmt::format("after {}", count));
+    colours.push_back(colour);
+    chart.line(x, y, colour, names.back());
+  }
+  chart.legend(names, colours);
+  return chart.svg();
+}
+
+void add_correlations(std::string& out, std::string_view title, std::string_view explanation,
+                      const std::vector<search::Correlation>& correlations) {
+  if (correlations.empty()) return;
+  fmt::format_to(std::back_inserter(out),
+                 "<div><h3>{}</h3><p class=muted>{}</p><div class=scroll><table><tr><th>what<th>rank "
+                 "correlation<th>structures</tr>",
+                 escape_xml(title), escape_xml(explanation));
+  for (const search::Correlation& correlation : correlations)
+    fmt::format_to(std::back_inserter(out), "<tr><td>{}<td>{:+.2f}<td>{}</tr>", escape_xml(correlation.name),
+                   correlation.with_accuracy, correlation.count);
+  out += "</table></div></div>";
+}
+
+}  // namespace
+
+std::string exploration_section(const StudyResult& study) {
+  const std::vector<TrialResult> trials = explored(study);
+  if (trials.empty()) return {};
+  std::string out = "<section><h2>What was explored</h2>";
+  const nlohmann::json plan =
+      study.plan_json.empty() ? nlohmann::json::object() : nlohmann::json::parse(study.plan_json);
+  const nlohmann::json exploration = plan.value("exploration", nlohmann::json::object());
+  fmt::format_to(std::back_inserter(out), "<p>{} structures, each trained {}; {} more were above the limits",
+                 format_integer(static_cast<int64_t>(trials.size())),
+                 exploration.value("epochs", 1) == 1
+                     ? std::string("one epoch")
+                     : fmt::format("{} epochs", exploration.value("epochs", 1)),
+                 format_integer(exploration.value("above_limits", int64_t{0})));
+  if (const double most = exploration.value("most_epoch_seconds", 0.0); most > 0)
+    fmt::format_to(std::back_inserter(out), " or took more than {} an epoch", format_duration(most));
+  out += ".</p><div class=charts><div>" + progress_chart(trials) + "</div><div>" + front_chart(trials) +
+         "</div>";
+  add_correlations(out, "What mattered",
+                   "Spearman's rank correlation of a structure's numbers with its accuracy when it was "
+                   "explored; evolution does not draw evenly, so this tells of what it tried.",
+                   search::what_mattered(study));
+  add_correlations(out, "How well early signs ranked",
+                   "The same with the accuracy after the whole pipeline, of the structures that got it.",
+                   search::early_signs(study));
+  return out + "</div></section>";
+}
+
+}  // namespace retort::report
