@@ -189,8 +189,7 @@ class SqliteDatabase final : public Database {
  public:
   SqliteDatabase(const std::filesystem::path& path, Access access) : connection_(path, access) {
     if (access == Access::Write) connection_.set_write_ahead_mode();
-    const Result check = connection_.run("PRAGMA quick_check(1)");
-    if (check.rows.empty() || check.rows[0].at(0) != "ok") connection_.fail(SQLITE_CORRUPT);
+    check_pages();
     if (access == Access::Read) return;
     // FULL: a stored trial survives a power cut, not only a crash.
     connection_.run("PRAGMA synchronous=FULL");
@@ -236,6 +235,17 @@ class SqliteDatabase final : public Database {
   }
 
  private:
+  // Reads the whole file, and so only of one that takes no time; of others damage is told when it is met.
+  void check_pages() {
+    constexpr int64_t kMostBytes = int64_t{64} << 20U;
+    const auto number = [&](const char* pragma) {
+      return int64_t{integer(connection_.run(pragma).rows.at(0).at(0))};
+    };
+    if (number("PRAGMA page_count") * number("PRAGMA page_size") > kMostBytes) return;
+    const Result check = connection_.run("PRAGMA quick_check(1)");
+    if (check.rows.empty() || check.rows[0].at(0) != "ok") connection_.fail(SQLITE_CORRUPT);
+  }
+
   void roll_back() noexcept {
     try {
       if (connection_.in_transaction()) connection_.run("ROLLBACK");
