@@ -391,6 +391,7 @@ void add_bench_command(CLI::App& app) {
   CLI::App* bench = app.add_subcommand("bench", "Measure this machine");
   bench->require_subcommand(1);
   add_bench_int8_command(*bench);
+  add_bench_study_command(*bench);
   CLI::App* sub = bench->add_subcommand("train", "Training speed in images/s, of one network on each core");
   const auto command = std::make_shared<BenchCommand>();
   command->nets = networks_of("reference");

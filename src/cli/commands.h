@@ -18,6 +18,8 @@ void add_boards_command(CLI::App& app);
 void add_pick_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_data_command(CLI::App& app);
+void add_study_command(CLI::App& app);
+void add_worker_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 
 }  // namespace retort::cli

@@ -22,6 +22,7 @@
 #include "engine/trainer.h"
 #include "int8/lower.h"
 #include "search/settings.h"
+#include "study/storage.h"
 
 namespace retort::cli {
 
@@ -74,6 +75,10 @@ std::shared_ptr<const data::Dataset> load(const DataOptions& options, ProgressSi
 
 // --json, --quiet.
 void add_output_options(CLI::App& app, OutputOptions& options);
+
+// --storage URL, --study NAME, --artefacts DIR; --lease SECONDS. In worker.cpp.
+void add_storage_options(CLI::App& app, study::Place& place, Presence presence);
+void add_lease_option(CLI::App& app, double& lease_seconds);
 
 // --seed N.
 void add_seed_option(CLI::App& app, uint64_t& seed);

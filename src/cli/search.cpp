@@ -40,6 +40,8 @@ struct SearchCommand {
   OutputOptions output;
   search::SearchSettings settings = search::preset(kDefaultPreset);
   TargetOptions target;
+  study::Place storage;
+  double lease_seconds = 60;
   int workers = 0;
   int teacher_threads = 0;
   std::string command_line;
@@ -300,6 +302,9 @@ void settle(const CLI::App& app, search::SearchSettings& settings) {
     if (!given(app, "--sampler")) settings.sampler = "list";
     if (!given(app, "--trials")) settings.trials.reset();
   }
+  if (!given(app, "--storage"))
+    refuse_without_effect(app, {"--study", "--artefacts", "--lease"},
+                          "it is for a study that several machines share, and --storage names none");
   refuse_all_without_effect(app, settings);
   search::validate(settings);
 }
@@ -319,6 +324,8 @@ void run(SearchCommand& command, const CLI::App& app) {
   const auto dataset = load(command.data, terminal);
   Reporter reporter(command.folder, terminal);
   const search::RunOptions options{.folder = command.folder,
+                                   .storage = command.storage,
+                                   .lease_seconds = command.lease_seconds,
                                    .workers = command.workers,
                                    .teacher_threads = command.teacher_threads,
                                    .command = command.command_line,
@@ -485,6 +492,8 @@ void add_search_command(CLI::App& app, const std::string& command_line) {
   add_split_options(*sub, settings.split);
   add_seed_option(*sub, settings.seed);
   add_workers_option(*sub, command->workers);
+  add_storage_options(*sub, command->storage, Presence::Optional);
+  add_lease_option(*sub, command->lease_seconds);
   add_output_options(*sub, command->output);
   add_examples(
       *sub,

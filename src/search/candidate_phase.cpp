@@ -4,13 +4,11 @@
 #include <atomic>
 #include <nlohmann/json.hpp>
 
-#include "base/json.h"
 #include "search/candidates.h"
 #include "search/finalist_phase.h"
-#include "search/keep.h"
 #include "search/plan.h"
 #include "search/timed_plan.h"
-#include "search/workers.h"
+#include "search/trial_loop.h"
 
 namespace retort::search {
 namespace {
@@ -90,8 +88,7 @@ void say_when_poor(const TeacherResult& teacher, const StageResult& quick, const
 }  // namespace
 
 void run_candidates(Session& session, double confirmation_seconds) {
-  study::Storage& storage = session.folder.storage();
-  const std::vector<study::TrialRecord> records = storage.trials();
+  const std::vector<study::TrialRecord> records = session.folder.storage().trials();
   size_t total = session.planned;
   // A run that died after storing the result left what only an unfinished candidate needs.
   for (const study::TrialRecord& record : records)
@@ -101,48 +98,38 @@ void run_candidates(Session& session, double confirmation_seconds) {
   std::atomic_flag poor_teacher_said;
   if (session.study.trials.size() < total) tell_progress(session, total);
 
-  on_workers(session.workers, session.options.stop, [&](const std::stop_token& stop) {
-    Context context = session.context(session.pipeline, stop);
-    if (session.settings.seconds) {
+  TrialLoop loop{.pipeline = session.pipeline, .below = static_cast<int>(session.planned)};
+  loop.prepare = [&](Context& context) {
+    if (session.settings.seconds)
       context.epochs = [&](const Candidate& candidate, std::string_view stage, int epochs) {
         return pacer.begin(candidate.name, stage, epochs);
       };
-    }
-    while (!stop.stop_requested()) {
-      const auto record = keep([&] { return storage.claim(); });
-      // One that is claimed and not finished waits again in the next run.
-      if (!record || static_cast<size_t>(record->number) >= session.planned) break;
-      if (session.settings.seconds && !pacer.has_room(trial_name(record->number))) {
-        left_out(session, from_stored(json::parse(record->proposal)), total);
-        continue;
-      }
-      context.stage_finished = [&](const Candidate& candidate) {
-        const StageResult& stage = candidate.stages.back();
-        say_when_poor(session.teacher.result, stage, session, poor_teacher_said);
-        keep([&] { storage.put_stage(record->number, {stage.name, dump_json(json(stage))}); });
-        pacer.end(candidate.name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
-        estimate(session, pacer);
-      };
-      const CandidateRun run{.trial = record->number,
-                             .seed = session.settings.seed,
-                             .name = trial_name(record->number),
-                             .file = trial_folder(record->number),
-                             .epochs = {},
-                             .target = session.settings.target};
-      const TrialResult result =
-          run_candidate(from_stored(json::parse(record->proposal)), run, session.folder.path(), context);
-      if (result.outcome == Outcome::Complete)
-        pacer.finish(run.name, result.seconds - training_seconds(result));
-      else
-        pacer.remove(run.name);
-      session.finish(result, printed_block(result));
-      {
-        const std::lock_guard lock(session.mutex);
-        tell_progress(session, total);
-      }
+    context.stage_finished = [&](const Candidate& candidate) {
+      const StageResult& stage = candidate.stages.back();
+      say_when_poor(session.teacher.result, stage, session, poor_teacher_said);
+      pacer.end(candidate.name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
       estimate(session, pacer);
+    };
+  };
+  if (session.settings.seconds)
+    loop.has_room = [&](int number, const StoredProposal& proposal) {
+      if (pacer.has_room(trial_name(number))) return true;
+      left_out(session, proposal, total);
+      return false;
+    };
+  loop.finished = [&](const StoredProposal&, const TrialResult& result) {
+    if (result.outcome == Outcome::Complete)
+      pacer.finish(trial_name(result.number), result.seconds - training_seconds(result));
+    else
+      pacer.remove(trial_name(result.number));
+    session.finish(result, printed_block(result));
+    {
+      const std::lock_guard lock(session.mutex);
+      tell_progress(session, total);
     }
-  });
+    estimate(session, pacer);
+  };
+  run_trials(session, loop);
 }
 
 }  // namespace retort::search

@@ -93,6 +93,8 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     }
   } catch (const FolderError&) {
     throw;
+  } catch (const study::LostLease&) {
+    throw;
   } catch (const Error& error) {
     // A wrong setting or file is the user's to mend, and every other candidate would meet it too.
     if (error.code() == ErrorCode::Interrupted || error.code() == ErrorCode::Usage) throw;

@@ -34,7 +34,7 @@ void set_costs(TrialResult& result, const cost::Cost& cost);
 
 // Runs the stages and fills in the result; an error of the candidate's own makes it Failed. Leaves
 // model.tflite, weights.retort and result.json. Throws Error(Interrupted) when stopped, Error(Usage) for what
-// the user got wrong, FolderError when files can't be written.
+// the user got wrong, FolderError when files can't be written, study::LostLease when another worker has taken it.
 TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
                           const std::filesystem::path& study, const Context& context);
 

@@ -17,8 +17,10 @@
 #include "search/keep.h"
 #include "search/micro_sampler.h"
 #include "search/plan.h"
+#include "search/shared_work.h"
 #include "search/timed_plan.h"
-#include "search/workers.h"
+#include "search/trial_loop.h"
+#include "search/trial_record.h"
 
 namespace retort::search {
 namespace {
@@ -158,18 +160,14 @@ double epoch_seconds(const TrialResult& trial) {
 
 // What a candidate starts with: nothing where it has no parent.
 std::optional<graph::Parameters> inherited(const Session& session, const StoredProposal& stored) {
-  if (stored.proposal.parent < 0 || session.settings.exploration.start == Start::Fresh) return std::nullopt;
+  if (!inherits(stored, session.settings)) return std::nullopt;
   const std::string parent = [&] {
     const std::lock_guard lock(session.mutex);
     return find_trial(session.study, stored.proposal.parent)->config;
   }();
-  const engine::Model model =
-      engine::load_model(session.folder.path() / trial_folder(stored.proposal.parent) / "weights.retort");
-  const std::vector<int> node_of = graph::corresponding_nodes(
-      graph::micro_network(parent), graph::micro_network(stored.proposal.config),
-      input_shape(session.dataset), static_cast<int>(session.dataset.classes.size()));
-  return compress::inherit(model.graph, model.parameters, stored.proposal.graph, node_of,
-                           Rng(session.settings.seed).fork("inherit " + stored.proposal.hash));
+  return inherited_weights(stored, parent,
+                           session.folder.path() / trial_folder(stored.proposal.parent) / "weights.retort",
+                           session.settings, session.dataset);
 }
 
 // "trial 12: 70.41% int8, 21.4 KB of flash, 9.8 KB of RAM, 1.1 M MACs: conv 8, res 12 s2, gap (from trial 3)"
@@ -220,41 +218,30 @@ void drop_for_time(const Session& session, std::vector<int>& chosen) {
   while (chosen.size() > kFewestCandidates && needed() > plannable_seconds(session)) chosen.pop_back();
 }
 
-// The waiting trials run; returns what they took as a share of what was predicted, 1 where nothing was.
-double run_generation(Session& session, const Exploring& exploring) {
-  study::Storage& storage = session.folder.storage();
+PipelineSettings exploring_pipeline(const Session& session, const Exploring& exploring) {
   PipelineSettings pipeline = session.pipeline;
   pipeline.stages = {"distill", "export"};
   pipeline.distill_epochs = exploring.epochs;
+  return pipeline;
+}
+
+// The waiting trials run; returns what they took as a share of what was predicted, 1 where nothing was.
+double run_generation(Session& session, const Exploring& exploring) {
+  const PipelineSettings pipeline = exploring_pipeline(session, exploring);
   double predicted = 0;
   double measured = 0;
-  on_workers(session.workers, session.options.stop, [&](const std::stop_token& stop) {
-    Context context = session.context(pipeline, stop);
-    while (!stop.stop_requested()) {
-      const auto record = keep([&] { return storage.claim(); });
-      if (!record) break;
-      context.stage_finished = [&](const Candidate& candidate) {
-        const StageResult& stage = candidate.stages.back();
-        keep([&] { storage.put_stage(record->number, {stage.name, dump_json(json(stage))}); });
-      };
-      const StoredProposal stored = from_stored(json::parse(record->proposal));
-      const CandidateRun run{.trial = record->number,
-                             .seed = session.settings.seed,
-                             .name = trial_name(record->number),
-                             .file = trial_folder(record->number),
-                             .epochs = {},
-                             .target = session.settings.target,
-                             .weights = inherited(session, stored)};
-      const TrialResult result = run_candidate(stored, run, session.folder.path(), context);
-      session.finish(result, line(result));
-      const std::lock_guard lock(session.mutex);
-      if (result.outcome == Outcome::Complete) {
-        predicted += candidate_seconds(stored.epoch_seconds, stage_epochs(exploring));
-        measured += result.seconds;
-      }
-      tell_progress(session, exploring);
+  TrialLoop loop{.pipeline = pipeline};
+  loop.weights = [&](const StoredProposal& stored) { return inherited(session, stored); };
+  loop.finished = [&](const StoredProposal& stored, const TrialResult& result) {
+    session.finish(result, line(result));
+    const std::lock_guard lock(session.mutex);
+    if (result.outcome == Outcome::Complete) {
+      predicted += candidate_seconds(stored.epoch_seconds, stage_epochs(exploring));
+      measured += result.seconds;
     }
-  });
+    tell_progress(session, exploring);
+  };
+  run_trials(session, loop);
   return predicted > 0 ? measured / predicted : 1;
 }
 
@@ -298,13 +285,30 @@ bool add_generation(Session& session, const Exploring& exploring, double correct
     return std::pair{proposal.epoch_seconds, proposal.costs.macs};
   });
   if (generation.empty()) return false;
-  std::vector<std::string> texts;
-  for (const StoredProposal& proposal : generation) texts.push_back(dump_json(to_stored(proposal)));
-  keep([&] { session.folder.storage().add_trials(texts); });
+  std::vector<study::NewTrial> trials;
+  for (const StoredProposal& proposal : generation) trials.push_back(to_new_trial(proposal, settings));
+  study::Storage& storage = session.folder.storage();
+  keep([&] { storage.add_trials(static_cast<int>(storage.trials().size()), trials); });
   return true;
 }
 
 }  // namespace
+
+bool inherits(const StoredProposal& stored, const SearchSettings& settings) {
+  return stored.effort == Effort::Explore && stored.proposal.parent >= 0 &&
+         settings.exploration.start != Start::Fresh;
+}
+
+graph::Parameters inherited_weights(const StoredProposal& stored, const std::string& parent_config,
+                                    const std::filesystem::path& parent_weights,
+                                    const SearchSettings& settings, const data::Dataset& dataset) {
+  const engine::Model model = engine::load_model(parent_weights);
+  const std::vector<int> node_of = graph::corresponding_nodes(
+      graph::micro_network(parent_config), graph::micro_network(stored.proposal.config), input_shape(dataset),
+      static_cast<int>(dataset.classes.size()));
+  return compress::inherit(model.graph, model.parameters, stored.proposal.graph, node_of,
+                           Rng(settings.seed).fork("inherit " + stored.proposal.hash));
+}
 
 void explore(Session& session) {
   Exploring exploring = decide(session);
@@ -312,7 +316,8 @@ void explore(Session& session) {
     return exploring.most_epoch_seconds <= 0 ||
            exploring.speed.epoch_seconds(work_of(graph)) <= exploring.most_epoch_seconds;
   });
-  if (exploring.ended) return;                             // what waits now are candidates
+  if (exploring.ended) return;  // what waits now are candidates
+  publish_work(session, exploring_pipeline(session, exploring));
   double correction = run_generation(session, exploring);  // of an earlier run
   while (add_generation(session, exploring, correction, proposer))
     correction = run_generation(session, exploring);

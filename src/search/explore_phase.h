@@ -2,6 +2,8 @@
 // the one that it is a change of. Private to this room.
 #pragma once
 
+#include <filesystem>
+#include <string>
 #include <vector>
 
 #include "search/proposals.h"
@@ -18,5 +20,11 @@ void explore(Session& session);
 // What is worth the whole pipeline: mostly the most accurate structures, and of the front some that are
 // smaller. Empty when nothing was completed.
 std::vector<StoredProposal> candidates_of_exploration(Session& session);
+
+// Whether an explored structure starts with its parent's weights, and those.
+bool inherits(const StoredProposal& stored, const SearchSettings& settings);
+graph::Parameters inherited_weights(const StoredProposal& stored, const std::string& parent_config,
+                                    const std::filesystem::path& parent_weights,
+                                    const SearchSettings& settings, const data::Dataset& dataset);
 
 }  // namespace retort::search

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "study/storage.h"
 
 namespace retort::search {
 
@@ -14,11 +15,14 @@ class FolderError : public Error {
   explicit FolderError(const std::string& message) : Error(ErrorCode::Failure, message) {}
 };
 
-// Runs what writes to the folder; its errors become FolderError.
+// Runs what writes to the folder; its errors become FolderError. A lost lease is another matter: the trial is
+// somebody else's, and the search goes on.
 template <typename Write>
 auto keep(Write&& write) {
   try {
     return write();
+  } catch (const study::LostLease&) {
+    throw;
   } catch (const Error& error) {
     throw FolderError(error.what());
   }

@@ -10,15 +10,18 @@
 #include "base/json.h"
 #include "base/units.h"
 #include "search/candidate_phase.h"
+#include "search/candidates.h"
 #include "search/explore_phase.h"
 #include "search/finalist_phase.h"
 #include "search/keep.h"
 #include "search/pipeline.h"
 #include "search/proposals.h"
 #include "search/session.h"
+#include "search/shared_work.h"
 #include "search/study_folder.h"
 #include "search/teacher.h"
 #include "search/timed_plan.h"
+#include "search/trial_record.h"
 
 namespace retort::search {
 namespace {
@@ -90,8 +93,13 @@ std::vector<StoredProposal> open_study(Session& session) {
                                    {"test", session.test_indices().size()}});
   folder.put_document(kRangeKey, {{"low", dataset.range.low}, {"high", dataset.range.high}});
   session.earlier_seconds = folder.document(kSecondsKey).value_or(json(0.0)).get<double>();
-  folder.storage().release_running();
+  folder.storage().release(folder.worker());  // of an earlier run, which is gone
   session.study = collect(folder.storage());
+  // Of candidates that other machines finished meanwhile.
+  if (!session.options.storage.url.empty())
+    for (const study::TrialRecord& record : folder.storage().trials())
+      if (study::is_finished(record.state))
+        get_files(folder.storage(), record, folder.path() / trial_folder(record.number));
   if (more_to_do(session)) {
     folder.put_document(kFinalistPlanKey, nullptr);
     folder.put_document(kFinalistsKey, nullptr);
@@ -135,16 +143,19 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   // structures were stored has begun nothing.
   const bool follows_plan = settings.seconds || (proposals.empty() && session.folder.document(kPlanKey));
   const double confirmation_seconds = follows_plan ? decide_candidates(session, proposals) : 0;
+  publish_work(session, session.pipeline);
   if (!proposals.empty()) {
-    std::vector<std::string> texts;
-    for (const StoredProposal& proposal : proposals) texts.push_back(dump_json(to_stored(proposal)));
-    keep([&] { session.folder.storage().add_trials(texts); });
+    study::Storage& storage = session.folder.storage();
+    std::vector<study::NewTrial> trials;
+    for (const StoredProposal& proposal : proposals) trials.push_back(to_new_trial(proposal, settings));
+    keep([&] { storage.add_trials(static_cast<int>(storage.trials().size()), trials); });
   }
   session.study.plan_json = plan_json(session.folder.storage());
   session.study.left_out = static_cast<int>(session.folder.storage().trials().size() - session.planned);
   session.announce();
   phase = Phase::Candidates;
   run_candidates(session, confirmation_seconds);
+  publish_end(session);
   phase = Phase::Finalists;
   run_finalists(session);
 }

@@ -17,15 +17,18 @@
 #include "engine/network.h"
 #include "search/results.h"
 #include "search/settings.h"
+#include "study/storage.h"
 
 namespace retort::search {
 
 // How a search runs; what it finds does not depend on it (but for time limits and the teacher's threads).
 struct RunOptions {
   std::filesystem::path folder;
-  int workers = 0;          // candidates at a time; 0: one a core
-  int teacher_threads = 0;  // 0: all cores
-  std::string command{};    // as given, for the report
+  study::Place storage{};     // without a URL: the folder's study.db
+  double lease_seconds = 60;  // how long a worker may be silent before another takes its candidate
+  int workers = 0;            // candidates at a time; 0: one a core
+  int teacher_threads = 0;    // 0: all cores
+  std::string command{};      // as given, for the report
   const engine::Backend& backend = engine::backend();
   ProgressSink& progress = silent_progress();
   std::stop_token stop{};

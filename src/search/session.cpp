@@ -4,37 +4,16 @@
 #include <numeric>
 #include <utility>
 
-#include "base/json.h"
 #include "base/parallel.h"
-#include "search/candidates.h"
-#include "search/keep.h"
 
 namespace retort::search {
-namespace {
-
-study::TrialState state_of(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::Complete:
-      return study::TrialState::Complete;
-    case Outcome::Skipped:
-      return study::TrialState::Skipped;
-    case Outcome::Infeasible:
-      return study::TrialState::Infeasible;
-    case Outcome::Failed:
-      break;
-  }
-  return study::TrialState::Failed;
-}
-
-}  // namespace
-
 Session::Session(const SearchSettings& search_settings, const data::Dataset& data,
                  const RunOptions& run_options)
     : settings(search_settings),
       dataset(data),
       options(run_options),
       workers(options.workers > 0 ? options.workers : available_cores()),
-      folder(options.folder),
+      folder(options.folder, options.storage),
       pipeline(settings.pipeline) {}
 
 Context Session::context(const PipelineSettings& stages, std::stop_token stop) const {
@@ -56,10 +35,6 @@ std::vector<uint32_t> Session::test_indices() const {
 }
 
 void Session::finish(const TrialResult& result, const std::string& message) {
-  keep([&] {
-    folder.storage().finish(result.number, state_of(result.outcome), dump_json(nlohmann::json(result)));
-  });
-  tidy_up(folder.path() / trial_folder(result.number));
   const std::lock_guard lock(mutex);
   study.trials.push_back(result);
   std::ranges::sort(study.trials, {}, &TrialResult::number);

@@ -47,7 +47,7 @@ class Session {
   // Of the data's own test set, else of the part that was set aside.
   [[nodiscard]] std::vector<uint32_t> test_indices() const;
 
-  // Stores what a trial came to, takes it into the study, and then announces it with this message.
+  // Takes what a trial came to, as it is stored, into the study, and then announces it with this message.
   void finish(const TrialResult& result, const std::string& message);
 
   // Of a timed search; without a limit the clock's epoch.

@@ -1,8 +1,10 @@
 #include "search/study_folder.h"
 
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <climits>
 #include <utility>
 
@@ -12,6 +14,7 @@
 #include "search/search.h"
 #include "search/teacher.h"
 #include "search/timed_plan.h"
+#include "search/trial_record.h"
 
 namespace retort::search {
 namespace {
@@ -144,7 +147,7 @@ StoredProposal from_stored(const json& in) {
   return stored;
 }
 
-StudyFolder::StudyFolder(const fs::path& path) : path_(path) {
+StudyFolder::StudyFolder(const fs::path& path, const study::Place& place) : path_(path) {
   if (path.empty()) throw_usage("the folder of the search has no name: give one, such as out");
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error))
@@ -153,7 +156,10 @@ StudyFolder::StudyFolder(const fs::path& path) : path_(path) {
   fs::create_directories(path, error);
   if (error) throw_failure("{}: the folder cannot be created: {}", path.string(), error.message());
   lock_ = std::make_unique<FileLock>(path / ".lock");
-  storage_ = study::open_sqlite_storage(path / "study.db");
+  worker_ = fmt::format("{}:{}", host_name(), fs::canonical(path).string());
+  study::Place where = place;
+  if (where.url.empty()) where.url = study::sqlite_place(path / "study.db").url;
+  storage_ = study::open_storage(where, objectives());
 }
 
 std::optional<json> StudyFolder::document(std::string_view key) const {
@@ -228,9 +234,18 @@ data::Split StudyFolder::split(const SearchSettings& settings, const data::Datas
     put_document(kSplitKey, {{"validation", split.validation}, {"test", split.test}});
     return split;
   }
+  return stored_split(*stored, dataset);
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "host";
+}
+
+data::Split stored_split(const json& stored, const data::Dataset& dataset) {
   data::Split split;
-  split.validation = stored->at("validation").get<std::vector<uint32_t>>();
-  split.test = stored->at("test").get<std::vector<uint32_t>>();
+  split.validation = stored.at("validation").get<std::vector<uint32_t>>();
+  split.test = stored.at("test").get<std::vector<uint32_t>>();
   std::vector<bool> elsewhere(dataset.train.count(), false);
   for (const auto* part : {&split.validation, &split.test})
     for (const uint32_t index : *part) elsewhere.at(index) = true;
@@ -305,7 +320,7 @@ StudyResult collect(const study::Storage& storage) {
 StudyResult load_study(const fs::path& folder) {
   const fs::path path = folder / "study.db";
   if (!fs::exists(path)) throw_usage("{}: holds no search (there is no study.db)", folder.string());
-  const auto storage = study::open_sqlite_storage_to_read(path);
+  const auto storage = study::open_storage(study::sqlite_place(path), study::Access::Read);
   try {
     return collect(*storage);
   } catch (const Error& error) {

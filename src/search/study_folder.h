@@ -48,11 +48,13 @@ StoredProposal from_stored(const nlohmann::json& json);
 
 class StudyFolder {
  public:
-  // Creates the folder, takes its lock and opens its database.
-  explicit StudyFolder(const std::filesystem::path& path);
+  // Creates the folder, takes its lock and opens the database: its own study.db unless `place` names another.
+  explicit StudyFolder(const std::filesystem::path& path, const study::Place& place = {});
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] study::Storage& storage() { return *storage_; }
+  // The name under which this process claims trials: nobody else's while it has the lock.
+  [[nodiscard]] const std::string& worker() const { return worker_; }
 
   // Nothing when there is none; null counts as none.
   [[nodiscard]] std::optional<nlohmann::json> document(std::string_view key) const;
@@ -66,9 +68,14 @@ class StudyFolder {
 
  private:
   std::filesystem::path path_;
+  std::string worker_;
   std::unique_ptr<FileLock> lock_;
   std::unique_ptr<study::Storage> storage_;
 };
+
+// The split as it was stored under kSplitKey.
+data::Split stored_split(const nlohmann::json& stored, const data::Dataset& dataset);
+std::string host_name();
 
 // Key of a finalist's run from another seed, as a TrialResult; runs count from 1.
 std::string finalist_key(int trial, int run);

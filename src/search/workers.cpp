@@ -1,5 +1,7 @@
 #include "search/workers.h"
 
+#include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -34,6 +36,13 @@ void on_workers(int workers, const std::stop_token& user_stop,
   }
   if (first) std::rethrow_exception(first);
   if (user_stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
+}
+
+void wait_a_little(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, std::chrono::milliseconds(500), [] { return false; });
 }
 
 }  // namespace retort::search

@@ -11,4 +11,7 @@ namespace retort::search {
 void on_workers(int workers, const std::stop_token& user_stop,
                 const std::function<void(const std::stop_token&)>& job);
 
+// Half a second, for those who wait for other machines; less when stopped.
+void wait_a_little(const std::stop_token& stop);
+
 }  // namespace retort::search

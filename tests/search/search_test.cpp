@@ -299,7 +299,7 @@ TEST_F(SearchTest, WhatFitsIsDecidedOnFootprints) {
 // Before there were runtimes a limit of flash meant the file.
 TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
   const auto as_before = [](const fs::path& folder, int64_t flash_limit) {
-    const auto storage = study::open_sqlite_storage(folder / "study.db");
+    const auto storage = study::open_storage(study::sqlite_place(folder / "study.db"), study::Access::Write);
     json description = json::parse(*storage->document(kDescriptionKey));
     json& stored = description.at("settings");
     stored.erase("runtime");

@@ -1,0 +1,216 @@
+// retort bench study: how much a database of studies can carry.
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "cli/bench.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "study/storage.h"
+
+namespace retort::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct BenchStudyCommand {
+  std::string url;
+  int clients = 16;
+  int claims = 4000;
+  int workers = 1000;
+  double trial_seconds = 60;
+  double seconds = 30;
+  int trials = 100'000;
+  OutputOptions output;
+};
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// As large as those of a search.
+study::NewTrial proposal() {
+  return {
+      .proposal = "{\"graph\": \"" + std::string(2000, 'x') + "\"}",
+      .parameters =
+          {{"blocks",
+            R"({"name": "IntDistribution", "attributes": {"log": false, "step": 1, "low": 0, "high": 64}})",
+            3}},
+      .constraints = {-0.5},
+      .attributes = {{"macs", "123456"}}};
+}
+study::Ending ending() {
+  return {.state = study::TrialState::Complete,
+          .result = "{\"stages\": \"" + std::string(1500, 'y') + "\"}",
+          .values = {0.5}};
+}
+
+std::unique_ptr<study::Storage> open(const BenchStudyCommand& command, std::string_view what) {
+  return study::open_storage({.url = command.url, .study = fmt::format("bench {} {}", what, getpid())},
+                             {{"accuracy"}});
+}
+void add(study::Storage& storage, int count) {
+  constexpr int kAtOnce = 1000;
+  for (int first = 0; first < count; first += kAtOnce)
+    storage.add_trials(first, std::vector(static_cast<size_t>(std::min(kAtOnce, count - first)), proposal()));
+}
+
+// Every client is a process of its own as far as the database can tell.
+nlohmann::json measure_claims(const BenchStudyCommand& command) {
+  add(*open(command, "claims"), command.claims);
+  std::atomic<int> claimed = 0;
+  std::atomic<int> finished = 0;
+  std::vector<std::vector<study::Claim>> claims(static_cast<size_t>(command.clients));
+  const auto on_clients = [&](const std::function<void(study::Storage&, int)>& body) {
+    std::vector<std::unique_ptr<study::Storage>> storages;
+    for (int i = 0; i < command.clients; ++i) storages.push_back(open(command, "claims"));
+    const auto start = Clock::now();
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < command.clients; ++i)
+        threads.emplace_back([&, i] { body(*storages[static_cast<size_t>(i)], i); });
+    }
+    return seconds_since(start);
+  };
+  const double claim_seconds = on_clients([&](study::Storage& storage, int i) {
+    while (const auto trial = storage.claim(fmt::format("client {}", i), 600)) {
+      claims[static_cast<size_t>(i)].push_back(trial->claim);
+      ++claimed;
+    }
+  });
+  const double finish_seconds = on_clients([&](study::Storage& storage, int i) {
+    for (const study::Claim& claim : claims[static_cast<size_t>(i)]) {
+      storage.finish(claim, ending());
+      ++finished;
+    }
+  });
+  if (claimed != command.claims) throw_failure("{} claims of {} trials", claimed.load(), command.claims);
+  return {{"clients", command.clients},
+          {"claims_per_second", claimed / claim_seconds},
+          {"results_per_second", finished / finish_seconds}};
+}
+
+// Workers of one process: each claims, trains in four stages with heartbeats, and reports.
+nlohmann::json measure_workers(const BenchStudyCommand& command) {
+  const auto storage = open(command, "workers");
+  add(*storage, static_cast<int>(command.workers * (2 + command.seconds / command.trial_seconds)));
+  constexpr int kStages = 4;
+  constexpr double kBeatSeconds = 15;  // of a lease of 60
+  std::atomic<int> trials = 0;
+  std::vector<double> training(static_cast<size_t>(command.workers), 0);
+  std::vector<double> alive(static_cast<size_t>(command.workers), 0);
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < command.workers; ++i)
+      threads.emplace_back([&, i] {
+        const auto worker = static_cast<size_t>(i);
+        Rng rng = Rng(1).fork(fmt::format("{}", i));
+        // Workers of a search that runs are somewhere in their trials.
+        std::this_thread::sleep_for(
+            std::chrono::duration<double>(rng.uniform(0, 1) * command.trial_seconds / 4));
+        const auto start = Clock::now();
+        const auto train = [&](double seconds) {
+          const auto begun = Clock::now();
+          std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+          training[worker] += seconds_since(begun);
+        };
+        while (seconds_since(start) < command.seconds) {
+          const auto claimed = storage->claim(fmt::format("worker {}", i), 60);
+          if (!claimed) break;
+          double since_beat = 0;
+          for (int stage = 0; stage < kStages && seconds_since(start) < command.seconds; ++stage) {
+            double left = command.trial_seconds * (0.5 + rng.uniform(0, 1)) / kStages;
+            while (left > 0) {
+              const double step = std::min(left, kBeatSeconds - since_beat);
+              train(step);
+              left -= step;
+              since_beat += step;
+              if (since_beat < kBeatSeconds) continue;
+              storage->heartbeat(std::vector{claimed->claim});
+              since_beat = 0;
+            }
+            storage->put_stage(claimed->claim, {fmt::format("stage {}", stage), std::string(500, 's')},
+                               std::vector<study::IntermediateValue>{{stage, 0.5}});
+          }
+          storage->finish(claimed->claim, ending());
+          ++trials;
+        }
+        alive[worker] = seconds_since(start);
+      });
+  }
+  double trained = 0;
+  double lived = 0;
+  for (size_t i = 0; i < training.size(); ++i) {
+    trained += training[i];
+    lived += alive[i];
+  }
+  return {{"workers", command.workers},
+          {"trial_seconds", command.trial_seconds},
+          {"trials", trials.load()},
+          {"training_share", trained / lived}};
+}
+
+nlohmann::json measure_size(const BenchStudyCommand& command) {
+  auto storage = open(command, "size");
+  auto start = Clock::now();
+  add(*storage, command.trials);
+  const double add_seconds = seconds_since(start);
+  storage.reset();
+  start = Clock::now();
+  storage = open(command, "size");
+  const double open_seconds = seconds_since(start);
+  start = Clock::now();
+  const size_t count = storage->trials().size();
+  const double read_seconds = seconds_since(start);
+  start = Clock::now();
+  storage->release("nobody");
+  static_cast<void>(storage->claim("one", 60));
+  static_cast<void>(storage->counts());
+  return {{"trials", count},
+          {"add_seconds", add_seconds},
+          {"open_seconds", open_seconds},
+          {"read_seconds", read_seconds},
+          {"claim_seconds", seconds_since(start)}};
+}
+
+void run(const BenchStudyCommand& command) {
+  Terminal terminal(command.output);
+  nlohmann::json result = nlohmann::json::object();
+  if (command.claims > 0) result["claims"] = measure_claims(command);
+  if (command.workers > 0) result["workers"] = measure_workers(command);
+  if (command.trials > 0) result["size"] = measure_size(command);
+  terminal.result_json(result);
+  terminal.result(result.dump(2));
+}
+
+}  // namespace
+
+void add_bench_study_command(CLI::App& bench) {
+  CLI::App* sub = bench.add_subcommand(
+      "study",
+      "What a database carries: claims and results a second, the share of their time that many workers "
+      "train, and how long a large study takes to open and read");
+  const auto command = std::make_shared<BenchStudyCommand>();
+  sub->add_option("url", command->url, "a database for this alone: postgresql://… or sqlite:FILE")
+      ->type_name("URL")
+      ->required();
+  add_integer(*sub, "--clients", command->clients, 1, 10'000,
+              "that claim at once, each with its own connection");
+  add_integer(*sub, "--claims", command->claims, 0, 1'000'000, "trials that they claim; 0: not measured");
+  add_integer(*sub, "--workers", command->workers, 0, 10'000, "simulated in one process; 0: not measured");
+  add_number(*sub, "--trial-seconds", command->trial_seconds, 0.1, 86'400,
+             "mean length of a simulated trial");
+  add_number(*sub, "--seconds", command->seconds, 1, 86'400, "how long they work");
+  add_integer(*sub, "--trials", command->trials, 0, 10'000'000, "of the large study; 0: not measured");
+  add_output_options(*sub, command->output);
+  add_examples(*sub, {"retort bench study postgresql://retort@host/bench --json"});
+  sub->callback([command] { run(*command); });
+}
+
+}  // namespace retort::cli

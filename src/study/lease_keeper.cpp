@@ -1,0 +1,57 @@
+#include "study/lease_keeper.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+namespace retort::study {
+namespace {
+constexpr double kBeatsALease = 4;
+}
+
+LeaseKeeper::LeaseKeeper(Storage& storage, double lease_seconds)
+    : storage_(storage),
+      lease_seconds_(lease_seconds),
+      thread_([this](const std::stop_token& stop) { beat(stop); }) {}
+
+LeaseKeeper::~LeaseKeeper() = default;
+
+LeaseKeeper::Hold::Hold(LeaseKeeper& keeper, Claim claim, const std::stop_token& stop)
+    : keeper_(keeper), claim_(std::move(claim)), forward_(stop, [this] { source_.request_stop(); }) {
+  const std::lock_guard lock(keeper_.mutex_);
+  place_ = keeper_.holds_.insert(keeper_.holds_.end(), this);
+}
+
+LeaseKeeper::Hold::~Hold() {
+  const std::lock_guard lock(keeper_.mutex_);
+  keeper_.holds_.erase(place_);
+}
+
+void LeaseKeeper::beat(const std::stop_token& stop) {
+  const auto pause = std::chrono::duration<double>(lease_seconds_ / kBeatsALease);
+  for (;;) {
+    std::vector<Claim> claims;
+    {
+      std::unique_lock lock(mutex_);
+      if (ended_.wait_for(lock, stop, pause, [&] { return stop.stop_requested(); }) || stop.stop_requested())
+        return;
+      for (const Hold* hold : holds_) claims.push_back(hold->claim_);
+    }
+    if (claims.empty()) continue;
+    std::vector<Claim> lost;
+    try {
+      lost = storage_.heartbeat(claims);
+    } catch (const Error&) {
+      continue;  // those who store results will say what is wrong with the storage
+    }
+    const std::lock_guard lock(mutex_);
+    for (Hold* hold : holds_)
+      if (std::ranges::find(lost, hold->claim_) != lost.end()) {
+        hold->lost_ = true;
+        hold->source_.request_stop();
+      }
+  }
+}
+
+}  // namespace retort::study
