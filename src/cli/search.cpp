@@ -255,11 +255,13 @@ void refuse_all_without_effect(const CLI::App& app, const search::SearchSettings
     refuse({"--curriculum-start", "--curriculum-end"}, "--curriculum is none");
   if (settings.exploration.epochs == 0)
     refuse({"--explore-first", "--explore-generation", "--explore-population", "--explore-tournament",
-            "--explore-start", "--explore-candidates", "--explore-share"},
+            "--explore-start", "--explore-heats", "--explore-heat-epochs", "--explore-candidates",
+            "--explore-share"},
            "--explore-epochs is 0: nothing is explored");
   if (settings.sampler != "evolution")
     refuse({"--explore-population", "--explore-tournament", "--explore-start"},
            fmt::format("--sampler {} knows no parents", settings.sampler));
+  if (settings.exploration.heats == 0) refuse({"--explore-heat-epochs"}, "--explore-heats is 0");
   if (settings.sampler != "evolution" && settings.sampler != "micro")
     refuse({"--space"}, fmt::format("--sampler {} has its own structures", settings.sampler));
   if (!settings.seconds) refuse({"--explore-share"}, "there is no limit of time");
@@ -426,6 +428,10 @@ void add_exploration(CLI::App& app, search::Exploration& exploration) {
                  throw_usage("\"{}\" is unknown: write parent or fresh", text);
                exploration.start = text == "parent" ? search::Start::Parent : search::Start::Fresh;
              });
+  add_integer(app, "--explore-heats", exploration.heats, 0, 1000,
+              "best explored structures that are trained again on equal terms; 0: none");
+  add_integer(app, "--explore-heat-epochs", exploration.heat_epochs, 1, search::kMostEpochs,
+              "epochs of each of them (at most, with --time)");
   add_integer(app, "--explore-candidates", exploration.candidates, 1, 1000,
               "explored structures that go through --stages");
   add_number(app, "--explore-share", exploration.share, 0.01, 0.95,

@@ -32,7 +32,7 @@ void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRe
   for (const study::TrialRecord& record : records) {
     if (static_cast<size_t>(record.number) >= session.planned) break;
     const StoredProposal stored = from_stored(json::parse(record.proposal));
-    if (!stored.infeasible.empty() || stored.effort == Effort::Explore) continue;
+    if (!stored.infeasible.empty() || stored.effort != Effort::Full) continue;
     if (study::is_finished(record.state)) {
       const std::string name = trial_name(record.number);
       const TrialResult& trial = *find_trial(session.study, record.number);

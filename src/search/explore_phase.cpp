@@ -31,28 +31,37 @@ using nlohmann::json;
 struct Exploring {
   int epochs = 1;
   double seconds = 0;             // of the search when exploration ends; 0: no limit
+  double heat_seconds = 0;        // for the heats
   double most_epoch_seconds = 0;  // of a structure; 0: no limit
   SpeedModel speed;
   int64_t above_limits = 0;  // structures that were not explored for that
-  bool ended = false;
+  bool ended = false;        // what is left are heats
+  int heat_epochs = 0;       // 0: not decided
+  bool heats_ended = false;
 };
 void to_json(json& out, const Exploring& exploring) {
   out = {{"epochs", exploring.epochs},
          {"seconds", exploring.seconds},
+         {"heat_seconds", exploring.heat_seconds},
          {"most_epoch_seconds", exploring.most_epoch_seconds},
          {"seconds_a_mac", exploring.speed.seconds_a_mac},
          {"seconds_an_activation", exploring.speed.seconds_an_activation},
          {"above_limits", exploring.above_limits},
-         {"ended", exploring.ended}};
+         {"ended", exploring.ended},
+         {"heat_epochs", exploring.heat_epochs},
+         {"heats_ended", exploring.heats_ended}};
 }
 void from_json(const json& in, Exploring& exploring) {
   exploring = {.epochs = in.at("epochs"),
                .seconds = in.at("seconds"),
+               .heat_seconds = in.at("heat_seconds"),
                .most_epoch_seconds = in.at("most_epoch_seconds"),
                .speed = {.seconds_a_mac = in.at("seconds_a_mac"),
                          .seconds_an_activation = in.at("seconds_an_activation")},
                .above_limits = in.at("above_limits"),
-               .ended = in.at("ended")};
+               .ended = in.at("ended"),
+               .heat_epochs = in.at("heat_epochs"),
+               .heats_ended = in.at("heats_ended")};
 }
 
 StageEpochs stage_epochs(const Exploring& exploring) {
@@ -96,6 +105,7 @@ SpeedModel measure_speed_model(Session& session) {
 }
 
 constexpr int kFewestCandidates = 2;
+constexpr double kHeatShare = 0.4;  // of exploration's time
 
 // Runs of the pipeline that the time after an exploration must have room for.
 int later_runs(const SearchSettings& settings) {
@@ -112,8 +122,10 @@ Exploring decide(Session& session) {
     exploring.speed = measure_speed_model(session);
     const double available = plannable_seconds(session);
     const double begun = *settings.seconds - session.seconds_left();
-    exploring.seconds = begun + exploration.share * available;
-    const double exploring_seconds = exploration.share * available * session.workers;
+    const double share = exploration.share * (exploration.heats > 0 ? 1 - kHeatShare : 1);
+    exploring.seconds = begun + share * available;
+    exploring.heat_seconds = (exploration.share - share) * available;
+    const double exploring_seconds = share * available * session.workers;
     const double later_seconds = (1 - exploration.share) * available * session.workers;
     // A structure must leave time for three generations of the first one's size, and for the runs of the whole
     // pipeline with the fewest epochs that make sense.
@@ -136,11 +148,14 @@ Exploring decide(Session& session) {
   return exploring;
 }
 
-std::vector<TrialResult> explored(const Session& session) {
+std::vector<TrialResult> trials_of(const Session& session, Effort effort) {
   std::vector<TrialResult> trials;
   std::ranges::copy_if(session.study.trials, std::back_inserter(trials),
-                       [](const TrialResult& trial) { return trial.effort == Effort::Explore; });
+                       [effort](const TrialResult& trial) { return trial.effort == effort; });
   return trials;
+}
+std::vector<TrialResult> explored(const Session& session) {
+  return trials_of(session, Effort::Explore);
 }
 
 double seconds_used(const Session& session) {
@@ -218,16 +233,16 @@ void drop_for_time(const Session& session, std::vector<int>& chosen) {
   while (chosen.size() > kFewestCandidates && needed() > plannable_seconds(session)) chosen.pop_back();
 }
 
-PipelineSettings exploring_pipeline(const Session& session, const Exploring& exploring) {
+PipelineSettings exploring_pipeline(const Session& session, int epochs) {
   PipelineSettings pipeline = session.pipeline;
   pipeline.stages = {"distill", "export"};
-  pipeline.distill_epochs = exploring.epochs;
+  pipeline.distill_epochs = epochs;
   return pipeline;
 }
 
 // The waiting trials run; returns what they took as a share of what was predicted, 1 where nothing was.
 double run_generation(Session& session, const Exploring& exploring) {
-  const PipelineSettings pipeline = exploring_pipeline(session, exploring);
+  const PipelineSettings pipeline = exploring_pipeline(session, exploring.epochs);
   double predicted = 0;
   double measured = 0;
   TrialLoop loop{.pipeline = pipeline};
@@ -267,6 +282,13 @@ void keep_what_time_has_room_for(Session& session, const Exploring& exploring, d
   generation.resize(jobs.size());
 }
 
+void add_waiting(Session& session, const std::vector<StoredProposal>& proposals) {
+  std::vector<study::NewTrial> trials;
+  for (const StoredProposal& proposal : proposals) trials.push_back(to_new_trial(proposal, session.settings));
+  study::Storage& storage = session.folder.storage();
+  keep([&] { storage.add_trials(static_cast<int>(storage.trials().size()), trials); });
+}
+
 // Adds the next generation; false when there is none, or no time for it.
 bool add_generation(Session& session, const Exploring& exploring, double correction, Proposer& proposer) {
   const SearchSettings& settings = session.settings;
@@ -285,11 +307,90 @@ bool add_generation(Session& session, const Exploring& exploring, double correct
     return std::pair{proposal.epoch_seconds, proposal.costs.macs};
   });
   if (generation.empty()) return false;
-  std::vector<study::NewTrial> trials;
-  for (const StoredProposal& proposal : generation) trials.push_back(to_new_trial(proposal, settings));
-  study::Storage& storage = session.folder.storage();
-  keep([&] { storage.add_trials(static_cast<int>(storage.trials().size()), trials); });
+  add_waiting(session, generation);
   return true;
+}
+
+// The structures of these trials, in their order, to be trained with another effort.
+std::vector<StoredProposal> again(Session& session, const std::vector<int>& numbers, Effort effort) {
+  std::vector<StoredProposal> proposals(numbers.size());
+  for (const study::TrialRecord& record : session.folder.storage().trials()) {
+    const auto at = std::ranges::find(numbers, record.number);
+    if (at == numbers.end()) continue;
+    StoredProposal proposal = from_stored(json::parse(record.proposal));
+    proposal.effort = effort;
+    proposal.proposal.parent = record.number;
+    proposal.epoch_seconds = epoch_seconds(*find_trial(session.study, record.number));
+    proposals[static_cast<size_t>(at - numbers.begin())] = std::move(proposal);
+  }
+  return proposals;
+}
+
+// Half of them the most accurate, the other half the most accurate of those that compute more than most: these
+// learn more slowly, and come further.
+std::vector<int> choose_for_heats(const std::vector<TrialResult>& trials, int count) {
+  const std::vector<int> ranked = rank_trials(trials, static_cast<int>(trials.size()));
+  std::vector<int64_t> macs;
+  for (const TrialResult& trial : trials) macs.push_back(trial.macs);
+  if (macs.empty()) return {};
+  const auto middle = macs.begin() + static_cast<std::ptrdiff_t>(macs.size() / 2);
+  std::ranges::nth_element(macs, middle);
+  std::vector<int> chosen;
+  const auto take = [&](size_t most, int64_t least_macs) {
+    for (const int number : ranked) {
+      if (chosen.size() >= most) return;
+      if (std::ranges::find(trials, number, &TrialResult::number)->macs >= least_macs &&
+          std::ranges::find(chosen, number) == chosen.end())
+        chosen.push_back(number);
+    }
+  };
+  take(static_cast<size_t>(count - count / 2), 0);
+  take(static_cast<size_t>(count), *middle);
+  take(static_cast<size_t>(count), 0);
+  return chosen;
+}
+
+void add_heats(Session& session, Exploring& exploring) {
+  const Exploration& exploration = session.settings.exploration;
+  std::vector<StoredProposal> heats =
+      again(session, choose_for_heats(explored(session), exploration.heats), Effort::Heat);
+  std::ranges::stable_sort(heats, std::greater<>(),
+                           [](const StoredProposal& heat) { return heat.costs.macs; });
+  if (exploring.heat_epochs == 0) {
+    exploring.heat_epochs = exploration.heat_epochs;
+    if (session.settings.seconds) {
+      std::vector<double> jobs;
+      for (const StoredProposal& heat : heats)
+        jobs.push_back(
+            candidate_seconds(heat.epoch_seconds, {.quick = 0, .distill = 1, .prune = 0, .qat = 0}));
+      const double seconds = std::min(exploring.heat_seconds, plannable_seconds(session));
+      exploring.heat_epochs =
+          static_cast<int>(std::clamp(std::floor(seconds / std::max(makespan(jobs, session.workers), 1e-9)),
+                                      1.0, static_cast<double>(exploration.heat_epochs)));
+    }
+    session.folder.put_document(kExplorationKey, exploring);
+    session.options.progress.message(fmt::format(
+        "Heats: {} of them again from fresh weights, {} epochs each.", heats.size(), exploring.heat_epochs));
+  }
+  // Workers on other machines need the pipeline before they can claim the first.
+  publish_work(session, exploring_pipeline(session, exploring.heat_epochs));
+  add_waiting(session, heats);
+}
+
+void run_heats(Session& session, Exploring& exploring) {
+  if (session.settings.exploration.heats == 0) return;
+  const auto is_heat = [](const study::TrialRecord& record) {
+    return from_stored(json::parse(record.proposal)).effort == Effort::Heat;
+  };
+  if (std::ranges::any_of(session.folder.storage().trials(), is_heat))
+    publish_work(session, exploring_pipeline(session, exploring.heat_epochs));
+  else
+    add_heats(session, exploring);
+  TrialLoop loop{.pipeline = exploring_pipeline(session, exploring.heat_epochs)};
+  loop.finished = [&](const StoredProposal&, const TrialResult& result) {
+    session.finish(result, line(result));
+  };
+  run_trials(session, loop);
 }
 
 }  // namespace
@@ -316,33 +417,30 @@ void explore(Session& session) {
     return exploring.most_epoch_seconds <= 0 ||
            exploring.speed.epoch_seconds(work_of(graph)) <= exploring.most_epoch_seconds;
   });
-  if (exploring.ended) return;  // what waits now are candidates
-  publish_work(session, exploring_pipeline(session, exploring));
-  double correction = run_generation(session, exploring);  // of an earlier run
-  while (add_generation(session, exploring, correction, proposer))
-    correction = run_generation(session, exploring);
-  exploring.ended = true;
-  exploring.above_limits = proposer.above_limits();
-  session.folder.put_document(kExplorationKey, exploring);
-  session.options.progress.message(fmt::format("Explored {} structures; {} more were above the limits.",
-                                               explored(session).size(), exploring.above_limits));
+  if (!exploring.ended) {
+    publish_work(session, exploring_pipeline(session, exploring.epochs));
+    double correction = run_generation(session, exploring);  // of an earlier run
+    while (add_generation(session, exploring, correction, proposer))
+      correction = run_generation(session, exploring);
+    exploring.ended = true;
+    exploring.above_limits = proposer.above_limits();
+    session.folder.put_document(kExplorationKey, exploring);
+    session.options.progress.message(fmt::format("Explored {} structures; {} more were above the limits.",
+                                                 explored(session).size(), exploring.above_limits));
+  }
+  if (!exploring.heats_ended) {
+    run_heats(session, exploring);
+    exploring.heats_ended = true;  // what waits from now on are candidates
+    session.folder.put_document(kExplorationKey, exploring);
+  }
 }
 
 std::vector<StoredProposal> candidates_of_exploration(Session& session) {
-  std::vector<int> chosen = choose(explored(session), session.settings.exploration.candidates);
+  std::vector<TrialResult> trials = trials_of(session, Effort::Heat);
+  if (rank_trials(trials, 1).empty()) trials = explored(session);
+  std::vector<int> chosen = choose(trials, session.settings.exploration.candidates);
   if (session.settings.seconds) drop_for_time(session, chosen);
-  std::vector<StoredProposal> candidates(chosen.size());
-  for (const study::TrialRecord& record : session.folder.storage().trials()) {
-    const auto at = std::ranges::find(chosen, record.number);
-    if (at == chosen.end()) continue;
-    StoredProposal candidate = from_stored(json::parse(record.proposal));
-    const TrialResult& trial = *find_trial(session.study, record.number);
-    candidate.effort = Effort::Full;
-    candidate.proposal.parent = trial.number;
-    candidate.epoch_seconds = epoch_seconds(trial);
-    candidates[static_cast<size_t>(at - chosen.begin())] = std::move(candidate);
-  }
-  return candidates;
+  return again(session, chosen, Effort::Full);
 }
 
 }  // namespace retort::search

@@ -178,14 +178,17 @@ std::vector<Correlation> early_signs(const StudyResult& study) {
                             .count = trials.size()});
   };
   for (const auto& [name, measure] : free_measures()) add(name, measure);
-  const auto of_explored = [&](const Measure& measure) {
-    return [&study, measure](const TrialResult& trial) {
-      const TrialResult* explored = find_trial(study, trial.parent);
-      return explored == nullptr ? kUnknown : measure(*explored);
+  // Of the trial before it that was made with this effort.
+  const auto before = [&](Effort effort, const Measure& measure) {
+    return [&study, effort, measure](const TrialResult& trial) {
+      const TrialResult* earlier = find_trial(study, trial.parent);
+      while (earlier != nullptr && earlier->effort != effort) earlier = find_trial(study, earlier->parent);
+      return earlier == nullptr ? kUnknown : measure(*earlier);
     };
   };
-  add("accuracy when it was explored", of_explored(accuracy));
-  add("training loss when it was explored", of_explored([](const TrialResult& trial) {
+  add("accuracy in its heat", before(Effort::Heat, accuracy));
+  add("accuracy when it was explored", before(Effort::Explore, accuracy));
+  add("training loss when it was explored", before(Effort::Explore, [](const TrialResult& trial) {
         double sum = 0;
         for (const StageResult& stage : trial.stages)
           for (const engine::EpochResult& epoch : stage.history.epochs) sum += epoch.train_loss;

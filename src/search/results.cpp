@@ -24,6 +24,9 @@ constexpr std::array<std::pair<Outcome, const char*>, 4> kOutcomes = {{{Outcome:
                                                                        {Outcome::Infeasible, "infeasible"},
                                                                        {Outcome::Failed, "failed"}}};
 
+constexpr std::array<std::pair<Effort, std::string_view>, 3> kEfforts = {
+    {{Effort::Full, "full"}, {Effort::Heat, "heat"}, {Effort::Explore, "explore"}}};
+
 json history_to_json(const engine::History& history) {
   json epochs = json::array();
   for (const engine::EpochResult& epoch : history.epochs)
@@ -54,6 +57,16 @@ engine::History history_from_json(const json& value) {
 
 std::string_view to_string(Outcome outcome) {
   return std::ranges::find(kOutcomes, outcome, &std::pair<Outcome, const char*>::first)->second;
+}
+
+std::string_view to_string(Effort effort) {
+  return std::ranges::find(kEfforts, effort, &std::pair<Effort, std::string_view>::first)->second;
+}
+
+Effort parse_effort(std::string_view name) {
+  const auto found = std::ranges::find(kEfforts, name, &std::pair<Effort, std::string_view>::second);
+  if (found == kEfforts.end()) throw_failure("a stored trial has the unknown effort '{}'", name);
+  return found->first;
 }
 
 void to_json(json& out, const StageResult& stage) {
@@ -93,7 +106,7 @@ void to_json(json& out, const TrialResult& trial) {
          {"layers", trial.layers},
          {"hash", trial.hash},
          {"seed", trial.seed},
-         {"effort", trial.effort == Effort::Explore ? "explore" : "full"},
+         {"effort", to_string(trial.effort)},
          {"parent", trial.parent},
          {"outcome", to_string(trial.outcome)},
          {"reason", trial.reason},
@@ -121,7 +134,7 @@ void from_json(const json& in, TrialResult& trial) {
            .layers = in.at("layers"),
            .hash = in.at("hash"),
            .seed = in.at("seed"),
-           .effort = in.value("effort", "full") == "explore" ? Effort::Explore : Effort::Full,
+           .effort = parse_effort(in.value("effort", "full")),
            .parent = in.value("parent", -1),
            .outcome = outcome->first,
            .reason = in.at("reason"),
@@ -263,7 +276,7 @@ std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) 
   for (const TrialResult& trial : trials)
     if (trial.outcome == Outcome::Complete) complete.push_back(&trial);
   std::ranges::sort(complete, [](const TrialResult* a, const TrialResult* b) {
-    if (a->effort != b->effort) return a->effort == Effort::Full;
+    if (a->effort != b->effort) return a->effort < b->effort;
     if (a->accuracy_int8 != b->accuracy_int8) return a->accuracy_int8 > b->accuracy_int8;
     if (a->flash_bytes != b->flash_bytes) return a->flash_bytes < b->flash_bytes;
     return a->number < b->number;

@@ -40,8 +40,11 @@ enum class Outcome {
 // How much of the training a trial got.
 enum class Effort {
   Full,     // the whole pipeline
+  Heat,     // some epochs from fresh weights, on equal terms with others that were explored
   Explore,  // a little, to find out which structures are worth that
 };
+std::string_view to_string(Effort effort);   // "full", "heat", "explore"
+Effort parse_effort(std::string_view name);  // Error(Failure) for another
 
 struct TrialResult {
   int number = 0;      // from 0, in the order proposed
@@ -50,7 +53,8 @@ struct TrialResult {
   std::string hash;    // graph::structural_hash
   uint64_t seed = 0;
   Effort effort = Effort::Full;
-  int parent = -1;  // of an explored one: the trial whose change it is; −1: none
+  // Of an explored one the trial whose change it is, of the others the one whose structure it is; −1: none.
+  int parent = -1;
   Outcome outcome = Outcome::Complete;
   std::string reason;  // of Skipped, Infeasible and Failed: one sentence
   std::vector<StageResult> stages;
@@ -150,8 +154,8 @@ const Finalist* find_finalist(const StudyResult& study, int trial);
 // Null when there is no trial of that number.
 const TrialResult* find_trial(const StudyResult& study, int number);
 
-// Numbers of the complete trials: those that got the whole pipeline before the explored ones, of each the best
-// int8 validation accuracy first, then the smaller file; at most `count`.
+// Numbers of the complete trials: those that got the whole pipeline first, then those of the heats, then the
+// explored ones; of each the best int8 validation accuracy first, then the smaller file; at most `count`.
 std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count);
 
 // The complete trials that no other beats: one that is at least as accurate (int8, validation) and takes no

@@ -117,6 +117,8 @@ void check_exploration(const SearchSettings& settings) {
   check("the number of structures of a generation", exploration.generation, 1, kMostStructures);
   check("the size of the population", exploration.population, 1, kMostStructures);
   check("the size of the tournament", exploration.tournament, 1, kMostStructures);
+  check("the number of heats", exploration.heats, 0, 1000);
+  check("the number of epochs of a heat", exploration.heat_epochs, 1, kMostEpochs);
   check("the number of candidates", exploration.candidates, 1, 1000);
   check("exploration's share of the time", exploration.share, 0.01, 0.95);
   if (settings.sampler != "evolution") return;
@@ -357,6 +359,7 @@ void to_json(json& out, const Exploration& exploration) {
   out = {{"epochs", exploration.epochs},         {"first", exploration.first},
          {"generation", exploration.generation}, {"population", exploration.population},
          {"tournament", exploration.tournament}, {"inherit", exploration.start == Start::Parent},
+         {"heats", exploration.heats},           {"heat_epochs", exploration.heat_epochs},
          {"candidates", exploration.candidates}, {"share", exploration.share}};
 }
 
@@ -367,6 +370,8 @@ void from_json(const json& in, Exploration& exploration) {
                  .population = in.at("population"),
                  .tournament = in.at("tournament"),
                  .start = in.at("inherit").get<bool>() ? Start::Parent : Start::Fresh,
+                 .heats = in.at("heats"),
+                 .heat_epochs = in.at("heat_epochs"),
                  .candidates = in.at("candidates"),
                  .share = in.at("share")};
 }

@@ -107,8 +107,12 @@ struct Exploration {
   int population = 32;  // the youngest so many can be parents by age
   int tournament = 5;   // of so many the best one is the parent
   Start start = Start::Parent;
-  int candidates = 4;  // that go through the whole pipeline; as few as 2, with a time
-  double share = 0.3;  // of a timed search's time, the teacher's apart
+  // The best explored ones are trained again on equal terms, from fresh weights, before some of them become
+  // candidates: an exploration favours what learns quickly, and what has a long line of parents.
+  int heats = 8;         // so many of them; 0: none, the exploration decides
+  int heat_epochs = 10;  // of each; at most, with a time
+  int candidates = 4;    // that go through the whole pipeline; as few as 2, with a time
+  double share = 0.35;   // of a timed search's time, the teacher's apart
 };
 
 struct SearchSettings {

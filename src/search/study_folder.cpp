@@ -110,7 +110,7 @@ std::optional<json> read_document(const study::Storage& storage, std::string_vie
 }  // namespace
 
 json to_stored(const StoredProposal& stored) {
-  return {{"effort", stored.effort == Effort::Explore ? "explore" : "full"},
+  return {{"effort", to_string(stored.effort)},
           {"parent", stored.proposal.parent},
           {"config", stored.proposal.config},
           {"layers", stored.proposal.layers},
@@ -129,7 +129,7 @@ json to_stored(const StoredProposal& stored) {
 
 StoredProposal from_stored(const json& in) {
   StoredProposal stored;
-  stored.effort = in.value("effort", "full") == "explore" ? Effort::Explore : Effort::Full;
+  stored.effort = parse_effort(in.value("effort", "full"));
   stored.proposal = {.config = in.at("config"),
                      .layers = in.at("layers"),
                      .graph = graph::graph_from_json(dump_json(in.at("graph"))),

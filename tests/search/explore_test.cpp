@@ -27,6 +27,8 @@ SearchSettings tiny() {
   settings.exploration.first = 4;
   settings.exploration.generation = 3;
   settings.exploration.candidates = 2;
+  settings.exploration.heats = 3;
+  settings.exploration.heat_epochs = 2;
   settings.limits.macs = 40'000;
   settings.pipeline.batch_size = 16;
   settings.pipeline.distill_epochs = 3;
@@ -59,7 +61,7 @@ class ExploreTest : public testing::Test {
 TEST_F(ExploreTest, ExploresGenerationsAndTrainsTheBestInFull) {
   const TemporaryFolder folder;
   const StudyResult study = run(folder.path(), 2);
-  ASSERT_EQ(study.trials.size(), 12U);
+  ASSERT_EQ(study.trials.size(), 15U);
   for (int i = 0; i < 10; ++i) {
     const TrialResult& trial = study.trials[static_cast<size_t>(i)];
     EXPECT_EQ(trial.effort, Effort::Explore);
@@ -68,14 +70,19 @@ TEST_F(ExploreTest, ExploresGenerationsAndTrainsTheBestInFull) {
     EXPECT_LE(trial.macs, 40'000);
     EXPECT_EQ(epochs_text(trial), "distill 1");
   }
-  for (size_t i = 10; i < 12; ++i) {
+  for (size_t i = 10; i < 13; ++i) {
+    EXPECT_EQ(study.trials[i].effort, Effort::Heat);
+    EXPECT_EQ(epochs_text(study.trials[i]), "distill 2");
+    EXPECT_LT(study.trials[i].parent, 10);
+  }
+  for (size_t i = 13; i < 15; ++i) {
     EXPECT_EQ(study.trials[i].effort, Effort::Full);
     EXPECT_EQ(epochs_text(study.trials[i]), "distill 3, quantize 1");
     const TrialResult& explored = study.trials.at(static_cast<size_t>(study.trials[i].parent));
     EXPECT_EQ(explored.hash, study.trials[i].hash);
   }
   ASSERT_EQ(study.finalists.size(), 1U);
-  EXPECT_GE(study.best, 10);
+  EXPECT_GE(study.best, 13);
   EXPECT_EQ(study.finalists[0].runs.size(), 2U);
   EXPECT_GT(study.finalists[0].validation_mean, 0.5);
 }
@@ -89,7 +96,7 @@ TEST_F(ExploreTest, OneAndTwoWorkersFindTheSame) {
 TEST_F(ExploreTest, WhereverItWasCutTheResultIsTheSame) {
   const TemporaryFolder whole;
   const std::vector<std::string> expected = essence(run(whole.path()), whole.path());
-  for (const size_t after : {1, 4, 6, 9, 10, 11}) {
+  for (const size_t after : {1, 4, 6, 9, 10, 12, 13, 14}) {
     const TemporaryFolder folder;
     std::stop_source stop;
     const Thrown thrown = thrown_by([&] {
@@ -139,7 +146,7 @@ TEST_F(ExploreTest, OtherSamplersCanBeExploredToo) {
   settings.trials.reset();
   const TemporaryFolder folder;
   const StudyResult study = run(folder.path());
-  ASSERT_EQ(study.trials.size(), 5U);
+  ASSERT_EQ(study.trials.size(), 8U);
   EXPECT_EQ(std::ranges::count(study.trials, Effort::Explore, &TrialResult::effort), 3);
 }
 
