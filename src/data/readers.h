@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,12 @@ std::vector<std::string> numbered_classes(size_t count);
 // Labels are 16 bits wide, and the largest value marks an image that --skip-bad leaves out.
 inline constexpr size_t kMaxClasses = 65535;
 inline constexpr uint16_t kNoLabel = 65535;
+
+// Tells the survey, if there is one, of something that is left out.
+void note_left_out(const LoadOptions& options, std::string name, std::string reason);
+
+// The entry of a survey for an image.
+SurveyedImage survey_image(std::string name, ImageShape stored, std::span<const uint8_t> pixels);
 
 // Removes the images whose label is kNoLabel, and returns how many they were.
 int64_t drop_unlabelled(ImageSet& set);
