@@ -1,7 +1,8 @@
-// retort data: looks at a data set, and writes it for others.
+// retort data: looks at a data set, fetches known ones, and writes one for others.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,7 @@
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "data/export.h"
+#include "data/fetch.h"
 #include "data/inspection.h"
 #include "report/data_page.h"
 
@@ -194,10 +196,44 @@ void export_data(const DataCommand& command) {
       split.test.empty() ? "" : fmt::format(", leave test_indices ({}) alone", number(split.test.size()))));
 }
 
+// The variables that curl and OpenSSL know.
+std::filesystem::path certificates() {
+  for (const char* name : {"CURL_CA_BUNDLE", "SSL_CERT_FILE"})
+    if (const char* file = std::getenv(name); file != nullptr && *file != '\0') return file;
+  return {};
+}
+
+std::string shell_word(const std::string& text) {
+  const char* word = text.c_str();
+  return shell_command(1, &word);
+}
+
+struct FetchCommand {
+  std::string name;
+  std::filesystem::path folder;
+  std::string from;
+  OutputOptions output;
+};
+
+void fetch(const FetchCommand& command) {
+  data::RemoteSet set = data::remote_set(command.name);
+  if (!command.from.empty()) set.bases = {command.from};
+  const std::filesystem::path folder =
+      command.folder.empty() ? std::filesystem::path(set.name) : command.folder;
+  Terminal terminal(command.output);
+  StoppingProgress progress(terminal, interrupt_token());
+  data::fetch(set, folder, {.ca_file = certificates()}, progress);
+  const std::string spec = fmt::format("{}:{}", set.format, folder.string());
+  terminal.result_json({{"name", set.name}, {"folder", folder.string()}, {"spec", spec}});
+  terminal.result(
+      fmt::format("{} lies in {}. Use it as --data {}", set.name, folder.string(), shell_word(spec)));
+}
+
 }  // namespace
 
 void add_data_command(CLI::App& app) {
-  CLI::App* sub = app.add_subcommand("data", "Look at a data set, or write it as .npy files");
+  CLI::App* sub =
+      app.add_subcommand("data", "Look at a data set, fetch a known one, or write one as .npy files");
   sub->require_subcommand(1);
   add_examples(*sub,
                {"retort data check fashion-mnist", "retort data export --npy images --data fashion-mnist"});
@@ -217,6 +253,24 @@ void add_data_command(CLI::App& app) {
                {"retort data check fashion-mnist", "retort data check 'images:photos?size=48x48' --json",
                 "retort data check photos --html photos.html"});
   check_sub->callback([command] { check(*command); });
+
+  const auto fetched = std::make_shared<FetchCommand>();
+  CLI::App* fetch_sub = sub->add_subcommand(
+      "fetch", "Download a known data set, checked by its published SHA-256; goes on where it was cut off");
+  std::string names;
+  for (const data::RemoteSet& set : data::remote_sets()) names += (names.empty() ? "" : ", ") + set.name;
+  fetch_sub->add_option("name", fetched->name, names)->type_name("NAME")->required();
+  fetch_sub->add_option("folder", fetched->folder, "where to, in place of a folder of that name here")
+      ->type_name("DIR");
+  add_parsed(*fetch_sub, "--from", "URL", "a mirror: the folder there with the files, https:// alone", "",
+             [fetched](const std::string& text) {
+               if (!text.starts_with("https://"))
+                 throw_usage("\"{}\" is no address: write one that begins with https://", text);
+               fetched->from = text;
+             });
+  add_output_options(*fetch_sub, fetched->output);
+  add_examples(*fetch_sub, {"retort data fetch cifar10", "retort data fetch mnist data/mnist"});
+  fetch_sub->callback([fetched] { fetch(*fetched); });
 
   CLI::App* export_sub =
       sub->add_subcommand("export", "Write images and labels as .npy files, in Retort's order");

@@ -218,8 +218,8 @@ class IdxReader final : public Reader {
 
 class FashionMnistReader final : public Reader {
  public:
-  Dataset read(const Spec&, const LoadOptions& options, ProgressSink&) const override {
-    return read_folder(find(),
+  Dataset read(const Spec& spec, const LoadOptions& options, ProgressSink&) const override {
+    return read_folder(spec.directory.empty() ? find() : fs::path(spec.directory),
                        {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
                         "Bag", "Ankle boot"},
                        options);
@@ -232,9 +232,9 @@ class FashionMnistReader final : public Reader {
                               "/usr/local/share/datasets/fashion-mnist"})
       if (fs::is_directory(place)) return place;
     throw_usage(
-        "fashion-mnist: the data set is not installed: run `apt-get install dataset-fashion-mnist`, or name "
-        "its folder "
-        "as idx:DIR");
+        "fashion-mnist: the data set is not installed: run `apt-get install dataset-fashion-mnist` or "
+        "`retort "
+        "data fetch fashion-mnist`, or name its folder as fashion-mnist:DIR");
   }
 };
 

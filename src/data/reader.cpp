@@ -99,10 +99,8 @@ Spec parse_place(std::string_view place, std::string_view text) {
   if (format == nullptr)
     throw_usage("data \"{}\": unknown format \"{}\"; known are {}", spec.text, spec.format, format_list());
   spec.directory = colon == std::string_view::npos ? "" : expand_home(place.substr(colon + 1));
-  if (format->place == Place::Folder && spec.directory.empty())
+  if (spec.directory.empty() && (format->place == Place::Folder || colon != std::string_view::npos))
     throw_usage("data \"{}\": a folder is missing; write {}:DIR", spec.text, spec.format);
-  if (format->place == Place::Known && colon != std::string_view::npos)
-    throw_usage("data \"{}\": {} takes no folder; idx:DIR reads such files anywhere", spec.text, spec.format);
   return spec;
 }
 

@@ -1,4 +1,4 @@
-// Data sets by name: `fashion-mnist`, `cifar10:DIR`, `idx:DIR`, `images:DIR`, `npy:DIR`, each with options as
+// Data sets by name: `fashion-mnist[:DIR]`, `cifar10:DIR`, `idx:DIR`, `images:DIR`, `npy:DIR`, each with options as
 // `?size=32x32&gray=1`.
 #pragma once
 

@@ -22,7 +22,8 @@ std::unique_ptr<Reader> make_cifar10_reader();
 // train-images.idx3-ubyte. <https://yann.lecun.com/exdb/mnist/>
 std::unique_ptr<Reader> make_idx_reader();
 
-// `fashion-mnist`: Debian's package dataset-fashion-mnist, or the folder in $RETORT_FASHION_MNIST.
+// `fashion-mnist`: Debian's package dataset-fashion-mnist, or the folder in $RETORT_FASHION_MNIST;
+// `fashion-mnist:DIR`: MNIST's files there, with the classes' names.
 std::unique_ptr<Reader> make_fashion_mnist_reader();
 
 // `images:DIR`: DIR/<class>/<image>, or DIR/train/<class>/<image> with or without DIR/test/<class>/<image>.

@@ -234,4 +234,20 @@ run data check "idx:$work/leaky" --json
   fail "images in both sets are no problem"
 [ "$err" = "retort: idx:$work/leaky: one problem would spoil a training" ] || fail "the last line is not the verdict"
 
+# Known data sets. (tests/data/fetch_test.cpp has a server.)
+bad 2 '"imagenet" is no data set that can be fetched; known are cifar10, fashion-mnist, mnist' data fetch imagenet
+bad 2 '--from: "http://example.org" is no address: write one that begins with https://' data fetch mnist --from http://example.org
+bad 1 "by hand: put t10k-labels-idx1-ubyte.gz (4542 bytes, SHA-256 f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6) into $work/mnist and run this again, which checks it" \
+  data fetch mnist "$work/mnist" --from https://localhost:1
+echo other >"$work/mnist/t10k-labels-idx1-ubyte.gz"
+bad 1 "t10k-labels-idx1-ubyte.gz: is there, but it is not the published file (4542 bytes" \
+  data fetch mnist "$work/mnist" --from https://localhost:1
+bad 1 "$work/file: the folder cannot be made: " data fetch mnist "$work/file"
+mkdir "$work/done" "$work/done/cifar-10-batches-bin"
+for name in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
+  : >"$work/done/cifar-10-batches-bin/$name.bin"
+done
+good data fetch cifar10 "$work/done" --from https://localhost:1
+says "Use it as --data cifar10:$work/done"
+
 finish
