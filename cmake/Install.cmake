@@ -10,4 +10,9 @@ configure_package_config_file(cmake/RetortConfig.cmake.in RetortConfig.cmake
 write_basic_package_version_file(RetortConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES cmake/FindRetortDnnl.cmake ${CMAKE_CURRENT_BINARY_DIR}/RetortConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/RetortConfigVersion.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Retort)
+set(retort_documents ${CMAKE_CURRENT_BINARY_DIR}/src/cli/documents)
+install(DIRECTORY ${retort_documents}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
+install(FILES ${retort_documents}/bash/retort DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${retort_documents}/zsh/_retort DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES ${retort_documents}/fish/retort.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

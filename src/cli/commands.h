@@ -19,5 +19,6 @@ void add_pick_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
+void add_reference_command(CLI::App& app);
 
 }  // namespace retort::cli
