@@ -133,6 +133,7 @@ std::string roff(std::string text) {
   text = replaced(std::move(text), "\\", "\\e");
   text = replaced(std::move(text), "-", "\\-");
   text = replaced(std::move(text), "'", "\\(aq");
+  text = replaced(std::move(text), ",", ",\\:");  // where a long list may break
   if (text.starts_with('.')) text.insert(0, "\\&");
   return text;
 }
