@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import pathlib
+import re
 import statistics
 import sys
 
@@ -54,7 +55,10 @@ def main(name: str, folder: str) -> None:
     flash, ram = footprint(best)
     of_file = finalist["runs"][finalist["best_run"]]["test_accuracy"]
     assert abs(statistics.mean(run["test_accuracy"] for run in finalist["runs"]) - finalist["test_mean"]) < 1e-9
-    row = [name, study["command"], machine(), os.cpu_count(), study["seconds"],
+    # Where the program, the folder and the images were is nobody's business.
+    command = re.sub(r"^\S+ search \S+", "retort search out", study["command"])
+    command = re.sub(r"images:[^ ?']*", "images:cifar10", command)
+    row = [name, command, machine(), os.cpu_count(), study["seconds"],
            sum(trial.get("effort") == "explore" for trial in trials.values()), study["teacher"]["validation_accuracy"],
            best["config"], " ".join(str(run["seed"]) for run in finalist["runs"]), finalist["validation_mean"],
            finalist["validation_spread"], finalist["test_mean"], finalist["test_spread"], of_file, best["flash_bytes"],

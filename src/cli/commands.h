@@ -21,5 +21,6 @@ void add_data_command(CLI::App& app);
 void add_study_command(CLI::App& app);
 void add_worker_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
+void add_reference_command(CLI::App& app);
 
 }  // namespace retort::cli

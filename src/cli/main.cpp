@@ -91,6 +91,7 @@ int run(int argc, char** argv) {
   retort::cli::add_study_command(app);
   retort::cli::add_worker_command(app);
   retort::cli::add_bench_command(app);
+  retort::cli::add_reference_command(app);
   // Behind the others: a subcommand would take it over as its own.
   retort::cli::add_examples(app, {"retort search out --data fashion-mnist", "retort search --help"});
   try {

@@ -198,7 +198,7 @@ void require_writable(std::string_view option, const std::filesystem::path& file
 void add_data_options(CLI::App& app, DataOptions& options, Presence presence) {
   CLI::Option* data =
       app.add_option("--data", options.spec,
-                     "fashion-mnist, cifar10:DIR, idx:DIR, images:DIR or npy:DIR, with options as "
+                     "fashion-mnist[:DIR], cifar10:DIR, idx:DIR, images:DIR or npy:DIR, with options as "
                      "?size=32x32&gray=1");
   data->type_name("SPEC");
   if (presence == Presence::Required) data->required();

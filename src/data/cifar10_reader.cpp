@@ -21,12 +21,16 @@ constexpr std::array<std::string_view, 6> kFiles = {"data_batch_1.bin", "data_ba
                                                     "data_batch_5.bin", "test_batch.bin"};
 
 // Returns how many records were left out.
-int64_t append_batch(const fs::path& path, ImageSet& set, BadImages bad_images) {
+int64_t append_batch(const fs::path& path, ImageSet& set, const LoadOptions& options) {
+  const BadImages bad_images = options.bad_images;
   const std::vector<uint8_t> file = read_file(path);
   const bool truncated = file.size() % kRecord != 0;
   if (file.empty() || (truncated && bad_images == BadImages::Fail))
     throw_usage("{}: has {} bytes, which is not a whole number of CIFAR-10 records of {} bytes",
                 path.string(), file.size(), kRecord);
+  if (truncated)
+    note_left_out(options, path.string(),
+                  fmt::format("its last record has {} bytes of {}", file.size() % kRecord, kRecord));
   const size_t count = file.size() / kRecord;
   size_t at = set.pixels.size();
   set.shape = kShape;
@@ -36,6 +40,9 @@ int64_t append_batch(const fs::path& path, ImageSet& set, BadImages bad_images) 
     if (*record >= kClasses && bad_images == BadImages::Fail)
       throw_usage("{}: record {} (byte {}) has label {}; CIFAR-10 labels are 0 to 9", path.string(), i,
                   i * kRecord, *record);
+    if (*record >= kClasses)
+      note_left_out(options, fmt::format("{}, record {}", path.string(), i),
+                    fmt::format("has label {}; CIFAR-10 labels are 0 to 9", *record));
     set.labels.push_back(*record < kClasses ? *record : kNoLabel);
     for (size_t pixel = 0; pixel < kPlane; ++pixel)
       for (size_t c = 0; c < 3; ++c) set.pixels[at++] = record[1 + c * kPlane + pixel];
@@ -78,7 +85,7 @@ class Cifar10Reader final : public Reader {
     double done = 0;
     for (const std::string_view name : kFiles) {
       ImageSet& set = name == kFiles.back() ? dataset.test : dataset.train;
-      dataset.skipped += append_batch(folder / name, set, options.bad_images);
+      dataset.skipped += append_batch(folder / name, set, options);
       progress.update("loading images", ++done, static_cast<double>(kFiles.size()), "");
     }
     return dataset;

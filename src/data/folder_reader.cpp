@@ -56,7 +56,7 @@ Names list(const fs::path& folder) {
   return names;
 }
 
-Listing list_classes(const fs::path& folder, BadImages bad_images) {
+Listing list_classes(const fs::path& folder, const LoadOptions& options) {
   Listing listing;
   const std::vector<std::string> folders = list(folder).folders;
   if (folders.empty())
@@ -73,8 +73,9 @@ Listing list_classes(const fs::path& folder, BadImages bad_images) {
           "DIR/train/<class>/<image> with DIR/test/<class>/<image>",
           (class_folder / names.folders.front()).string());
     if (names.files.empty()) {
-      if (bad_images == BadImages::Fail)
+      if (options.bad_images == BadImages::Fail)
         throw_usage("{}: the class folder has no image", class_folder.string());
+      note_left_out(options, class_folder.string(), "the class folder has no image");
       ++listing.skipped;
       continue;
     }
@@ -170,18 +171,28 @@ class Loader {
           static_cast<double>(memory_bytes()) / 1e9);
   }
 
-  ImageSet load(const std::vector<Source>& sources) {
+  // `survey`: where to note the images as they are stored, or null.
+  ImageSet load(const std::vector<Source>& sources, std::vector<SurveyedImage>* survey) {
     ImageSet set;
     set.shape = shape_;
     set.pixels.resize(sources.size() * shape_.bytes());
     set.labels.assign(sources.size(), kNoLabel);
+    std::vector<SurveyedImage> noted(survey != nullptr ? sources.size() : 0);
+    std::vector<std::string> reasons(sources.size());
     parallel_for(sources.size(), 16, options_.threads, [&](size_t i) {
-      if (const std::optional<DecodedImage> image = decode(sources[i])) {
+      if (const std::optional<DecodedImage> image = decode(sources[i], &reasons[i])) {
+        if (survey != nullptr) noted[i] = survey_image(sources[i].path.string(), image->shape, image->pixels);
         place(*image, {set.pixels.data() + i * shape_.bytes(), shape_.bytes()});
         set.labels[i] = sources[i].label;
       }
       report();
     });
+    for (size_t i = 0; i < sources.size(); ++i) {
+      if (set.labels[i] == kNoLabel)
+        note_left_out(options_, sources[i].path.string(), reasons[i]);
+      else if (survey != nullptr)
+        survey->push_back(std::move(noted[i]));
+    }
     skipped_ += drop_unlabelled(set);
     return set;
   }
@@ -199,22 +210,33 @@ class Loader {
       shape_.width = image->shape.width;
       // What microcontrollers take is far below; photographs as they are would fill the memory.
       constexpr int64_t kMaxPixels = 512 * 512;
-      if (int64_t{shape_.height} * shape_.width > kMaxPixels)
-        throw_usage(
-            "{}: is {}x{}, and all images would be resized to that: choose a size with ?size=HxW, "
-            "like images:{}?size=96x96",
-            source.path.string(), shape_.height, shape_.width, spec_.directory);
+      if (int64_t{shape_.height} * shape_.width <= kMaxPixels) return;
+      const std::string refusal = fmt::format(
+          "{}: is {}x{}, and all images would be resized to that: choose a size with ?size=HxW, "
+          "like images:{}?size=96x96",
+          source.path.string(), shape_.height, shape_.width, spec_.directory);
+      if (options_.survey == nullptr) throw Error(ErrorCode::Usage, refusal);
+      options_.survey->refusal = refusal;
+      shape_.height = shape_.width = 96;
       return;
     }
+    if (options_.survey != nullptr)  // load() will not come to it
+      for (const Source& source : sources) {
+        std::string reason;
+        if (!decode(source, &reason)) note_left_out(options_, source.path.string(), reason);
+      }
     throw_usage("{}: has no whole image", spec_.directory);
   }
 
-  // Nothing for a broken image that may be skipped.
-  std::optional<DecodedImage> decode(const Source& source) const {
+  // Nothing for a broken image that may be skipped; then `reason`, if given, tells what is wrong with it.
+  std::optional<DecodedImage> decode(const Source& source, std::string* reason = nullptr) const {
     try {
       return decode_image(read_file(source.path), source.path.string());
     } catch (const Error& error) {
       if (options_.bad_images == BadImages::Fail || error.code() != ErrorCode::Usage) throw;
+      const std::string_view sentence = error.what();
+      const std::string start = source.path.string() + ": ";
+      if (reason != nullptr) *reason = sentence.starts_with(start) ? sentence.substr(start.size()) : sentence;
       return std::nullopt;
     }
   }
@@ -268,15 +290,15 @@ class FolderReader final : public Reader {
     Listing train;
     Listing test;
     if (find_layout(root) == Layout::TrainAndTest) {
-      train = list_classes(root / "train", options.bad_images);
+      train = list_classes(root / "train", options);
       if (fs::exists(root / "test")) {
-        test = list_classes(root / "test", options.bad_images);
+        test = list_classes(root / "test", options);
         require_same_classes(root, train, test);
       }
     } else {
-      train = list_classes(root, options.bad_images);
+      train = list_classes(root, options);
     }
-    if (!options.use_cache) return decode(spec, options, progress, train, test);
+    if (!options.use_cache || options.survey != nullptr) return decode(spec, options, progress, train, test);
 
     const std::string choices =
         fmt::format("images {}x{} gray {} skip {} of {}", spec.height, spec.width,
@@ -314,14 +336,16 @@ class FolderReader final : public Reader {
     loader.choose_shape(train.sources);
     Dataset dataset;
     dataset.classes = train.classes;
-    dataset.train = loader.load(train.sources);
-    if (!test.sources.empty()) dataset.test = loader.load(test.sources);
+    dataset.train = loader.load(train.sources, options.survey != nullptr ? &options.survey->train : nullptr);
+    if (!test.sources.empty())
+      dataset.test = loader.load(test.sources, options.survey != nullptr ? &options.survey->test : nullptr);
     dataset.skipped = train.skipped + test.skipped + loader.skipped();
     if (!spec.gray && loader.all_gray()) {
       drop_channels(dataset.train);
       if (!test.sources.empty()) drop_channels(dataset.test);
     }
-    if (spec.height == 0 && loader.resized())
+    if (spec.height == 0 && loader.resized() &&
+        (options.survey == nullptr || options.survey->refusal.empty()))
       progress.message(
           fmt::format("{}: images differ in size; all are resized to the first one's {}x{} (?size=HxW "
                       "chooses another)",

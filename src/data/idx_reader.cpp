@@ -162,19 +162,21 @@ ImageSet read_set(const fs::path& image_path, const fs::path& label_path) {
 }
 
 // Returns how many images were left out for their labels.
-int64_t check_labels(ImageSet& set, const fs::path& path, size_t classes, BadImages bad_images) {
+int64_t check_labels(ImageSet& set, const fs::path& path, size_t classes, const LoadOptions& options) {
   for (size_t i = 0; i < set.count(); ++i) {
     if (set.labels[i] < classes) continue;
-    if (bad_images == BadImages::Fail)
+    if (options.bad_images == BadImages::Fail)
       throw_usage("{}: label {} at index {} is out of range: there are {} classes", path.string(),
                   set.labels[i], i, classes);
+    note_left_out(options, fmt::format("{}, index {}", path.string(), i),
+                  fmt::format("label {} is out of range: there are {} classes", set.labels[i], classes));
     set.labels[i] = kNoLabel;
   }
   return drop_unlabelled(set);
 }
 
 // `classes` may be empty: then they are numbered, up to the largest training label.
-Dataset read_folder(const fs::path& folder, std::vector<std::string> classes, BadImages bad_images) {
+Dataset read_folder(const fs::path& folder, std::vector<std::string> classes, const LoadOptions& options) {
   require_folder(folder);
   const auto images = [&](std::vector<std::string> stems) {
     for (std::string& stem : stems) stem += "-images";
@@ -198,11 +200,11 @@ Dataset read_folder(const fs::path& folder, std::vector<std::string> classes, Ba
   dataset.train = read_set(train_images, train_labels);
   const size_t largest = *std::max_element(dataset.train.labels.begin(), dataset.train.labels.end());
   dataset.classes = classes.empty() ? numbered_classes(largest + 1) : std::move(classes);
-  dataset.skipped = check_labels(dataset.train, train_labels, dataset.classes.size(), bad_images);
+  dataset.skipped = check_labels(dataset.train, train_labels, dataset.classes.size(), options);
   require_every_class(dataset, train_labels.string());
   if (!test_images.empty()) {
     dataset.test = read_set(test_images, test_labels);
-    dataset.skipped += check_labels(dataset.test, test_labels, dataset.classes.size(), bad_images);
+    dataset.skipped += check_labels(dataset.test, test_labels, dataset.classes.size(), options);
   }
   return dataset;
 }
@@ -210,17 +212,17 @@ Dataset read_folder(const fs::path& folder, std::vector<std::string> classes, Ba
 class IdxReader final : public Reader {
  public:
   Dataset read(const Spec& spec, const LoadOptions& options, ProgressSink&) const override {
-    return read_folder(spec.directory, {}, options.bad_images);
+    return read_folder(spec.directory, {}, options);
   }
 };
 
 class FashionMnistReader final : public Reader {
  public:
-  Dataset read(const Spec&, const LoadOptions& options, ProgressSink&) const override {
-    return read_folder(find(),
+  Dataset read(const Spec& spec, const LoadOptions& options, ProgressSink&) const override {
+    return read_folder(spec.directory.empty() ? find() : fs::path(spec.directory),
                        {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
                         "Bag", "Ankle boot"},
-                       options.bad_images);
+                       options);
   }
 
  private:
@@ -230,9 +232,9 @@ class FashionMnistReader final : public Reader {
                               "/usr/local/share/datasets/fashion-mnist"})
       if (fs::is_directory(place)) return place;
     throw_usage(
-        "fashion-mnist: the data set is not installed: run `apt-get install dataset-fashion-mnist`, or name "
-        "its folder "
-        "as idx:DIR");
+        "fashion-mnist: the data set is not installed: run `apt-get install dataset-fashion-mnist` or "
+        "`retort "
+        "data fetch fashion-mnist`, or name its folder as fashion-mnist:DIR");
   }
 };
 

@@ -298,4 +298,19 @@ DecodedImage decode_image(std::span<const uint8_t> file, const std::string& name
   throw_usage("{}: is neither a JPEG nor a PNG image", name);
 }
 
+std::vector<uint8_t> png_file(std::span<const uint8_t> pixels, ImageShape shape) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(shape.width);
+  image.height = static_cast<png_uint_32>(shape.height);
+  image.format = shape.channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+  png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
+  std::vector<uint8_t> file(bytes);
+  if (png_image_write_to_memory(&image, file.data(), &bytes, 0, pixels.data(), 0, nullptr) == 0)
+    throw_failure("a PNG of {}x{}x{} cannot be written: {}", shape.height, shape.width, shape.channels,
+                  image.message);
+  file.resize(bytes);
+  return file;
+}
+
 }  // namespace retort::data

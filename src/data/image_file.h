@@ -25,4 +25,7 @@ struct DecodedImage {
 // unknown kind, broken, truncated, too large.
 DecodedImage decode_image(std::span<const uint8_t> file, const std::string& name);
 
+// A PNG file of these pixels, 8 bits a channel. `shape` has 1 or 3 channels.
+std::vector<uint8_t> png_file(std::span<const uint8_t> pixels, ImageShape shape);
+
 }  // namespace retort::data

@@ -42,15 +42,18 @@ Images image_shape(const NpyArray& array, const fs::path& path) {
 }
 
 // Every value of images that are not left out is finite: either it throws or it takes such images' labels.
-std::vector<float> finite_floats(const NpyArray& array, const fs::path& path, BadImages bad_images,
+std::vector<float> finite_floats(const NpyArray& array, const fs::path& path, const LoadOptions& options,
                                  std::vector<uint16_t>& labels) {
   std::vector<float> values = array.as_float();
   const size_t image_values = values.size() / labels.size();
   for (size_t i = 0; i < values.size(); ++i) {
     if (std::isfinite(values[i])) continue;
-    if (bad_images == BadImages::Fail)
+    if (options.bad_images == BadImages::Fail)
       throw_usage("{}: image {} holds {} (value {} of the file); values must be finite numbers",
                   path.string(), i / image_values, std::isnan(values[i]) ? "NaN" : "an infinity", i);
+    if (labels[i / image_values] != kNoLabel)
+      note_left_out(options, fmt::format("{}, image {}", path.string(), i / image_values),
+                    std::isnan(values[i]) ? "holds NaN" : "holds an infinity");
     labels[i / image_values] = kNoLabel;
     values[i] = 0;
   }
@@ -81,7 +84,7 @@ std::vector<uint8_t> quantise(const std::vector<float>& values, ValueRange range
 
 // One label an image, kNoLabel for those that are left out. `classes` is what a one-hot array has columns,
 // else the largest label + 1.
-std::vector<uint16_t> read_labels(const fs::path& path, int64_t images, BadImages bad_images,
+std::vector<uint16_t> read_labels(const fs::path& path, int64_t images, const LoadOptions& options,
                                   size_t& classes) {
   const NpyArray array = read_npy(path);
   const bool column = array.shape.size() == 2 && array.shape[1] == 1;
@@ -102,8 +105,11 @@ std::vector<uint16_t> read_labels(const fs::path& path, int64_t images, BadImage
       const auto end = row + static_cast<std::ptrdiff_t>(width);
       const auto hot = std::find(row, end, 1.0F);
       const bool good = hot != end && std::count(row, end, 0.0F) == static_cast<std::ptrdiff_t>(width - 1);
-      if (!good && bad_images == BadImages::Fail)
+      if (!good && options.bad_images == BadImages::Fail)
         throw_usage("{}: row {} is not one-hot: one value must be 1 and the others 0", path.string(), i);
+      if (!good)
+        note_left_out(options, fmt::format("{}, row {}", path.string(), i),
+                      "is not one-hot: one value must be 1 and the others 0");
       labels[i] = good ? static_cast<uint16_t>(hot - row) : kNoLabel;
     }
     classes = width;
@@ -115,9 +121,11 @@ std::vector<uint16_t> read_labels(const fs::path& path, int64_t images, BadImage
   classes = 0;
   for (size_t i = 0; i < labels.size(); ++i) {
     if (values[i] < 0 || values[i] >= static_cast<int64_t>(kMaxClasses)) {
-      if (bad_images == BadImages::Fail)
+      if (options.bad_images == BadImages::Fail)
         throw_usage("{}: label {} at index {} is out of range: labels are 0 to {}", path.string(), values[i],
                     i, kMaxClasses - 1);
+      note_left_out(options, fmt::format("{}, index {}", path.string(), i),
+                    fmt::format("label {} is out of range: labels are 0 to {}", values[i], kMaxClasses - 1));
       labels[i] = kNoLabel;
       continue;
     }
@@ -135,7 +143,7 @@ class NpyReader final : public Reader {
     Dataset dataset;
     const fs::path train_labels = folder / "y_train.npy";
     const std::string train_dtype =
-        read_set(folder / "x_train.npy", train_labels, Part::Train, options.bad_images, dataset);
+        read_set(folder / "x_train.npy", train_labels, Part::Train, options, dataset);
     require_every_class(dataset, train_labels.string());
     const bool has_images = fs::exists(folder / "x_test.npy");
     if (has_images != fs::exists(folder / "y_test.npy"))
@@ -143,7 +151,7 @@ class NpyReader final : public Reader {
                   has_images ? "y_test.npy" : "x_test.npy");
     if (has_images) {
       const std::string test_dtype =
-          read_set(folder / "x_test.npy", folder / "y_test.npy", Part::Test, options.bad_images, dataset);
+          read_set(folder / "x_test.npy", folder / "y_test.npy", Part::Test, options, dataset);
       if (test_dtype != train_dtype)
         throw_usage("{}: has dtype {} where x_train.npy has {}", (folder / "x_test.npy").string(), test_dtype,
                     train_dtype);
@@ -155,20 +163,25 @@ class NpyReader final : public Reader {
   enum class Part { Train, Test };
 
   // Returns the images' dtype.
-  static std::string read_set(const fs::path& x, const fs::path& y, Part part, BadImages bad_images,
+  static std::string read_set(const fs::path& x, const fs::path& y, Part part, const LoadOptions& options,
                               Dataset& dataset) {
     NpyArray array = read_npy(x);
     const Images images = image_shape(array, x);
     ImageSet& set = part == Part::Train ? dataset.train : dataset.test;
     set.shape = images.shape;
     size_t classes = 0;
-    set.labels = read_labels(y, images.count, bad_images, classes);
+    set.labels = read_labels(y, images.count, options, classes);
     if (part == Part::Train)
       dataset.classes = numbered_classes(classes);
-    else if (classes > dataset.classes.size() && bad_images == BadImages::Fail)
+    else if (classes > dataset.classes.size() && options.bad_images == BadImages::Fail)
       throw_usage("{}: has {} classes where y_train.npy has {}", y.string(), classes, dataset.classes.size());
-    for (uint16_t& label : set.labels)
-      if (label >= dataset.classes.size()) label = kNoLabel;
+    for (size_t i = 0; i < set.labels.size(); ++i) {
+      if (set.labels[i] < dataset.classes.size() || set.labels[i] == kNoLabel) continue;
+      note_left_out(options, fmt::format("{}, index {}", y.string(), i),
+                    fmt::format("label {} is out of range: y_train.npy has {} classes", set.labels[i],
+                                dataset.classes.size()));
+      set.labels[i] = kNoLabel;
+    }
 
     const bool as_bytes = array.dtype.ends_with("u1");
     if (!as_bytes && !array.dtype.ends_with("f4"))
@@ -176,7 +189,7 @@ class NpyReader final : public Reader {
     if (as_bytes) {
       set.pixels = std::move(array.bytes);
     } else {
-      const std::vector<float> values = finite_floats(array, x, bad_images, set.labels);
+      const std::vector<float> values = finite_floats(array, x, options, set.labels);
       if (part == Part::Train) {
         const ValueRange range = value_range(values, set.labels);
         if (range.low == range.high)

@@ -5,6 +5,7 @@
 #include <bit>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <utility>
 
@@ -98,10 +99,8 @@ Spec parse_place(std::string_view place, std::string_view text) {
   if (format == nullptr)
     throw_usage("data \"{}\": unknown format \"{}\"; known are {}", spec.text, spec.format, format_list());
   spec.directory = colon == std::string_view::npos ? "" : expand_home(place.substr(colon + 1));
-  if (format->place == Place::Folder && spec.directory.empty())
+  if (spec.directory.empty() && (format->place == Place::Folder || colon != std::string_view::npos))
     throw_usage("data \"{}\": a folder is missing; write {}:DIR", spec.text, spec.format);
-  if (format->place == Place::Known && colon != std::string_view::npos)
-    throw_usage("data \"{}\": {} takes no folder; idx:DIR reads such files anywhere", spec.text, spec.format);
   return spec;
 }
 
@@ -159,6 +158,16 @@ void convert(ImageSet& set, const Spec& spec, const LoadOptions& options, std::s
   set.shape = wanted;
 }
 
+// For readers that have nothing to say of single images.
+void survey(const ImageSet& set, std::string_view what, const LoadOptions& options,
+            std::vector<SurveyedImage>& images) {
+  if (!images.empty()) return;
+  images.resize(set.count());
+  parallel_for(set.count(), 64, options.threads, [&](size_t i) {
+    images[i] = survey_image(fmt::format("{} {}", what, i), set.shape, set.image(i));
+  });
+}
+
 void check(const Dataset& dataset) {
   const std::string& name = dataset.spec;
   if (dataset.train.count() == 0) throw_usage("{}: has no training images", name);
@@ -194,6 +203,17 @@ void require_folder(const std::filesystem::path& path) {
   if (!std::filesystem::exists(status)) throw_usage("{}: there is no such folder", path.string());
   if (!std::filesystem::is_directory(status))
     throw_usage("{}: is a file where a folder is expected", path.string());
+}
+
+void note_left_out(const LoadOptions& options, std::string name, std::string reason) {
+  if (options.survey != nullptr) options.survey->left_out.push_back({std::move(name), std::move(reason)});
+}
+
+SurveyedImage survey_image(std::string name, ImageShape stored, std::span<const uint8_t> pixels) {
+  Sha256 hash;
+  hash.update(fmt::format("{}x{}x{}\n", stored.height, stored.width, stored.channels));
+  hash.update(pixels);
+  return {std::move(name), stored, hash.hex()};
 }
 
 int64_t drop_unlabelled(ImageSet& set) {
@@ -246,11 +266,34 @@ Spec parse_spec(std::string_view text) {
   }
 }
 
+std::string spec_of_folder(std::string_view text) {
+  namespace fs = std::filesystem;
+  const std::string name(text.substr(0, text.rfind('?')));
+  std::error_code ignored;
+  const size_t colon = name.find(':');
+  const Format* format = find_format(name.substr(0, colon));
+  const bool is_spec = format != nullptr && (colon != std::string::npos || format->place == Place::Known);
+  if (is_spec || !fs::is_directory(expand_home(name), ignored)) return std::string(text);
+  std::string guess = "images";
+  for (fs::directory_iterator it(expand_home(name), ignored), end; !ignored && it != end;
+       it.increment(ignored)) {
+    const std::string entry = it->path().filename().string();
+    if (entry == "x_train.npy") guess = "npy";
+    if (entry == "data_batch_1.bin" || entry == "cifar-10-batches-bin") guess = "cifar10";
+    if (entry.starts_with("train-") && entry.find("idx3-ubyte") != std::string::npos) guess = "idx";
+  }
+  return fmt::format("{}:{}", guess, text);
+}
+
 std::shared_ptr<const Dataset> load_dataset(std::string_view text, const LoadOptions& options,
                                             ProgressSink& progress) {
   const Spec spec = parse_spec(text);
   auto dataset = std::make_shared<Dataset>(find_format(spec.format)->make()->read(spec, options, progress));
   dataset->spec = spec.text;
+  if (options.survey != nullptr) {
+    survey(dataset->train, "training image", options, options.survey->train);
+    survey(dataset->test, "test image", options, options.survey->test);
+  }
   convert(dataset->train, spec, options, "training");
   convert(dataset->test, spec, options, "test");
   check(*dataset);

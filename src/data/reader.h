@@ -1,4 +1,4 @@
-// Data sets by name: `fashion-mnist`, `cifar10:DIR`, `idx:DIR`, `images:DIR`, `npy:DIR`, each with options as
+// Data sets by name: `fashion-mnist[:DIR]`, `cifar10:DIR`, `idx:DIR`, `images:DIR`, `npy:DIR`, each with options as
 // `?size=32x32&gray=1`.
 #pragma once
 
@@ -33,10 +33,32 @@ Spec parse_spec(std::string_view text);
 // (cifar10), labels out of range (idx, fashion-mnist, npy), values that are not finite (npy).
 enum class BadImages { Fail, Skip };
 
+// An image as it is stored, before it is resized or made grey.
+struct SurveyedImage {
+  std::string name;  // its file, or where it stands in one
+  ImageShape stored;
+  std::string digest;  // of stored shape and pixels: equal for equal images
+};
+
+struct LeftOut {
+  std::string name;
+  std::string reason;
+};
+
+// What a reader notes for who wants to know a data set well (data/inspection.h).
+struct Survey {
+  std::vector<SurveyedImage> train;  // one an image of Dataset::train, in its order
+  std::vector<SurveyedImage> test;
+  std::vector<LeftOut> left_out;  // what Dataset::skipped counts
+  std::string refusal;            // why reading without a survey would be refused, or empty
+};
+
 struct LoadOptions {
   BadImages bad_images = BadImages::Fail;
   int threads = 0;        // 0: all cores
   bool use_cache = true;  // decoded folders are kept in cache_directory()
+  // Filled when given; everything is then read anew.
+  Survey* survey = nullptr;
 };
 
 // A format. Adding one: a file pair, a line in the table in reader.cpp, a test.
@@ -48,6 +70,10 @@ class Reader {
 };
 
 std::vector<std::string> reader_names();
+
+// A SPEC for a bare folder, by what lies in it: "photos" becomes "images:photos". Any other text is returned as
+// it is.
+std::string spec_of_folder(std::string_view text);
 
 // Parses, reads (or takes from the cache), converts, checks (every class has an image, labels match), hashes.
 // Errors are Error(Usage) with one sentence that names the file.

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,8 @@ std::unique_ptr<Reader> make_cifar10_reader();
 // train-images.idx3-ubyte. <https://yann.lecun.com/exdb/mnist/>
 std::unique_ptr<Reader> make_idx_reader();
 
-// `fashion-mnist`: Debian's package dataset-fashion-mnist, or the folder in $RETORT_FASHION_MNIST.
+// `fashion-mnist`: Debian's package dataset-fashion-mnist, or the folder in $RETORT_FASHION_MNIST;
+// `fashion-mnist:DIR`: MNIST's files there, with the classes' names.
 std::unique_ptr<Reader> make_fashion_mnist_reader();
 
 // `images:DIR`: DIR/<class>/<image>, or DIR/train/<class>/<image> with or without DIR/test/<class>/<image>.
@@ -44,6 +46,12 @@ std::vector<std::string> numbered_classes(size_t count);
 // Labels are 16 bits wide, and the largest value marks an image that --skip-bad leaves out.
 inline constexpr size_t kMaxClasses = 65535;
 inline constexpr uint16_t kNoLabel = 65535;
+
+// Tells the survey, if there is one, of something that is left out.
+void note_left_out(const LoadOptions& options, std::string name, std::string reason);
+
+// The entry of a survey for an image.
+SurveyedImage survey_image(std::string name, ImageShape stored, std::span<const uint8_t> pixels);
 
 // Removes the images whose label is kNoLabel, and returns how many they were.
 int64_t drop_unlabelled(ImageSet& set);

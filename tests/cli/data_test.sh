@@ -2,6 +2,19 @@
 . "$(dirname "$0")/lib.sh"
 small_data "$work/idx"
 
+# looked SPEC […]: data check must describe it, whatever it thinks of it.
+looked() {
+  run data check "$@"
+  [ "$code" = 0 ] || [ "$code" = 1 ] || fail "retort data check $*"
+}
+# refused SENTENCE LINE SPEC: a command that needs the data stops with the sentence; data check lists the line.
+refused() {
+  bad 2 "$1" data export --npy "$work/refused" --data "$3"
+  looked "$3"
+  [ "$code" = 1 ] || fail "retort data check $3: expected exit code 1"
+  says "$2"
+}
+
 good data check "idx:$work/idx"
 says "images      8x8x1, 240 for training, 80 for testing"
 says "0             60         20"
@@ -77,9 +90,10 @@ bad 2 "$labels: class \"1\" has no training image" data check "idx:$broken"
 fresh && rm "$broken/t10k-labels-idx1-ubyte"
 bad 2 "$broken: has test images without test labels" data check "idx:$broken"
 fresh && { printf "$(big_endian 2049)$(big_endian 80)" && head -c 79 /dev/zero && printf '\11'; } >"$broken/t10k-labels-idx1-ubyte"
-bad 2 "$broken/t10k-labels-idx1-ubyte: label 9 at index 79 is out of range: there are 4 classes" data check "idx:$broken"
-good data check "idx:$broken" --skip-bad
-says "skipped     1 broken images or empty class folders"
+refused "$broken/t10k-labels-idx1-ubyte: label 9 at index 79 is out of range: there are 4 classes" \
+  "$broken/t10k-labels-idx1-ubyte, index 79: label 9 is out of range: there are 4 classes" "idx:$broken"
+looked "idx:$broken" --skip-bad
+says "left out    1 broken images or empty class folders"
 
 # CIFAR-10: two records of each class in the first file, one image in each other, then damage.
 cifar=$work/cifar
@@ -92,17 +106,18 @@ cp "$cifar/data_batch_1.bin" "$work/whole"
 for name in data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
   head -c 3073 "$work/whole" >"$cifar/$name.bin"
 done
-good data check "cifar10:$cifar"
+looked "cifar10:$cifar"
 says "images      32x32x3, 24 for training, 1 for testing"
 head -c 61000 "$work/whole" >"$cifar/data_batch_1.bin"
-bad 2 "$cifar/data_batch_1.bin: has 61000 bytes, which is not a whole number of CIFAR-10 records of 3073 bytes" \
-  data check "cifar10:$cifar"
-good data check "cifar10:$cifar" --skip-bad --json
+refused "$cifar/data_batch_1.bin: has 61000 bytes, which is not a whole number of CIFAR-10 records of 3073 bytes" \
+  "$cifar/data_batch_1.bin: its last record has 2613 bytes of 3073" "cifar10:$cifar"
+looked "cifar10:$cifar" --skip-bad --json
 [ "$(field skipped)" = 1 ] && [ "$(field train)" = 23 ] || fail "the truncated record is not skipped"
 { printf '\12' && tail -c +2 "$work/whole"; } >"$cifar/data_batch_1.bin"
-bad 2 "$cifar/data_batch_1.bin: record 0 (byte 0) has label 10; CIFAR-10 labels are 0 to 9" data check "cifar10:$cifar"
-good data check "cifar10:$cifar" --skip-bad
-says "skipped     1 broken images or empty class folders"
+refused "$cifar/data_batch_1.bin: record 0 (byte 0) has label 10; CIFAR-10 labels are 0 to 9" \
+  "$cifar/data_batch_1.bin, record 0: has label 10; CIFAR-10 labels are 0 to 9" "cifar10:$cifar"
+looked "cifar10:$cifar" --skip-bad
+says "left out    1 broken images or empty class folders"
 head -c $((3073 * 9)) "$work/whole" >"$cifar/data_batch_1.bin"
 bad 2 "class \"truck\" has no training image" data check "cifar10:$cifar"
 printf 'a\nb\n' >"$cifar/batches.meta.txt"
@@ -121,7 +136,7 @@ fresh_npy() {
   printf '\0\1\0\1' | write_npy "$npy/y_train.npy" '|u1' '(4,)'
 }
 fresh_npy
-good data check "npy:$npy"
+looked "npy:$npy"
 says "images      2x3x1, 4 for training, 0 for testing"
 head -c 20 /dev/zero | write_npy "$npy/x_train.npy" '|u1' '(4, 2, 3)'
 bad 2 "$npy/x_train.npy: is truncated: shape (4, 2, 3) of |u1 needs 24 bytes of data, it has 20" data check "npy:$npy"
@@ -136,9 +151,10 @@ bad 2 "$npy/y_train.npy: has 3 labels for 4 images" data check "npy:$npy"
 printf '\0\2\0\2' | write_npy "$npy/y_train.npy" '|u1' '(4,)'
 bad 2 "$npy/y_train.npy: class \"1\" has no training image" data check "npy:$npy"
 printf '\0\1\377\1' | write_npy "$npy/y_train.npy" '|i1' '(4,)'
-bad 2 "$npy/y_train.npy: label -1 at index 2 is out of range: labels are 0 to 65534" data check "npy:$npy"
-good data check "npy:$npy" --skip-bad
-says "skipped     1 broken images or empty class folders"
+refused "$npy/y_train.npy: label -1 at index 2 is out of range: labels are 0 to 65534" \
+  "$npy/y_train.npy, index 2: label -1 is out of range: labels are 0 to 65534" "npy:$npy"
+looked "npy:$npy" --skip-bad
+says "left out    1 broken images or empty class folders"
 fresh_npy && head -c 6 /dev/zero | write_npy "$npy/x_test.npy" '|u1' '(1, 3, 2)'
 bad 2 "$npy: has x_test.npy without y_test.npy" data check "npy:$npy"
 printf '\1' | write_npy "$npy/y_test.npy" '|u1' '(1,)'
@@ -151,12 +167,12 @@ mkdir -p "$folder/a" "$folder/b"
 printf 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==' |
   base64 -d >"$work/pixel.png"
 for name in a/1 a/2 b/1 b/2; do cp "$work/pixel.png" "$folder/$name.png"; done
-good data check "$spec"
+looked "$spec"
 says "images      4x4x1, 4 for training, 0 for testing"
 broken_image() {
-  bad 2 "$folder/a/1.png: $1" data check "$spec"
-  good data check "$spec" --skip-bad
-  says "skipped     1 broken images or empty class folders"
+  refused "$folder/a/1.png: $1" "$folder/a/1.png: $1" "$spec"
+  looked "$spec" --skip-bad
+  says "left out    1 broken images or empty class folders"
   says "4x4x1, 3 for training"
 }
 head -c 50 "$work/pixel.png" >"$folder/a/1.png"
@@ -168,15 +184,15 @@ broken_image "is neither a JPEG nor a PNG image"
 : >"$folder/a/1.png"
 broken_image "is empty where a JPEG or PNG image is expected"
 rm "$folder/a/2.png"
-bad 2 "class \"a\" has no training image" data check "$spec" --skip-bad
+bad 2 "class \"a\" has no training image" data export --npy "$work/refused" --data "$spec" --skip-bad
+looked "$spec"
+says "class \"a\" has no training image"
 rm "$folder/a/1.png"
 cp -r "$folder/b" "$folder/c"
-bad 2 "$folder/a: the class folder has no image" data check "$spec"
-good data check "$spec" --skip-bad
-says "skipped     1 broken images or empty class folders"
-good data check "$spec" --skip-bad --json
-[[ $err == *"Training would be refused: $spec: class \"b\" has 2 training images, too few to appear in every part of the split; 7 are enough."* ]] ||
-  fail "data check does not warn of a small class"
+refused "$folder/a: the class folder has no image" "$folder/a: the class folder has no image" "$spec"
+looked "$spec" --skip-bad
+says "left out    1 broken images or empty class folders"
+says "class \"b\" has 2 training images, too few to appear in every part of the split; 7 are enough."
 mkdir -p "$work/sets/train" && cp -r "$folder/b" "$folder/c" "$work/sets/train/"
 mkdir -p "$work/sets/test" && cp -r "$folder/b" "$work/sets/test/"
 bad 2 "$work/sets: class \"c\" is in train/ but not in test/" data check "images:$work/sets"
@@ -202,5 +218,36 @@ rows "$zero$half$one$half"
 good "${distill[@]}"
 good data export --npy "$work/teacher" --data "idx:$work/train-only"
 bad 2 "$work/teacher/logits.npy: the logits were made for other data (idx:$work/train-only, hash " "${distill[@]}"
+
+# A folder without a format in front, what is there twice, the page.
+program=$(realpath "$retort")
+(cd "$work" && "$program" data check idx >out) || fail "a bare folder of IDX files"
+head -n 1 "$work/out" | grep -qx 'data        idx:idx' || fail "the format is not guessed"
+good data check "idx:$work/idx" --html "$work/page.html"
+says "Ready to train on."
+grep -q 'data:image/png;base64,iVBOR' "$work/page.html" || fail "the page has no pictures"
+bad 2 "--html: $work is a folder where a file is to be written" data check "idx:$work/idx" --html "$work"
+cp -r "$work/idx" "$work/leaky" && cp "$work/idx/train-images-idx3-ubyte" "$work/leaky/t10k-images-idx3-ubyte"
+cp "$work/idx/train-labels-idx1-ubyte" "$work/leaky/t10k-labels-idx1-ubyte"
+run data check "idx:$work/leaky" --json
+[ "$code" = 1 ] && [[ $out == *'"name": "copies-across-sets"'* && $out == *'"kind": "across-sets"'* ]] ||
+  fail "images in both sets are no problem"
+[ "$err" = "retort: idx:$work/leaky: one problem would spoil a training" ] || fail "the last line is not the verdict"
+
+# Known data sets. (tests/data/fetch_test.cpp has a server.)
+bad 2 '"imagenet" is no data set that can be fetched; known are cifar10, fashion-mnist, mnist' data fetch imagenet
+bad 2 '--from: "http://example.org" is no address: write one that begins with https://' data fetch mnist --from http://example.org
+bad 1 "by hand: put t10k-labels-idx1-ubyte.gz (4542 bytes, SHA-256 f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6) into $work/mnist and run this again, which checks it" \
+  data fetch mnist "$work/mnist" --from https://localhost:1
+echo other >"$work/mnist/t10k-labels-idx1-ubyte.gz"
+bad 1 "t10k-labels-idx1-ubyte.gz: is there, but it is not the published file (4542 bytes" \
+  data fetch mnist "$work/mnist" --from https://localhost:1
+bad 1 "$work/file: the folder cannot be made: " data fetch mnist "$work/file"
+mkdir "$work/done" "$work/done/cifar-10-batches-bin"
+for name in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
+  : >"$work/done/cifar-10-batches-bin/$name.bin"
+done
+good data fetch cifar10 "$work/done" --from https://localhost:1
+says "Use it as --data cifar10:$work/done"
 
 finish

@@ -69,6 +69,7 @@ write_idx() {
   labels=$(big_endian 2049)$(big_endian "$count")
   local -a bright=('y % 2' 'x % 2' '(x + y) % 2' '0')
   RANDOM=7
+  [[ $prefix == *t10k ]] && RANDOM=8  # else the first training images would be the test images
   for ((i = 0; i < count; ++i)); do
     class=$((i % 4))
     printf -v value '\\x%02x' $class

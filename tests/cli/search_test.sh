@@ -128,6 +128,27 @@ good search "$work/many" --data "$data" --time none --teacher none --stages dist
   --seeds 1 --top 1 "${configs[@]}" --json
 says '"complete": 13'
 
+# ---- exploring: generations, heats, candidates, in a space of one's own
+cat >"$work/space.toml" <<'EOF'
+blocks = ["conv", "res"]
+most_width = 16
+kernels = [3]
+EOF
+micro=(--data "$data" --preset micro --trials 6 --explore-first 3 --explore-generation 3 --explore-epochs 1 --explore-heats 2
+  --explore-heat-epochs 1 --explore-candidates 2 --teacher none --distill-alpha 1 --distill-epochs 2 --qat-epochs 1 --batch 16
+  --seeds 2 --macs 60K --space "$work/space.toml")
+good search "$work/micro" "${micro[@]}"
+says "Explored 6 structures"
+grep -q 'What was explored' "$work/micro/report.html" || fail "the report does not tell what was explored"
+! grep -q '"config": ".*\(sep\|inv\)' "$work/micro/study.json" || fail "a structure lies outside the space"
+good search "$work/micro" "${micro[@]}" --json
+says '"complete": 10'
+printf 'blocks = ["lstm"]\n' >"$work/space.toml"
+bad 2 "space.toml:1: blocks holds \"lstm\": known are conv, sep, inv, res" search "$work/x" "${micro[@]}"
+bad 2 "--explore-first is without effect: --explore-epochs is 0" search "$work/x" --data "$data" --explore-first 3
+bad 2 "--explore-share is without effect" search "$work/x" --data "$data" --preset micro --trials 4 --explore-share 0.2
+bad 2 "'evolution' never ends by itself" search "$work/x" --data "$data" --preset micro --time none
+
 # ---- a foreign teacher: weights, then logits; either may go once its answers are in the folder
 good teacher --data "$data" --config '1 block, 8 filters' --epochs 2 --out "$work/t.retort" --logits "$work/t.npy"
 foreign=(--data "$data" --time none --config '1,1,4,0' --distill-epochs 1 --stages distill,quantize,export

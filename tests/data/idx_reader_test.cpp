@@ -216,10 +216,10 @@ TEST(FashionMnist, IsFoundWhereDebianPutsItOrSaysHowToGetIt) {
     EXPECT_EQ(dataset->test.count(), 10000U);
     EXPECT_EQ(dataset->train.shape, (ImageShape{28, 28, 1}));
   } catch (const Error& error) {
-    EXPECT_STREQ(
-        error.what(),
-        "fashion-mnist: the data set is not installed: run `apt-get install dataset-fashion-mnist`, or name "
-        "its folder as idx:DIR");
+    EXPECT_STREQ(error.what(),
+                 "fashion-mnist: the data set is not installed: run `apt-get install dataset-fashion-mnist` "
+                 "or `retort "
+                 "data fetch fashion-mnist`, or name its folder as fashion-mnist:DIR");
   }
 }
 

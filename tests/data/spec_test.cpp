@@ -65,8 +65,7 @@ TEST(Spec, RefusesWhatItDoesNotKnow) {
       "data \"\": unknown format \"\"; known are cifar10:DIR, fashion-mnist, idx:DIR, images:DIR, npy:DIR");
   EXPECT_EQ(error("images"), "data \"images\": a folder is missing; write images:DIR");
   EXPECT_EQ(error("images:"), "data \"images:\": a folder is missing; write images:DIR");
-  EXPECT_EQ(error("fashion-mnist:x"),
-            "data \"fashion-mnist:x\": fashion-mnist takes no folder; idx:DIR reads such files anywhere");
+  EXPECT_EQ(error("fashion-mnist:"), "data \"fashion-mnist:\": a folder is missing; write fashion-mnist:DIR");
   EXPECT_EQ(error("idx:x?grey=1"),
             "data \"idx:x?grey=1\": unknown option \"grey\"; the options are size=HxW and gray=0|1");
   EXPECT_EQ(error("idx:x?"), "data \"idx:x?\": no option follows the ?; remove it or write ?gray=1");
