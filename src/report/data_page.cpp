@@ -39,6 +39,7 @@ constexpr int kLargestSide = 128;  // of a picture in the page
 
 constexpr std::string_view kDataStyle = R"(
 :root{--bad:#a3122a;--good:#1a6b32;--badpaper:#fdeef0}@media (prefers-color-scheme:dark){:root{--bad:#ff8d9b;--good:#7fd699;--badpaper:#3a1f25}}
+.cards{grid-template-columns:repeat(auto-fit,minmax(130px,1fr))}
 .verdict{border-left:5px solid var(--good);background:var(--card);padding:10px 14px;border-radius:4px;margin:14px 0}.verdict.bad{border-color:var(--bad);background:var(--badpaper)}
 .verdict b{font-size:18px}ul.findings{padding-left:20px}ul.findings li{margin:8px 0}li details{margin-top:4px;font-size:13px}li ul{overflow-wrap:anywhere;color:var(--muted)}
 .pictures{display:flex;flex-wrap:wrap;gap:8px;margin:8px 0 18px}figure{margin:0;width:84px}figure.wide{width:148px}
