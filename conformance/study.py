@@ -26,10 +26,10 @@ import urllib.request
 import warnings
 from pathlib import Path
 
-import numpy as np
-
 warnings.filterwarnings("ignore")
 import optuna  # noqa: E402
+
+from small_search import make_data, retort, search  # noqa: E402
 
 OLD_PYTHON = "/usr/bin/python3"
 STATES = {"complete": "COMPLETE", "skipped": "PRUNED", "infeasible": "PRUNED", "failed": "FAIL"}
@@ -50,31 +50,6 @@ json.dump({"version": optuna.__version__,
                        "constraints": t.system_attrs.get("constraints"), "user": t.user_attrs}
                       for t in study.trials]}, sys.stdout)
 """
-
-
-def retort(program, *arguments):
-    done = subprocess.run([program, *arguments, "--json"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"retort {' '.join(arguments)}: {done.stderr}"
-    return json.loads(done.stdout)
-
-
-def make_data(folder):
-    """Three classes of 8×8 images in noise."""
-    rng = np.random.default_rng(1)
-    patterns = np.stack([np.indices((8, 8))[0] % 2, np.indices((8, 8))[1] % 2, np.zeros((8, 8), int)])
-    for part, count in (("train", 360), ("test", 90)):
-        labels = np.arange(count) % 3
-        images = (patterns[labels] * 90 + rng.integers(0, 130, (count, 8, 8))).astype(np.uint8)
-        np.save(folder / f"x_{part}.npy", images[..., None])
-        np.save(folder / f"y_{part}.npy", labels.astype(np.uint8))
-
-
-def search(program, folder, data, *more):
-    retort(program, "search", str(folder), "--data", f"npy:{data}", "--preset", "notebook", "--time", "none",
-           "--teacher", "none", "--blocks", "1,2", "--layers", "1,2", "--filters", "4,8,16", "--dense", "0,1",
-           "--units", "8,64", "--quick-epochs", "2", "--distill-epochs", "2", "--qat-epochs", "1", "--gate", "0.4",
-           "--batch", "16", "--prune-update-every", "2", "--curriculum", "none", "--flash", "8K", "--seeds", "1", *more)
-    return json.loads((folder / "study.json").read_text())["trials"]
 
 
 def compare(said, ours, front, what):

@@ -337,6 +337,7 @@ void run(SearchCommand& command, const CLI::App& app) {
                                    .time_left = [&](double seconds) { terminal.set_seconds_left(seconds); }};
   std::optional<StudyResult> study;
   try {
+    search::leave_crash_marks();
     study = search::run_search(settings, *dataset, options);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::Interrupted) reporter.write();

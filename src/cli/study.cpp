@@ -1,4 +1,5 @@
 // retort study: what a database of studies holds, and copies of it for other programs.
+#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -6,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "report/tensorboard.h"
 #include "study/storage.h"
 
 namespace retort::cli {
@@ -15,6 +17,8 @@ struct StudyCommand {
   std::string place;
   std::string optuna_schema = "v3.2.0.a";
   std::filesystem::path file;
+  std::filesystem::path tensorboard;
+  std::string study{study::kDefaultStudy};
   OutputOptions output;
 };
 
@@ -46,7 +50,23 @@ void list(const StudyCommand& command) {
   terminal.result(text);
 }
 
+void export_events(const StudyCommand& command) {
+  Terminal terminal(command.output);
+  const auto storage =
+      study::open_storage({.url = url_of(command.place), .study = command.study}, study::Access::Read);
+  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+  const int runs = report::export_tensorboard(*storage, command.tensorboard, now.count());
+  terminal.result_json({{"folder", command.tensorboard.string()}, {"runs", runs}});
+  terminal.result(fmt::format("{0}: {1} runs; tensorboard --logdir {0}", command.tensorboard.string(), runs));
+}
+
 void export_copy(const StudyCommand& command) {
+  if (command.file.empty() == command.tensorboard.empty())
+    throw_usage("give either the SQLite file to write for Optuna or --tensorboard DIR");
+  if (command.file.empty()) {
+    export_events(command);
+    return;
+  }
   Terminal terminal(command.output);
   study::export_for_optuna(url_of(command.place), command.optuna_schema, command.file);
   terminal.result_json({{"file", command.file.string()}, {"optuna_schema", command.optuna_schema}});
@@ -69,18 +89,25 @@ void add_study_command(CLI::App& app) {
   add_examples(*names, {"retort study list out", "retort study list postgresql://retort@host/retort"});
   names->callback([command] { list(*command); });
 
-  CLI::App* copy =
-      sub->add_subcommand("export", "A copy for a version of Optuna; the newest opens study.db itself");
+  CLI::App* copy = sub->add_subcommand(
+      "export", "A copy for a version of Optuna (the newest opens study.db itself), or for TensorBoard");
   copy->add_option("place", command->place, "a search's folder, or what --storage names")
       ->type_name("DIR|URL")
       ->required();
-  copy->add_option("file", command->file, "the SQLite file to write")->type_name("FILE")->required();
+  copy->add_option("file", command->file, "the SQLite file to write, for Optuna")->type_name("FILE");
   copy->add_option("--optuna-schema", command->optuna_schema,
                    "v3.0.0.d for Optuna 3.0 and 3.1, v3.2.0.a for later ones")
       ->type_name("VERSION")
       ->capture_default_str();
+  copy->add_option("--tensorboard", command->tensorboard,
+                   "write event files for TensorBoard into this folder, a run a trial")
+      ->type_name("DIR");
+  copy->add_option("--study", command->study, "of a database with several, for TensorBoard")
+      ->type_name("NAME")
+      ->capture_default_str();
   add_output_options(*copy, command->output);
-  add_examples(*copy, {"retort study export out --optuna-schema v3.0.0.d copy.db"});
+  add_examples(*copy, {"retort study export out --optuna-schema v3.0.0.d copy.db",
+                       "retort study export out --tensorboard events"});
   copy->callback([command] { export_copy(*command); });
 }
 

@@ -1,5 +1,6 @@
 // retort worker: takes candidates of a search that runs elsewhere.
 #include "search/worker.h"
+#include "search/search.h"
 
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -34,6 +35,7 @@ void run(WorkerCommand& command) {
   if (command.patience_seconds) options.patience_seconds = *command.patience_seconds;
   if (command.data.spec.empty()) command.data.spec = search::data_spec(options);
   const auto dataset = load(command.data, terminal);
+  search::leave_crash_marks();
   const search::WorkerResult result = search::run_worker(*dataset, options);
   terminal.result_json(
       {{"complete", result.complete}, {"skipped", result.skipped}, {"failed", result.failed}});

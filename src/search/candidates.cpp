@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -31,6 +32,18 @@ double float_accuracy(const std::vector<StageResult>& stages) {
   return accuracy;
 }
 
+TrialResult begun_result(const StoredProposal& stored, int trial, uint64_t seed) {
+  TrialResult result = stored.costs;
+  result.number = trial;
+  result.config = stored.proposal.config;
+  result.layers = stored.proposal.layers;
+  result.hash = stored.proposal.hash;
+  result.seed = seed;
+  result.effort = stored.effort;
+  result.parent = stored.proposal.parent;
+  return result;
+}
+
 }  // namespace
 
 std::string trial_name(int number) {
@@ -51,16 +64,16 @@ void set_costs(TrialResult& result, const cost::Cost& cost) {
   result.latency = cost.latency;
 }
 
+TrialResult failed_result(const StoredProposal& stored, int trial, uint64_t seed, std::string reason) {
+  TrialResult result = begun_result(stored, trial, seed);
+  result.outcome = Outcome::Failed;
+  result.reason = std::move(reason);
+  return result;
+}
+
 TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run, const fs::path& study,
                           const Context& context) {
-  TrialResult result = stored.costs;
-  result.number = run.trial;
-  result.config = stored.proposal.config;
-  result.layers = stored.proposal.layers;
-  result.hash = stored.proposal.hash;
-  result.seed = run.seed;
-  result.effort = stored.effort;
-  result.parent = stored.proposal.parent;
+  TrialResult result = begun_result(stored, run.trial, run.seed);
   if (!stored.infeasible.empty()) {
     result.outcome = Outcome::Infeasible;
     result.reason = stored.infeasible;
@@ -69,12 +82,12 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   const fs::path folder = study / run.file;
   // The structure's own stream: neither its number nor the other candidates change its numbers.
   const Rng rng = Rng(run.seed).fork("candidate " + stored.proposal.hash);
-  Candidate candidate = run.weights
-                            ? adopt_candidate(run.name, stored.proposal.graph, *run.weights, rng, folder)
-                            : make_candidate(run.name, stored.proposal.graph, rng, folder);
-  candidate.epochs = run.epochs;
+  Candidate candidate;
   const Clock::time_point start = Clock::now();
   try {
+    candidate = run.weights ? adopt_candidate(run.name, stored.proposal.graph, *run.weights, rng, folder)
+                            : make_candidate(run.name, stored.proposal.graph, rng, folder);
+    candidate.epochs = run.epochs;
     result.outcome = run_stages(candidate, context) == Verdict::Skip ? Outcome::Skipped : Outcome::Complete;
     result.reason = candidate.reason;
     if (result.outcome == Outcome::Complete) {

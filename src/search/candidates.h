@@ -32,6 +32,9 @@ std::filesystem::path trial_folder(int number);  // relative to the study's
 
 void set_costs(TrialResult& result, const cost::Cost& cost);
 
+// Of a trial that failed before or outside of its stages.
+TrialResult failed_result(const StoredProposal& stored, int trial, uint64_t seed, std::string reason);
+
 // Runs the stages and fills in the result; an error of the candidate's own makes it Failed. Leaves
 // model.tflite, weights.retort and result.json. Throws Error(Interrupted) when stopped, Error(Usage) for what
 // the user got wrong, FolderError when files can't be written, study::LostLease when another worker has taken it.

@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "search/candidate_phase.h"
 #include "search/candidates.h"
+#include "search/crash_mark.h"
 #include "search/explore_phase.h"
 #include "search/finalist_phase.h"
 #include "search/keep.h"
@@ -93,7 +94,9 @@ std::vector<StoredProposal> open_study(Session& session) {
                                    {"test", session.test_indices().size()}});
   folder.put_document(kRangeKey, {{"low", dataset.range.low}, {"high", dataset.range.high}});
   session.earlier_seconds = folder.document(kSecondsKey).value_or(json(0.0)).get<double>();
-  folder.storage().release(folder.worker());  // of an earlier run, which is gone
+  // Of an earlier run, which is gone.
+  count_crash_marks(folder.storage(), folder.path(), folder.worker(), settings.seed);
+  folder.storage().release(folder.worker());
   session.study = collect(folder.storage());
   // Of candidates that other machines finished meanwhile.
   if (!session.options.storage.url.empty())

@@ -46,6 +46,10 @@ struct RunOptions {
 StudyResult run_search(const SearchSettings& settings, const data::Dataset& dataset,
                        const RunOptions& options);
 
+// From here on a trial that ends its process by a signal of its own making (SIGSEGV, SIGABRT, …) leaves a mark in its
+// folder: the next search or worker there counts it as the trial's crash. Installs handlers of the whole process's.
+void leave_crash_marks();
+
 // What a folder holds, finished or not; changes nothing. Error(Usage) when it holds no search.
 StudyResult load_study(const std::filesystem::path& folder);
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "search/candidates.h"
+#include "search/crash_mark.h"
 #include "search/keep.h"
 #include "search/shared_work.h"
 #include "search/trial_record.h"
@@ -17,8 +18,6 @@ namespace retort::search {
 namespace {
 
 using nlohmann::json;
-
-constexpr int kMostCrashes = 2;
 
 // False when it is to be tried once more.
 bool store(const ClaimedWork& work, const study::Claim& claim, const StoredProposal& proposal,
@@ -31,6 +30,15 @@ bool store(const ClaimedWork& work, const study::Claim& claim, const StoredPropo
     work.storage.finish(claim, ending);
     return true;
   });
+}
+
+// On the way out with an error, which is the one to report; without this the lease is lost some day.
+void give_back(study::Storage& storage, const study::Claim& claim) noexcept {
+  try {
+    storage.give_back(claim);
+  } catch (const std::exception&) {
+    return;
+  }
 }
 
 class Loop {
@@ -159,7 +167,16 @@ std::optional<TrialResult> run_claimed(const study::ClaimedTrial& claimed, const
         run.name));
     return std::nullopt;
   };
+  if (claimed.losses >= kMostLosses) {
+    TrialResult result =
+        failed_result(proposal, number, work.seed,
+                      fmt::format("{} workers in a row were lost while they had it, none finished a stage",
+                                  claimed.losses));
+    keep([&] { work.storage.crash(hold.claim(), to_ending(result).result, 1); });
+    return result;
+  }
   try {
+    const CrashMark mark(work.folder / run.file, hold.claim().attempt);
     TrialResult result = run_candidate(proposal, run, work.folder, context);
     if (!store(work, hold.claim(), proposal, result)) {
       context.progress.message(fmt::format("{}: {}; it is tried once more.", run.name, result.reason));
@@ -171,6 +188,7 @@ std::optional<TrialResult> run_claimed(const study::ClaimedTrial& claimed, const
     return lost();
   } catch (const Error& error) {
     if (error.code() == ErrorCode::Interrupted && hold.lost()) return lost();
+    give_back(work.storage, hold.claim());
     throw;
   }
 }

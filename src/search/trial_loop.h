@@ -20,6 +20,13 @@
 
 namespace retort::search {
 
+// Attempts of a trial that ends with errors of its own: memory may have been short the first time.
+inline constexpr int kMostCrashes = 2;
+// Workers that a trial may cost, one after the other, without finishing a stage. Each of them may have been killed or have
+// lost its machine, and then it is no attempt; but a trial that ends its worker where nobody sees it (no memory left, say)
+// looks just so, and would be tried for ever.
+inline constexpr int kMostLosses = 10;
+
 struct ClaimedWork {
   study::Storage& storage;
   study::LeaseKeeper& leases;
@@ -34,7 +41,7 @@ struct ClaimedWork {
 // Runs it, stores its stages (then context.stage_finished is called) and its result. Nothing when it is not
 // finished after all: its lease was lost to another worker, or an error of its own ended it and it waits for a
 // second attempt, which takes up where this one was (memory may have been short); context.progress is told.
-// Throws as run_candidate.
+// One that has cost too many workers is Failed at once. Throws as run_candidate; the trial waits again then.
 std::optional<TrialResult> run_claimed(const study::ClaimedTrial& claimed, const StoredProposal& proposal,
                                        const ClaimedWork& work, Context context, const std::stop_token& stop);
 

@@ -15,6 +15,7 @@
 #include "base/parallel.h"
 #include "compress/distillation.h"
 #include "search/candidates.h"
+#include "search/crash_mark.h"
 #include "search/explore_phase.h"
 #include "search/shared_work.h"
 #include "search/study_folder.h"
@@ -106,7 +107,9 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
                 dataset.spec, dataset.content_hash);
   const SearchSettings settings = description.at("settings");
   const Workplace workplace(options.folder);
-  storage->release(workplace.name());  // of an earlier worker there, which is gone
+  // Of an earlier worker there, which is gone.
+  count_crash_marks(*storage, workplace.path(), workplace.name(), settings.seed);
+  storage->release(workplace.name());
 
   const SharedWork shared = wait_for(options, [&] {
     auto published = shared_work(*storage);

@@ -21,6 +21,7 @@ using nlohmann::json;
 
 constexpr int kVersion = 2;  // of Retort's tables; 1 was no schema of Optuna's
 constexpr std::string_view kConstraints = "constraints";
+constexpr std::string_view kLosses = "retort:losses";  // ClaimedTrial's
 constexpr std::string_view kPausedAtRung = "retort:paused_at_rung";
 constexpr std::string_view kMetricNames = "study:metric_names";
 
@@ -208,6 +209,7 @@ class SqlStorage final : public Storage {
           " (SELECT count(*) FROM retort_stages WHERE trial_id=$1), $3)"
           " ON CONFLICT (trial_id, name) DO UPDATE SET result=excluded.result",
           {trial, stage.name, stage.result});
+      sql.run("DELETE FROM trial_system_attributes WHERE trial_id=$1 AND \"key\"=$2", {trial, kLosses});
       Rows rows;
       for (const IntermediateValue& value : values) {
         const OptunaNumber number = optuna_number(value.value);
@@ -253,6 +255,13 @@ class SqlStorage final : public Storage {
       const std::string rung =
           sql.run("SELECT rung FROM retort_trials WHERE trial_id=$1", {trial}).rows.at(0).at(0).value_or("");
       put_attributes(sql, "trial_system_attributes", {{trial, kPausedAtRung, rung}});
+    });
+  }
+
+  void give_back(const Claim& claim) override {
+    write([&](Connection& sql) {
+      if (was_done(sql, claim, TrialState::Waiting)) return;
+      leave(sql, held(sql, claim), TrialState::Waiting, "");
     });
   }
 
@@ -592,12 +601,20 @@ class SqlStorage final : public Storage {
                         " VALUES ($1, $2, $3, $4, {}, $5)",
                         database_->now()),
             {trial, worker, int64_t{out.claim.attempt}, database_->clock(), lease_seconds});
-    if (out.claim.attempt > 1)
+    if (out.claim.attempt > 1) {
+      out.losses = losses(sql, trial);
       for (auto& stage :
            sql.run("SELECT name, result FROM retort_stages WHERE trial_id=$1 ORDER BY position", {trial})
                .rows)
         out.trial.stages.push_back({std::move(stage[0]).value_or(""), std::move(stage[1]).value_or("")});
+    }
     return out;
+  }
+
+  static int losses(Connection& sql, int64_t trial) {
+    const Result found = sql.run(
+        "SELECT value_json FROM trial_system_attributes WHERE trial_id=$1 AND \"key\"=$2", {trial, kLosses});
+    return found.rows.empty() ? 0 : integer(found.rows[0].at(0));
   }
 
   // The trial's id, its row locked; LostLease unless the claim holds it.
@@ -646,6 +663,8 @@ class SqlStorage final : public Storage {
       for (const auto& row : found.rows) {
         const int64_t trial = integer(row[0]);
         leave(sql, trial, TrialState::Waiting, "");
+        const std::string count = fmt::format("{}", losses(sql, trial) + 1);
+        put_attributes(sql, "trial_system_attributes", {{trial, kLosses, count}});
         // What its worker still says comes too late.
         sql.run("UPDATE retort_trials SET worker='' WHERE trial_id=$1", {trial});
         ++released;

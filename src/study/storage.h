@@ -125,6 +125,7 @@ struct Claim {
 struct ClaimedTrial {
   Claim claim;
   TrialRecord trial;
+  int losses = 0;  // leases of it that were lost one after the other since a stage was stored
 };
 
 // Of a trial that waits at a rung.
@@ -166,19 +167,21 @@ class Storage {
                                             int below = INT_MAX) = 0;
   // Renews the leases; returns those that are lost.
   virtual std::vector<Claim> heartbeat(std::span<const Claim> claims) = 0;
-  // Trials held by `worker` wait again, their stages kept: for one that ends, or knows that an earlier process
-  // of its name is gone. Returns how many.
+  // Trials held by `worker` wait again, their stages kept, as leases that were lost: for one that knows that an
+  // earlier process of its name is gone. Returns how many.
   virtual int release(std::string_view worker) = 0;
   // The same for leases that have run out; claim() does it now and then.
   virtual int release_expired() = 0;
 
-  // All four throw LostLease.
+  // All five throw LostLease.
   // Stores a stage; one of the same name is replaced (a trial that goes on after a crash repeats what was not
   // stored), and so are values of the same step.
   virtual void put_stage(const Claim& claim, const StageRecord& stage,
                          std::span<const IntermediateValue> values = {}) = 0;
   virtual void finish(const Claim& claim, const Ending& ending) = 0;
   virtual void pause(const Claim& claim) = 0;
+  // It waits again, and nothing was lost: for a worker that ends in order.
+  virtual void give_back(const Claim& claim) = 0;
   // An error of the trial's own: it waits for another attempt, or has Failed with `result` (JSON) when it has
   // crashed `most_crashes` times. Returns what it is now.
   virtual TrialState crash(const Claim& claim, std::string_view result, int most_crashes) = 0;

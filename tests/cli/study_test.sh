@@ -87,6 +87,11 @@ wait "$first" || fail "the first of two searches"
 good study export "$work/alone" "$work/copy.db" --optuna-schema v3.0.0.d
 bad 2 "is there already" study export "$work/alone" "$work/copy.db"
 bad 2 "give v3.2.0.a (Optuna 3.2 and later) or v3.0.0.d" study export "$work/alone" "$work/x.db" --optuna-schema v9
+bad 2 "give either" study export "$work/alone"
+good study export "$work/alone" --tensorboard "$work/events"
+says "6 runs"
+[ "$(find "$work/events" -name 'events.out.tfevents.*' | wc -l)" = 7 ] || fail "event files: $(find "$work/events")"
+bad 2 "is there already" study export "$work/alone" --tensorboard "$work/events"
 bad 2 "holds no search" study list "$work"
 bad 2 "no kind of database" study list mysql://host/db
 bad 2 "--lease is without effect" search "$work/x" "${search[@]}" --lease 5

@@ -259,6 +259,30 @@ TEST_P(StorageContract, AHeartbeatRenewsTheLeaseEvenOneThatNobodyTookInTime) {
   storage_->finish(held, {TrialState::Skipped, ""});
 }
 
+TEST_P(StorageContract, LeasesLostOneAfterTheOtherAreCountedUntilAStageIsStored) {
+  add({"a"});
+  const auto losses = [&] { return storage_->claim("w", kLease).value().losses; };
+  EXPECT_EQ(losses(), 0);
+  storage_->release("w");
+  EXPECT_EQ(losses(), 1);
+  storage_->release("w");
+  const auto claimed = storage_->claim("w", 0.05).value();
+  EXPECT_EQ(claimed.losses, 2);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const auto next = storage_->claim("next", kLease).value();
+  EXPECT_EQ(next.losses, 3);
+  // Who ends in order loses nothing.
+  storage_->give_back(next.claim);
+  storage_->give_back(next.claim);
+  EXPECT_EQ(state(0), TrialState::Waiting);
+  EXPECT_THROW(storage_->give_back(claimed.claim), LostLease);
+  const auto last = storage_->claim("w", kLease).value();
+  EXPECT_EQ(last.losses, 3);
+  storage_->put_stage(last.claim, {"quick", "q"});
+  storage_->release("w");
+  EXPECT_EQ(losses(), 1);
+}
+
 TEST_P(StorageContract, ALostLeaseIsNoAttemptButACrashIs) {
   add({"a"});
   for (int i = 0; i < 5; ++i) {
