@@ -7,6 +7,7 @@
 #include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <vector>
 
 #include "base/json.h"
@@ -25,6 +26,9 @@ using search::TrialResult;
 
 // Five colours that colour-blind readers tell apart (Okabe and Ito, 2008), for the top models.
 constexpr std::array kTopColours = {"#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"};
+
+// Networks in a table or points in a picture.
+constexpr size_t kMostShown = 2000;
 
 std::string percent(double value) {
   return std::isfinite(value) ? fmt::format("{:.2f}%", value * 100) : "–";
@@ -138,14 +142,19 @@ std::string flash_chart(const StudyResult& study) {
       sizes.push_back(static_cast<double>(trial.flash_bytes) / 1024);
       accuracies.push_back(trial.accuracy_int8 * 100);
     }
-  Chart chart("All models: accuracy against flash",
+  // Every so many of a large study's, so that a browser can draw them; and the top ones.
+  const size_t every = sizes.size() / kMostShown + 1;
+  Chart chart(every == 1 ? "All models: accuracy against flash"
+                         : fmt::format("One model in {} and the top ones: accuracy against flash", every),
               fitted_axis(".tflite, KB (1,024 bytes)", sizes, Scale::Log),
               fitted_axis("int8 validation accuracy, %", accuracies, Scale::Linear));
+  size_t complete = 0;
   for (const TrialResult& trial : study.trials) {
     if (trial.outcome != Outcome::Complete) continue;
     const auto rank = std::ranges::find(study.top, trial.number) - study.top.begin();
     const bool in_top =
         rank < static_cast<std::ptrdiff_t>(kTopColours.size()) && std::cmp_less(rank, study.top.size());
+    if (complete++ % every != 0 && !in_top) continue;
     chart.point(static_cast<double>(trial.flash_bytes) / 1024, trial.accuracy_int8 * 100, in_top ? 8 : 5,
                 in_top ? kTopColours[static_cast<size_t>(rank)] : "#9a9aa5",
                 fmt::format("{}: {}, {}", trial.config, percent(trial.accuracy_int8),
@@ -269,7 +278,7 @@ void add_all_trials(std::string& out, const StudyResult& study) {
       "<section><h2>Every network</h2><div class=scroll><table><tr><th>Network<th class=left>outcome<th>quick"
       "<th>int8 validation<th class=left>epochs<th>.tflite bytes<th>arena "
       "M4<th>MACs<th>parameters<th>seconds</tr>";
-  for (const TrialResult& trial : study.trials) {
+  for (const TrialResult& trial : std::span(study.trials).first(std::min(study.trials.size(), kMostShown))) {
     std::string outcome(search::to_string(trial.outcome));
     if (!trial.reason.empty()) outcome += ": " + trial.reason;
     fmt::format_to(std::back_inserter(out),
@@ -282,7 +291,13 @@ void add_all_trials(std::string& out, const StudyResult& study) {
                    format_integer(trial.flash_bytes), format_integer(trial.arena_bytes_cortex_m4),
                    format_count(trial.macs), format_integer(trial.parameters), trial.seconds);
   }
-  out += "</table></div></section>";
+  out += "</table></div>";
+  if (study.trials.size() > kMostShown)
+    fmt::format_to(std::back_inserter(out),
+                   "<p class=muted>The first {} of {}; all are in <code>trials.csv</code>.</p>",
+                   format_integer(static_cast<int64_t>(kMostShown)),
+                   format_integer(static_cast<int64_t>(study.trials.size())));
+  out += "</section>";
 }
 
 std::string indented(const std::string& json) {

@@ -1,14 +1,17 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <vector>
 
 #include "report/report.h"
 
 #include "base/json.h"
+#include "base/parallel.h"
 
 namespace retort::report {
 namespace {
@@ -26,6 +29,27 @@ std::string csv_field(std::string_view text) {
 
 std::string csv_number(double value) {
   return std::isfinite(value) ? fmt::format("{:.6g}", value) : "";
+}
+
+search::StudyResult without_trials(const search::StudyResult& study) {
+  return {.data_spec = study.data_spec,
+          .content_hash = study.content_hash,
+          .classes = study.classes,
+          .range = study.range,
+          .train_images = study.train_images,
+          .validation_images = study.validation_images,
+          .test_images = study.test_images,
+          .preset = study.preset,
+          .settings_json = study.settings_json,
+          .plan_json = study.plan_json,
+          .command = study.command,
+          .teacher = study.teacher,
+          .trials = {},
+          .left_out = study.left_out,
+          .top = study.top,
+          .finalists = study.finalists,
+          .best = study.best,
+          .seconds = study.seconds};
 }
 
 }  // namespace
@@ -74,7 +98,22 @@ std::string trials_csv(const search::StudyResult& study) {
 }
 
 std::string study_json(const search::StudyResult& study) {
-  return dump_json(nlohmann::json(study), 2) + "\n";
+  // Trials one by one on all cores, put where the rest has a mark: of a large study they are nearly all.
+  constexpr size_t kChunk = 64;
+  std::vector<std::string> trials(study.trials.size());
+  parallel_for(trials.size(), kChunk, 0, [&](size_t i) {
+    trials[i] = "\n    ";
+    for (const char c : dump_json(nlohmann::json(study.trials[i]), 2)) {
+      trials[i] += c;
+      if (c == '\n') trials[i] += "    ";
+    }
+  });
+  const std::string out = dump_json(nlohmann::json(without_trials(study)), 2) + "\n";
+  if (trials.empty()) return out;
+  constexpr std::string_view kMark = "\n  \"trials\": []";
+  const size_t at = out.find(kMark) + kMark.size() - 1;
+  return fmt::format("{}{}\n  {}", std::string_view(out).substr(0, at), fmt::join(trials, ","),
+                     std::string_view(out).substr(at));
 }
 
 }  // namespace retort::report

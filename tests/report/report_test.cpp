@@ -196,6 +196,22 @@ TEST(Report, CsvHasALineATrialAndQuotesCommas) {
   EXPECT_EQ(std::ranges::count(columns, columns.front()), static_cast<std::ptrdiff_t>(columns.size()));
 }
 
+TEST(Report, JsonIsThatOfTheWholeStudy) {
+  for (const auto& study : {sample_study(5, 2), sample_study(0, 0)})
+    EXPECT_EQ(study_json(study), nlohmann::json(study).dump(2) + "\n");
+}
+
+TEST(Report, AnEnormousStudyIsShownInPart) {
+  search::StudyResult study = sample_study(5, 0);
+  study.trials.resize(5000, study.trials.front());
+  for (size_t i = 5; i < study.trials.size(); ++i) study.trials[i].number = static_cast<int>(i);
+  const std::string page = html_report(study);
+  EXPECT_NE(page.find("<td>1999. "), std::string::npos);
+  EXPECT_EQ(page.find("<td>2000. "), std::string::npos);
+  EXPECT_NE(page.find("The first 2,000 of 5,000; all are in <code>trials.csv</code>"), std::string::npos);
+  EXPECT_NE(page.find("One model in 3 and the top ones"), std::string::npos);
+}
+
 TEST(Report, JsonRoundTripKeepsUnknownNumbersUnknown) {
   const search::StudyResult study = sample_study(1, 1);
   const std::string text = study_json(study);
