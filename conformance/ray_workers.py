@@ -4,13 +4,10 @@ usage: ray_workers.py [--build FOLDER]
 
 The study in the end must be that of the same search alone. Skips with a sentence where ray is not installed.
 """
-import argparse
 import hashlib
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -24,7 +21,7 @@ except ImportError:
     print("skipped: ray is not installed: pip install ray")
     sys.exit(0)
 
-from study import make_data  # noqa: E402
+from _small_search import workplace  # noqa: E402
 
 
 def essence(folder):
@@ -36,15 +33,7 @@ def essence(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
-    arguments, _ = parser.parse_known_args()
-    program = os.path.abspath(f"{arguments.build}/src/cli/retort")
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        os.environ["RETORT_CACHE"] = str(work / "cache")
-        (work / "data").mkdir()
-        make_data(work / "data")
+    with workplace(__doc__) as (program, work):
         data = ["--data", f"npy:{work}/data"]
         search = [program, "search", *data, "--preset", "notebook", "--time", "none", "--teacher", "none", "--blocks", "1,2",
                   "--layers", "1,2", "--filters", "8,16", "--dense", "0,1", "--units", "8", "--quick-epochs", "2",

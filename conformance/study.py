@@ -9,7 +9,6 @@ must work; the dashboard must serve the same. A copy made by `retort study expor
 where that is installed (python3-optuna under /usr/bin/python3). Afterwards the search must still be ours.
 """
 
-import argparse
 import contextlib
 import glob
 import json
@@ -20,7 +19,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 import warnings
@@ -29,7 +27,7 @@ from pathlib import Path
 warnings.filterwarnings("ignore")
 import optuna  # noqa: E402
 
-from small_search import make_data, retort, search  # noqa: E402
+from _small_search import retort, search, workplace  # noqa: E402
 
 OLD_PYTHON = "/usr/bin/python3"
 STATES = {"complete": "COMPLETE", "skipped": "PRUNED", "infeasible": "PRUNED", "failed": "FAIL"}
@@ -163,16 +161,7 @@ def postgres(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
-    arguments, _ = parser.parse_known_args()
-    program = os.path.abspath(f"{arguments.build}/src/cli/retort")
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        os.chmod(work, 0o755)
-        os.environ["RETORT_CACHE"] = str(work / "cache")
-        (work / "data").mkdir()
-        make_data(work / "data")
+    with workplace(__doc__) as (program, work):
 
         ours = search(program, work / "out", work / "data")
         front = [t["trial"] for t in retort(program, "pick", str(work / "out"))["front"]]

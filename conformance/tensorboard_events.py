@@ -8,11 +8,7 @@ accuracies by epoch and its costs as study.json has them, in the 32 bits of the 
 trial with its genes, its structure, its metrics and its status.
 """
 
-import argparse
-import os
-import tempfile
 import warnings
-from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +18,7 @@ from tensorboard.backend.event_processing import data_provider, plugin_event_mul
 from tensorboard.plugins import base_plugin  # noqa: E402
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups  # noqa: E402
 
-from small_search import make_data, retort, search  # noqa: E402
+from _small_search import retort, search, workplace  # noqa: E402
 
 EPOCH_TAGS = {"loss/train": "train_loss", "loss/validation": "validation_loss", "accuracy/train": "train_accuracy",
               "accuracy/validation": "validation_accuracy"}
@@ -45,15 +41,7 @@ def wanted_scalars(trial):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
-    arguments, _ = parser.parse_known_args()
-    program = os.path.abspath(f"{arguments.build}/src/cli/retort")
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        os.environ["RETORT_CACHE"] = str(work / "cache")
-        (work / "data").mkdir()
-        make_data(work / "data")
+    with workplace(__doc__) as (program, work):
         trials = search(program, work / "out", work / "data")
         events = work / "events"
         written = retort(program, "study", "export", str(work / "out"), "--tensorboard", str(events))

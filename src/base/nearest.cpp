@@ -1,5 +1,7 @@
 #include "base/nearest.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 namespace retort {
@@ -30,6 +32,11 @@ std::optional<std::string> nearest(std::string_view text, const std::vector<std:
     }
   }
   return best;
+}
+
+std::string known_names(std::string_view name, const std::vector<std::string>& known) {
+  if (const auto near = nearest(name, known)) return fmt::format("did you mean {}?", *near);
+  return fmt::format("known are {}", fmt::join(known, ", "));
 }
 
 }  // namespace retort

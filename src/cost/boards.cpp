@@ -52,12 +52,6 @@ std::vector<std::string> core_names() {
   return names;
 }
 
-// " (did you mean title?)", or all names that would do.
-std::string known_names(std::string_view name, const std::vector<std::string>& known) {
-  if (const auto near = nearest(name, known)) return fmt::format("did you mean {}?", *near);
-  return fmt::format("known are {}", fmt::join(known, ", "));
-}
-
 // "64 MHz", "1.2GHz", "32768 Hz".
 std::optional<int64_t> parse_clock(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, double>, 4> kUnits = {

@@ -234,4 +234,10 @@ int64_t node_macs(const Graph& graph, int index) {
   return 0;
 }
 
+int64_t total_macs(const Graph& graph) {
+  int64_t sum = 0;
+  for (int i = 0; i < graph.size(); ++i) sum += node_macs(graph, i);
+  return sum;
+}
+
 }  // namespace retort::graph

@@ -188,5 +188,7 @@ std::string structural_hash(const Graph& graph);
 // Multiply-accumulates of one node for one image: kernel cells × outputs for conv, depthwise and dense,
 // padding included as is customary; 0 for the rest.
 int64_t node_macs(const Graph& graph, int node);
+// Of all nodes.
+int64_t total_macs(const Graph& graph);
 
 }  // namespace retort::graph

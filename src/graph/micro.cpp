@@ -25,10 +25,6 @@ constexpr int kLargestStride = 8;
 constexpr int kLargestExpansion = 16;
 constexpr std::string_view kExample = "a right one is \"conv 16, res 16, sep 32 k5 s2, gap, dense 48\"";
 
-bool is_pool(BlockKind kind) {
-  return kind == BlockKind::MaxPool || kind == BlockKind::AvgPool;
-}
-
 std::string to_string(const Block& block) {
   const Block defaults;
   std::string text = fmt::format("{} {}", block_name(block.kind), block.width);
@@ -312,6 +308,10 @@ struct Span {
 
 }  // namespace
 
+bool is_pool(BlockKind kind) {
+  return kind == BlockKind::MaxPool || kind == BlockKind::AvgPool;
+}
+
 std::string_view block_name(BlockKind kind) {
   return std::ranges::find(kKinds, kind, &std::pair<std::string_view, BlockKind>::second)->first;
 }
@@ -322,6 +322,17 @@ std::string to_string(const MicroNetwork& network) {
   text += network.head == Head::GlobalAveragePool ? "gap" : "flatten";
   for (const int units : network.dense) text += fmt::format(", dense {}", units);
   return text;
+}
+
+void repair(MicroNetwork& network) {
+  int channels = 0;  // the input's: no block is as wide
+  for (Block& block : network.blocks) {
+    if (is_pool(block.kind)) continue;
+    if (block.kind != BlockKind::Separable || block.stride != 1 || block.width != channels)
+      block.skip = Skip::Absent;
+    if (block.kind != BlockKind::Inverted) block.expansion = Block{}.expansion;
+    channels = block.width;
+  }
 }
 
 MicroNetwork micro_network(std::string_view text) {

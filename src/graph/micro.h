@@ -27,6 +27,7 @@ enum class BlockKind {
   AvgPool,
 };
 std::string_view block_name(BlockKind kind);  // "conv", …
+bool is_pool(BlockKind kind);
 enum class Skip { Absent, Present };
 enum class Head { GlobalAveragePool, Flatten };
 
@@ -48,6 +49,9 @@ struct MicroNetwork {
 };
 
 std::string to_string(const MicroNetwork& network);
+// Takes away what a block's kind or the blocks before it do not allow: skips between different shapes, the
+// expansion of what expands nothing.
+void repair(MicroNetwork& network);
 // Throws Error(Usage) that names the block and what would be right.
 MicroNetwork micro_network(std::string_view text);
 // Whether a text is meant as one: it begins with a block's name.

@@ -64,11 +64,14 @@ void card(std::string& out, std::string_view value, std::string_view caption) {
 
 void add_summary(std::string& out, const StudyResult& study, const std::vector<const TrialResult*>& top) {
   int complete = 0;
+  int tried = 0;  // completed with less than all stages, to choose what gets them
   int skipped = 0;
   int infeasible = 0;
   int failed = 0;
   for (const TrialResult& trial : study.trials) {
-    complete += trial.outcome == Outcome::Complete;
+    const bool full = trial.effort == search::Effort::Full;
+    complete += trial.outcome == Outcome::Complete && full;
+    tried += trial.outcome == Outcome::Complete && !full;
     skipped += trial.outcome == Outcome::Skipped;
     infeasible += trial.outcome == Outcome::Infeasible;
     failed += trial.outcome == Outcome::Failed;
@@ -115,8 +118,9 @@ void add_summary(std::string& out, const StudyResult& study, const std::vector<c
   }
   fmt::format_to(
       std::back_inserter(out),
-      "<p>{} networks: {} went through all stages, {} did not pass the gate, {} do not fit, {} failed.",
-      study.trials.size(), complete, skipped, infeasible, failed);
+      "<p>{} trainings: {}{} went through all stages, {} did not pass the gate, {} do not fit, {} failed.",
+      study.trials.size(), tried > 0 ? fmt::format("{} explored structures, ", tried) : std::string(),
+      complete, skipped, infeasible, failed);
   if (study.left_out > 0)
     fmt::format_to(
         std::back_inserter(out),
@@ -280,6 +284,8 @@ void add_all_trials(std::string& out, const StudyResult& study) {
       "M4<th>MACs<th>parameters<th>seconds</tr>";
   for (const TrialResult& trial : std::span(study.trials).first(std::min(study.trials.size(), kMostShown))) {
     std::string outcome(search::to_string(trial.outcome));
+    if (trial.effort != search::Effort::Full)
+      outcome += fmt::format(" ({})", search::to_string(trial.effort));
     if (!trial.reason.empty()) outcome += ": " + trial.reason;
     fmt::format_to(std::back_inserter(out),
                    "<tr{}><td>{}. {}<td class='left wrap'>{}<td>{}<td>{}<td "

@@ -84,19 +84,26 @@ std::vector<double> measure_epochs(Session& session, const std::vector<graph::Gr
   return epochs;
 }
 
-// Structures that the space may hold, of all sizes, whose speed tells that of the others.
+// Structures of all sizes that time quickly, whose speed tells that of the others. Flat data have no such
+// structures; what is proposed for them is measured alone.
 SpeedModel measure_speed_model(Session& session) {
   constexpr size_t kNetworks = 8;
   constexpr double kSeconds = 0.25;
+  constexpr size_t kDraws = 64;
   constexpr double kMostMacs = 2e7;
   const graph::Shape input = input_shape(session.dataset);
+  if (input.flat) return {};
   const auto classes = static_cast<int>(session.dataset.classes.size());
   Rng rng = Rng(session.settings.seed).fork("speeds");
   std::vector<graph::Graph> graphs;
-  while (graphs.size() < kNetworks) {
+  std::vector<graph::Graph> larger;
+  for (size_t i = 0; i < kDraws && graphs.size() < kNetworks; ++i) {
     graph::Graph graph = graph::build(random_micro_network(rng, input), input, classes);
-    if (work_of(graph).macs <= kMostMacs) graphs.push_back(std::move(graph));
+    (work_of(graph).macs <= kMostMacs ? graphs : larger).push_back(std::move(graph));
   }
+  // Of large images hardly any is small.
+  std::ranges::stable_sort(larger, {}, [](const graph::Graph& graph) { return work_of(graph).macs; });
+  for (size_t i = 0; graphs.size() < kNetworks; ++i) graphs.push_back(std::move(larger[i]));
   const std::vector<double> seconds = measure_epochs(session, graphs, kSeconds);
   std::vector<MeasuredWork> measured;
   for (size_t i = 0; i < graphs.size(); ++i)
@@ -261,8 +268,9 @@ double run_generation(Session& session, const Exploring& exploring) {
 }
 
 // Measures them, and leaves out what is too slow after all, then the slowest until the rest fits in the time.
+// The quickest of the first generation is tried whatever it takes: a search has something to show.
 void keep_what_time_has_room_for(Session& session, const Exploring& exploring, double correction,
-                                 std::vector<StoredProposal>& generation) {
+                                 bool is_first, std::vector<StoredProposal>& generation) {
   constexpr double kSeconds = 0.1;
   std::vector<graph::Graph> graphs;
   for (const StoredProposal& proposal : generation) graphs.push_back(proposal.proposal.graph);
@@ -274,7 +282,8 @@ void keep_what_time_has_room_for(Session& session, const Exploring& exploring, d
   for (const StoredProposal& proposal : generation) {
     jobs.push_back(correction * candidate_seconds(proposal.epoch_seconds, stage_epochs(exploring)));
     const bool too_slow = proposal.epoch_seconds > exploring.most_epoch_seconds;
-    if ((jobs.size() > 1 && too_slow) || makespan(jobs, session.workers) > left) {
+    const bool must = is_first && jobs.size() == 1;
+    if (!must && (too_slow || makespan(jobs, session.workers) > left)) {
       jobs.pop_back();
       break;
     }
@@ -301,7 +310,8 @@ bool add_generation(Session& session, const Exploring& exploring, double correct
   std::vector<StoredProposal> generation = proposer.next(count, known);
   std::erase_if(generation, [](const StoredProposal& proposal) { return !proposal.infeasible.empty(); });
   for (StoredProposal& proposal : generation) proposal.effort = Effort::Explore;
-  if (settings.seconds) keep_what_time_has_room_for(session, exploring, correction, generation);
+  if (settings.seconds)
+    keep_what_time_has_room_for(session, exploring, correction, known.empty(), generation);
   // The longest first, so that none begins when the others end.
   std::ranges::stable_sort(generation, std::greater<>(), [](const StoredProposal& proposal) {
     return std::pair{proposal.epoch_seconds, proposal.costs.macs};

@@ -102,9 +102,6 @@ std::vector<Gene> genes(const std::vector<const TrialResult*>& trials) {
     if (!graph::is_micro_network(trial->config)) return {};
     networks.push_back(graph::micro_network(trial->config));
   }
-  const auto is_pool = [](const Block& block) {
-    return block.kind == BlockKind::MaxPool || block.kind == BlockKind::AvgPool;
-  };
   std::vector<Gene> result;
   const auto add = [&](std::string name, const std::function<double(const graph::MicroNetwork&)>& value) {
     Gene gene{.name = std::move(name), .values = {}};
@@ -117,7 +114,7 @@ std::vector<Gene> genes(const std::vector<const TrialResult*>& trials) {
       double sum = 0;
       double count = 0;
       for (const Block& block : network.blocks) {
-        if (is_pool(block)) continue;
+        if (graph::is_pool(block.kind)) continue;
         sum += value(block);
         ++count;
       }
@@ -133,9 +130,10 @@ std::vector<Gene> genes(const std::vector<const TrialResult*>& trials) {
   add("last width", [](const graph::MicroNetwork& network) {
     return network.blocks.empty() ? 0.0 : static_cast<double>(network.blocks.back().width);
   });
-  add("total stride", [&](const graph::MicroNetwork& network) {
+  add("total stride", [](const graph::MicroNetwork& network) {
     double stride = 1;
-    for (const Block& block : network.blocks) stride *= is_pool(block) ? block.width : block.stride;
+    for (const Block& block : network.blocks)
+      stride *= graph::is_pool(block.kind) ? block.width : block.stride;
     return stride;
   });
   for (const auto& [name, kind] :
@@ -144,8 +142,8 @@ std::vector<Gene> genes(const std::vector<const TrialResult*>& trials) {
     add(fmt::format("share of {} blocks", name),
         mean([kind](const Block& block) { return block.kind == kind ? 1.0 : 0.0; }));
   add("kernels of 5", mean([](const Block& block) { return block.kernel == 5 ? 1.0 : 0.0; }));
-  add("pools", [&](const graph::MicroNetwork& network) {
-    return static_cast<double>(std::ranges::count_if(network.blocks, is_pool));
+  add("pools", [](const graph::MicroNetwork& network) {
+    return static_cast<double>(std::ranges::count_if(network.blocks, graph::is_pool, &Block::kind));
   });
   add("dense layers",
       [](const graph::MicroNetwork& network) { return static_cast<double>(network.dense.size()); });

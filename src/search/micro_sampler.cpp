@@ -16,12 +16,6 @@ constexpr size_t kUsualCount = 12;
 constexpr size_t kDrawsAProposal = 20;  // that fit
 constexpr size_t kMostDraws = 5'000;    // where few fit
 
-int64_t macs_of(const graph::Graph& graph) {
-  int64_t sum = 0;
-  for (int i = 0; i < graph.size(); ++i) sum += graph::node_macs(graph, i);
-  return sum;
-}
-
 template <typename T>
 const T& pick(Rng& rng, const std::vector<T>& values) {
   return values[rng.below(static_cast<uint32_t>(values.size()))];
@@ -110,7 +104,7 @@ std::vector<Proposal> draw_micro(size_t count, const MicroSpace& space, Rng rng,
       ++duplicates;
       continue;
     }
-    drawn.macs = macs_of(drawn.proposal.graph);
+    drawn.macs = graph::total_macs(drawn.proposal.graph);
     if (!fits || fits(drawn.proposal.graph))
       fitting.push_back(std::move(drawn));
     else if (!smallest || drawn.macs < smallest->macs)

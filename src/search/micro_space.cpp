@@ -57,10 +57,6 @@ std::vector<T> values(const std::vector<std::string>& texts, const Names<T>& nam
   return all;
 }
 
-bool is_pool(BlockKind kind) {
-  return kind == BlockKind::MaxPool || kind == BlockKind::AvgPool;
-}
-
 // Reads the keys of a file; every sentence begins with the file and the line.
 class SpaceReader {
  public:
@@ -73,14 +69,12 @@ class SpaceReader {
     for (const auto& [key, value] : table_)
       if (std::ranges::find(keys, key.str()) == keys.end()) {
         const std::string name(key.str());
-        const auto near = nearest(name, keys);
         throw_usage("{}:{}: the unknown key '{}': {}", file_, key.source().begin.line, name,
-                    near ? fmt::format("did you mean {}?", *near)
-                         : fmt::format("known are {}", fmt::join(keys, ", ")));
+                    known_names(name, keys));
       }
     MicroSpace space;
     names("blocks", space.kinds, kind_names());
-    if (std::ranges::all_of(space.kinds, is_pool))
+    if (std::ranges::all_of(space.kinds, graph::is_pool))
       fail(*table_.get("blocks"), "blocks has pools alone, which learn nothing: add conv, sep, inv or res");
     integer("least_width", space.least_width, 1, 1024);
     integer("most_width", space.most_width, 1, 1024);
@@ -187,26 +181,22 @@ MicroSpace load_micro_space(const std::filesystem::path& file) {
 
 graph::MicroNetwork within(graph::MicroNetwork network, const MicroSpace& space, Rng& rng) {
   std::vector<BlockKind> convolutions = space.kinds;
-  std::erase_if(convolutions, is_pool);
+  std::erase_if(convolutions, graph::is_pool);
   std::erase_if(network.blocks, [&](const Block& block) {
-    return is_pool(block.kind) && std::ranges::find(space.kinds, block.kind) == space.kinds.end();
+    return graph::is_pool(block.kind) && std::ranges::find(space.kinds, block.kind) == space.kinds.end();
   });
   if (network.blocks.size() > static_cast<size_t>(space.most_blocks))
     network.blocks.resize(static_cast<size_t>(space.most_blocks));
-  int channels = 0;  // the input's: no block is as wide
   for (Block& block : network.blocks) {
-    if (is_pool(block.kind)) continue;
+    if (graph::is_pool(block.kind)) continue;
     if (std::ranges::find(space.kinds, block.kind) == space.kinds.end())
       block.kind = convolutions[rng.below(static_cast<uint32_t>(convolutions.size()))];
     block.width = allowed_width(space, block.width);
     block.kernel = nearest_of(space.kernels, block.kernel);
     block.stride = nearest_of(space.strides, block.stride);
-    block.expansion =
-        block.kind == BlockKind::Inverted ? nearest_of(space.expansions, block.expansion) : Block{}.expansion;
-    if (block.kind != BlockKind::Separable || block.stride != 1 || block.width != channels)
-      block.skip = graph::Skip::Absent;
-    channels = block.width;
+    block.expansion = nearest_of(space.expansions, block.expansion);
   }
+  graph::repair(network);
   if (std::ranges::find(space.heads, network.head) == space.heads.end()) network.head = space.heads.front();
   if (network.dense.size() > static_cast<size_t>(space.most_dense))
     network.dense.resize(static_cast<size_t>(space.most_dense));

@@ -21,10 +21,6 @@ T pick(Rng& rng, const std::array<T, N>& values) {
   return values[rng.below(static_cast<uint32_t>(N))];
 }
 
-bool is_pool(const Block& block) {
-  return block.kind == BlockKind::MaxPool || block.kind == BlockKind::AvgPool;
-}
-
 int in_steps(double width) {
   const int step = width < 16 ? 2 : 4;
   return std::clamp(static_cast<int>(std::lround(width / step)) * step, 2, kWidest);
@@ -41,7 +37,7 @@ int resized(int width, double factor) {
 std::vector<size_t> convolutions(const MicroNetwork& network) {
   std::vector<size_t> indices;
   for (size_t i = 0; i < network.blocks.size(); ++i)
-    if (!is_pool(network.blocks[i])) indices.push_back(i);
+    if (!graph::is_pool(network.blocks[i].kind)) indices.push_back(i);
   return indices;
 }
 
@@ -62,7 +58,7 @@ void change_width(MicroNetwork& network, Rng& rng) {
   size_t last = at;
   if (rng.below(4) != 0) {
     const auto alike = [&](size_t i) {
-      return !is_pool(network.blocks[i]) && network.blocks[i].width == network.blocks[at].width;
+      return !graph::is_pool(network.blocks[i].kind) && network.blocks[i].width == network.blocks[at].width;
     };
     while (first > 0 && alike(first - 1)) --first;
     while (last + 1 < network.blocks.size() && alike(last + 1)) ++last;
@@ -112,7 +108,8 @@ void remove_block(MicroNetwork& network, Rng& rng) {
   if (network.blocks.size() < 2) return;
   const auto at = rng.below(static_cast<uint32_t>(network.blocks.size()));
   // The next one takes over its stride.
-  if (at + 1 < network.blocks.size() && !is_pool(network.blocks[at]) && !is_pool(network.blocks[at + 1]))
+  if (at + 1 < network.blocks.size() && !graph::is_pool(network.blocks[at].kind) &&
+      !graph::is_pool(network.blocks[at + 1].kind))
     network.blocks[at + 1].stride = std::min(network.blocks[at + 1].stride * network.blocks[at].stride, 4);
   network.blocks.erase(network.blocks.begin() + at);
 }
@@ -134,7 +131,7 @@ void change_skip(MicroNetwork& network, Rng& rng) {
 
 // As the first block it halves the input's resolution.
 void change_pool(MicroNetwork& network, Rng& rng) {
-  const auto pool = std::ranges::find_if(network.blocks, is_pool);
+  const auto pool = std::ranges::find_if(network.blocks, graph::is_pool, &Block::kind);
   if (pool != network.blocks.end() && rng.below(2) == 0) {
     network.blocks.erase(pool);
     return;
@@ -158,18 +155,6 @@ void change_dense(MicroNetwork& network, Rng& rng) {
     network.dense.back() = resized(network.dense.back(), pick(rng, std::array{0.6, 0.75, 1.3, 1.6}));
 }
 
-// What a block's kind, or the blocks before it, no longer allow is dropped.
-void repair(MicroNetwork& network) {
-  int channels = 0;  // the input's: no block is as wide
-  for (Block& block : network.blocks) {
-    if (is_pool(block)) continue;
-    if (block.kind != BlockKind::Separable || block.stride != 1 || block.width != channels)
-      block.skip = graph::Skip::Absent;
-    if (block.kind != BlockKind::Inverted) block.expansion = Block{}.expansion;
-    channels = block.width;
-  }
-}
-
 struct Change {
   void (*apply)(MicroNetwork&, Rng&);
   uint32_t weight;  // how often, beside the others
@@ -186,8 +171,8 @@ constexpr std::array kChanges = {
 
 MicroNetwork scaled(MicroNetwork network, double factor) {
   for (Block& block : network.blocks)
-    if (!is_pool(block)) block.width = resized(block.width, factor);
-  repair(network);
+    if (!graph::is_pool(block.kind)) block.width = resized(block.width, factor);
+  graph::repair(network);
   return network;
 }
 
@@ -204,7 +189,7 @@ MicroNetwork mutated(const MicroNetwork& parent, Rng& rng) {
       }
       drawn -= change.weight;
     }
-    repair(child);
+    graph::repair(child);
   }
   return child;
 }

@@ -51,12 +51,11 @@ Excess excess(const TrialResult& costs, const Limits& limits) {
 
 // What is far too large is not costed: a kernel's weight takes at least a byte.
 bool plainly_above(const graph::Graph& graph, const Limits& limits) {
-  int64_t macs = 0;
-  for (int i = 0; i < graph.size(); ++i) macs += graph::node_macs(graph, i);
   int64_t weights = 0;
   for (const graph::ParameterSpec& spec : graph::parameter_specs(graph))
     if (spec.role == graph::Role::Kernel) weights += static_cast<int64_t>(spec.size);
-  return (limits.macs && macs > *limits.macs) || (limits.flash_bytes && weights > *limits.flash_bytes);
+  return (limits.macs && graph::total_macs(graph) > *limits.macs) ||
+         (limits.flash_bytes && weights > *limits.flash_bytes);
 }
 
 // "For nano33ble (Arduino Nano 33 BLE), as generated C: at most 64.0 KB of flash (the board leaves 832.0 KB),

@@ -1,4 +1,4 @@
-// A small data set that tiny networks learn in a few epochs, and folders that go away.
+// A small data set that tiny networks learn in a few epochs.
 #pragma once
 
 #include <filesystem>
@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "data/dataset.h"
+#include "temporary_folder.h"
 
 namespace retort::search {
 
@@ -39,25 +40,6 @@ inline data::Dataset synthetic(int train = 300, int test = 60, int size = 8, uin
   dataset.content_hash = std::to_string(seed) + "-" + std::to_string(train) + "-" + std::to_string(size);
   return dataset;
 }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "retort_search_XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // The sentence and code of the Error that `body` throws; an empty sentence when it throws none.
 struct Thrown {

@@ -17,7 +17,7 @@
 #include "study/lease_keeper.h"
 #include "study/postgres_server.h"
 #include "study/storage.h"
-#include "study/temporary_folder.h"
+#include "temporary_folder.h"
 
 namespace retort::study {
 namespace {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-#include "study/temporary_folder.h"
+#include "temporary_folder.h"
 
 namespace retort::study {
 

@@ -15,7 +15,7 @@
 #include "base/file.h"
 #include "study/database.h"
 #include "study/postgres_server.h"
-#include "study/temporary_folder.h"
+#include "temporary_folder.h"
 
 namespace retort::study {
 namespace {

@@ -1,9 +1,30 @@
 """A search of seconds whose structures complete, do not fit or do not pass the gate."""
 
+import argparse
+import contextlib
 import json
+import os
 import subprocess
+import tempfile
+from pathlib import Path
 
 import numpy as np
+
+
+@contextlib.contextmanager
+def workplace(doc):
+    """The program of --build, and a folder that goes away, with data in its `data`."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build/release")
+    arguments, _ = parser.parse_known_args()
+    program = os.path.abspath(f"{arguments.build}/src/cli/retort")
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        os.chmod(work, 0o755)  # for servers that run as others
+        os.environ["RETORT_CACHE"] = str(work / "cache")
+        (work / "data").mkdir()
+        make_data(work / "data")
+        yield program, work
 
 
 def retort(program, *arguments):

@@ -1,3 +1,4 @@
+// A folder that goes away with its test.
 #pragma once
 
 #include <cstdlib>
@@ -5,12 +6,12 @@
 #include <stdexcept>
 #include <string>
 
-namespace retort::study {
+namespace retort {
 
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "retort_study_XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "retort_test_XXXXXX").string();
     if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
     path_ = pattern;
   }
@@ -26,4 +27,4 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace retort::study
+}  // namespace retort
