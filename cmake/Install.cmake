@@ -6,10 +6,30 @@ set(retort_documents ${CMAKE_CURRENT_BINARY_DIR}/src/cli/documents)
 install(DIRECTORY ${retort_documents}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT program)
 install(FILES ${retort_documents}/bash/retort DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
         COMPONENT program)
-install(FILES ${retort_documents}/zsh/_retort DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions COMPONENT program)
+# Where zsh looks for what Debian's packages bring, or for what the system's owner installs. Which of them this is, is known
+# when it is installed: a package is made of a build that was configured for another place, in a folder that ends as its own.
+install(CODE "
+  set(place site-functions)
+  if(CMAKE_INSTALL_PREFIX MATCHES \"/usr\$\")
+    set(place vendor-completions)
+  endif()
+  file(INSTALL \"${retort_documents}/zsh/_retort\" DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/zsh/\${place}\")"
+  COMPONENT program)
 install(FILES ${retort_documents}/fish/retort.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d
         COMPONENT program)
-install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/retort COMPONENT program)
+# What the program is made of, from what is linked.
+set(retort_sbom ${CMAKE_CURRENT_BINARY_DIR}/sbom.cdx.json)
+add_custom_command(OUTPUT ${retort_sbom} DEPENDS retort docs/dependencies.md cmake/sbom.cmake
+  COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:retort> -DTABLES=${CMAKE_CURRENT_SOURCE_DIR}/docs/dependencies.md
+          -DVERSION=${PROJECT_VERSION} -DOUT=${retort_sbom} -P ${CMAKE_CURRENT_SOURCE_DIR}/cmake/sbom.cmake
+  COMMENT "Listing what retort is made of" VERBATIM)
+if(RETORT_SANITIZE)  # nobody installs that, and a sanitizer's runtime is no part of the program
+  add_custom_target(sbom DEPENDS ${retort_sbom})
+else()
+  add_custom_target(sbom ALL DEPENDS ${retort_sbom})
+endif()
+install(FILES ${retort_sbom} OPTIONAL DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/retort COMPONENT program)
+install(FILES LICENSE README.md CHANGELOG.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/retort COMPONENT program)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/retort/docs COMPONENT program)
 
 set(retort_cmake_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Retort)

@@ -26,7 +26,7 @@ the chip will really show, as a TensorFlow Lite file and as C code.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libretort-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-    "libdnnl-dev, libhwy-dev, libfmt-dev, nlohmann-json3-dev, libjpeg-dev, libpng-dev, zlib1g-dev, libcurl4-openssl-dev, libarchive-dev, libsqlite3-dev, libpq-dev, libssl-dev")
+    "pkg-config, libdnnl-dev, libhwy-dev, libfmt-dev, nlohmann-json3-dev, libjpeg-dev, libpng-dev, zlib1g-dev, libcurl4-openssl-dev, libarchive-dev, libsqlite3-dev, libpq-dev, libcpp-httplib-dev, libssl-dev")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
     "is what C++ programs are built with that use Retort as a library:
 static libraries, headers, files for CMake and pkg-config, examples.")

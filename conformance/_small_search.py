@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -50,3 +51,11 @@ def search(program, folder, data, *more):
            "--units", "8,64", "--quick-epochs", "2", "--distill-epochs", "2", "--qat-epochs", "1", "--gate", "0.4",
            "--batch", "16", "--prune-update-every", "2", "--curriculum", "none", "--flash", "8K", "--seeds", "1", *more)
     return json.loads((folder / "study.json").read_text())["trials"]
+
+
+def essence(folder):
+    """What must not depend on time, workers or faults."""
+    strip = lambda o: {k: v for k, v in o.items() if k not in ("seconds", "logits_seconds", "command", "threads")}
+    study = json.loads((folder / "study.json").read_text(), object_hook=strip)
+    files = [hashlib.sha256((folder / t["file"]).read_bytes()).hexdigest() for t in study["trials"] if t["file"]]
+    return study, files

@@ -4,8 +4,9 @@ usage: ray_workers.py [--build FOLDER]
 
 The study in the end must be that of the same search alone. Skips with a sentence where ray is not installed.
 """
-import hashlib
-import json
+import os
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,15 +22,30 @@ except ImportError:
     print("skipped: ray is not installed: pip install ray")
     sys.exit(0)
 
-from _small_search import workplace  # noqa: E402
+from _small_search import essence, workplace  # noqa: E402
 
 
-def essence(folder):
-    """What must not depend on time, workers or faults."""
-    strip = lambda o: {k: v for k, v in o.items() if k not in ("seconds", "logits_seconds", "command", "threads")}
-    study = json.loads((folder / "study.json").read_text(), object_hook=strip)
-    files = [hashlib.sha256((folder / t["file"]).read_bytes()).hexdigest() for t in study["trials"] if t["file"]]
-    return study, files
+def lease_of(database, folder):
+    """The trial that the worker in this folder holds, and its attempt."""
+    if not database.exists():
+        return None
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        try:
+            return connection.execute("SELECT trial_id, attempt FROM retort_leases WHERE worker LIKE ?",
+                                      (f"%:{folder}/retort-worker#%",)).fetchone()
+        except sqlite3.OperationalError:  # no tables yet
+            return None
+
+
+def kill_worker(folder):
+    """A node that dies takes all its processes along; this one is a part of a machine that goes on."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[1:2] == [b"worker"] and str(folder).encode() in words:
+            os.kill(int(process.name), signal.SIGKILL)
 
 
 def main():
@@ -43,20 +59,42 @@ def main():
 
         storage = ["--storage", f"sqlite:{work}/shared.db", "--study", "ray", "--lease", "2"]
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        cluster.add_node(num_cpus=1)
+        doomed = cluster.add_node(num_cpus=1, resources={"doomed": 1})
         ray.init(address=cluster.address, log_to_driver=False)
         import workers
         searching = subprocess.Popen([*search, str(work / "shared"), *storage], stdout=subprocess.DEVNULL)
-        tasks = [workers.work.options(retry_exceptions=True).remote(
-            [program, "worker", "--workers", "1", "--patience", "1m", "--quiet", *storage, *data]) for _ in range(3)]
-        time.sleep(2)
-        cluster.remove_node(nodes[0], allow_graceful=False)
-        cluster.add_node(num_cpus=1)
+        command = [program, "worker", "--workers", "1", "--patience", "1m", "--quiet", *storage, *data]
+        folder = (work / "doomed").resolve()
+        tasks = [workers.work.options(retry_exceptions=True).remote(command) for _ in range(2)]
+        tasks.append(workers.work.options(retry_exceptions=True, resources={"doomed": 1}).remote(
+            [*command, "--folder", str(folder)]))
+        # Its worker holds a trial when the node dies.
+        held = None
+        while held is None and searching.poll() is None:
+            held = lease_of(work / "shared.db", folder)
+            time.sleep(0.01)
+        assert held, "the search ended before the worker of the node that is to die had a trial"
+        cluster.remove_node(doomed, allow_graceful=False)
+        kill_worker(folder)
+        cluster.add_node(num_cpus=1, resources={"doomed": 1})
         assert searching.wait(timeout=240) == 0, "the search failed"
         said = ray.get(tasks, timeout=120)
         assert all(code == 0 for code, _ in said), said
+        # The script itself, as it is called: on what is finished.
+        sys.argv = ["workers.py", "--retort", program, "--address", cluster.address, "--patience", "1m", "--quiet", *storage, *data]
+        workers.main()
+        sys.argv[-1] = f"npy:{work}/nothing"
+        try:
+            workers.main()
+            raise AssertionError("data that is not there is no error")
+        except SystemExit as end:
+            assert end.code == 2, end
         ray.shutdown()
         cluster.shutdown()
+        with sqlite3.connect(work / "shared.db") as connection:
+            attempt, = connection.execute("SELECT attempt FROM retort_trials WHERE trial_id=?", held[:1]).fetchone()
+        assert attempt > held[1], f"nobody took the trial that the node had (attempt {attempt})"
         assert essence(work / "alone") == essence(work / "shared"), "the cluster finds something else"
         trials = len(essence(work / "alone")[1])
         print(f"Ray {ray.__version__}: {trials} trials on 3 nodes, one killed: as alone; {[w for _, w in said]}")

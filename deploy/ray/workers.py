@@ -7,18 +7,31 @@ is started elsewhere, and its trial is taken up by another when its lease is ove
 go to `retort worker`.
 """
 import argparse
+import ctypes
+import signal
 import subprocess
+import time
 
 import ray
 
 
-@ray.remote(num_cpus=1, max_retries=-1)
+# 100 times its node may die or its database be away; what fails so often fails for another reason.
+@ray.remote(num_cpus=1, max_retries=100)
 def work(command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    # 2 is wrong use, which another try would meet too; anything else may pass.
+    def end_with_parent():
+        """A worker does not outlive the Ray process that started it, by which the cluster counts its cores."""
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    # Ray sends this function alone to the nodes: what it calls is in it.
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=end_with_parent)
+    words = (done.stdout + done.stderr).strip().splitlines()[-1:]
+    # 2 is wrong use, which another try would meet too; anything else may pass, in a while.
     if done.returncode not in (0, 2):
-        raise RuntimeError(done.stderr)
-    return done.returncode, (done.stdout + done.stderr).strip().splitlines()[-1:]
+        print(*words, flush=True)  # Ray shows it where the script runs
+        time.sleep(5)
+        raise RuntimeError(*words)
+    return done.returncode, words
 
 
 def main():

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "base/units.h"
 #include "cost/cost.h"
 #include "data/reader.h"
 #include "graph/notebook.h"
@@ -22,7 +23,8 @@ int main(int argc, char** argv) try {
 
   for (int blocks = 1; blocks <= 3; ++blocks)
     for (const int filters : {8, 16, 32}) {
-      const std::string structure = fmt::format("{} blocks, 1 layers, {} filters", blocks, filters);
+      const std::string structure =
+          fmt::format("{}, 1 layer, {} filters", retort::format_counted(blocks, "block"), filters);
       const auto graph = retort::graph::graph_from_config(
           structure, {.height = height, .width = width, .channels = channels},
           static_cast<int>(data->classes.size()));

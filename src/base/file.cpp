@@ -3,16 +3,18 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <system_error>
 
 #include "base/error.h"
+#include "base/sizes.h"
+#include "base/temporary.h"
 
 namespace retort {
 namespace {
@@ -42,7 +44,7 @@ class Descriptor {
 };
 
 template <typename Container>
-Container read_whole(const fs::path& path) {
+Container read_whole(const fs::path& path, uint64_t most_bytes) {
   // O_NONBLOCK: opening a pipe without a writer must not hang before we can say that it is no file.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) throw_usage("{}: cannot be read: {}", path.string(), reason(errno));
@@ -50,6 +52,11 @@ Container read_whole(const fs::path& path) {
   if (::fstat(file.get(), &status) != 0) throw_usage("{}: cannot be read: {}", path.string(), reason(errno));
   if (S_ISDIR(status.st_mode)) throw_usage("{}: is a folder where a file is expected", path.string());
   if (!S_ISREG(status.st_mode)) throw_usage("{}: is not a regular file", path.string());
+
+  const auto bytes = static_cast<uint64_t>(status.st_size);
+  if (most_bytes > 0 && bytes > most_bytes)
+    throw_usage("{}: has {} bytes; at most {} are read", path.string(), bytes, most_bytes);
+  if (most_bytes == 0) require_memory(bytes, path.string() + ": its bytes");
 
   Container content;
   content.resize(static_cast<size_t>(status.st_size));
@@ -81,18 +88,49 @@ void write_fully(int descriptor, std::span<const uint8_t> bytes) {
   }
 }
 
+// Made for this user alone, in a folder where all may write: one that somebody else has put there is not used.
+fs::path private_folder(const fs::path& path) {
+  struct stat status{};
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+    throw_failure("{}: cannot be made: {}", path.string(), reason(errno));
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() ||
+      (status.st_mode & 022U) != 0)
+    throw_failure(
+        "{}: is not a folder of this user's that nobody else may write to: name another one by RETORT_CACHE",
+        path.string());
+  return path;
+}
+
 std::span<const uint8_t> as_bytes(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 
 }  // namespace
 
-std::vector<uint8_t> read_file(const fs::path& path) {
-  return read_whole<std::vector<uint8_t>>(path);
+std::string random_hex() {
+  std::array<uint8_t, 8> bytes{};
+  // Of so few the system never gives a part.
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    throw_failure("the system gives no random numbers: {}", reason(errno));
+  std::string text;
+  for (const uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
+  return text;
 }
 
-std::string read_text(const fs::path& path) {
-  return read_whole<std::string>(path);
+void remove_temporaries(const fs::path& folder) {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(".retort-") && name.ends_with(".tmp")) fs::remove(entry.path(), ignored);
+  }
+}
+
+std::vector<uint8_t> read_file(const fs::path& path, uint64_t most_bytes) {
+  return read_whole<std::vector<uint8_t>>(path, most_bytes);
+}
+
+std::string read_text(const fs::path& path, uint64_t most_bytes) {
+  return read_whole<std::string>(path, most_bytes);
 }
 
 void write_pieces_atomic(const fs::path& path, std::span<const std::span<const uint8_t>> pieces) {
@@ -100,20 +138,23 @@ void write_pieces_atomic(const fs::path& path, std::span<const std::span<const u
   // Through a link, its target is replaced and the link stays.
   std::error_code ignored;
   const fs::path target = fs::is_symlink(path, ignored) ? fs::weakly_canonical(path, ignored) : path;
-  static std::atomic<uint64_t> serial = 0;
   const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
-  const fs::path temporary = folder / fmt::format(".retort-{}-{}.tmp", ::getpid(), serial++);
+  fs::path temporary;
   try {
-    // O_TRUNC, not O_EXCL: a crashed process of the same number may have left its file.
-    Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (file.get() < 0) throw std::system_error(errno, std::generic_category());
+    int opened = -1;
+    temporary = make_temporary(folder, [&opened](const fs::path& name) {
+      opened = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+      if (opened < 0 && errno != EEXIST) throw std::system_error(errno, std::generic_category());
+      return opened >= 0;
+    });
+    Descriptor file(opened);
     for (const std::span<const uint8_t> piece : pieces) write_fully(file.get(), piece);
     if (::fsync(file.get()) != 0) throw std::system_error(errno, std::generic_category());
     if (file.close() != 0) throw std::system_error(errno, std::generic_category());
     if (::rename(temporary.c_str(), target.c_str()) != 0)
       throw std::system_error(errno, std::generic_category());
   } catch (const std::system_error& error) {
-    ::unlink(temporary.c_str());
+    if (!temporary.empty()) ::unlink(temporary.c_str());
     throw_failure("{}: cannot be written: {}", path.string(), reason(error.code().value()));
   }
   // The rename itself lasts through a power cut only when the folder is synced; some file systems refuse,
@@ -160,7 +201,7 @@ fs::path cache_directory() {
   // The XDG specification: a relative path is invalid and to be ignored.
   if (const fs::path shared = variable("XDG_CACHE_HOME"); shared.is_absolute()) return shared / "retort";
   if (const fs::path home = variable("HOME"); !home.empty()) return home / ".cache" / "retort";
-  return fs::temp_directory_path() / fmt::format("retort-{}", ::getuid());
+  return private_folder(fs::temp_directory_path() / fmt::format("retort-{}", ::getuid()));
 }
 
 std::string sha256_hex(std::span<const uint8_t> bytes) {

@@ -10,9 +10,10 @@
 
 namespace retort {
 
-// Reads a whole file. Throws Error(Usage) naming the path when it can't.
-std::vector<uint8_t> read_file(const std::filesystem::path& path);
-std::string read_text(const std::filesystem::path& path);
+// Reads a whole file of at most `most_bytes` (0: of what this machine's memory holds). Throws Error(Usage) naming the path
+// when it can't, or when the file is larger: before anything is read.
+std::vector<uint8_t> read_file(const std::filesystem::path& path, uint64_t most_bytes = 0);
+std::string read_text(const std::filesystem::path& path, uint64_t most_bytes = 0);
 
 // Writes beside the target, syncs, then renames over it: a reader sees the old file or the new one, never a
 // part. Creates parent folders. Throws Error(Failure) naming the path (full disk, read-only folder); the
@@ -21,6 +22,12 @@ void write_file_atomic(const std::filesystem::path& path, std::span<const uint8_
 void write_text_atomic(const std::filesystem::path& path, std::string_view text);
 // The same for one file made of several pieces in memory.
 void write_pieces_atomic(const std::filesystem::path& path, std::span<const std::span<const uint8_t>> pieces);
+
+// What a process that died in the middle of the above left in a folder of one's own.
+void remove_temporaries(const std::filesystem::path& folder);
+
+// Sixteen hexadecimal digits from the system's randomness: a name that nobody else has or can guess.
+std::string random_hex();
 
 // Holds an exclusive lock on a file while it lives (flock), so that two searches do not share a folder.
 class FileLock {

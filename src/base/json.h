@@ -1,8 +1,10 @@
 // Limits for JSON from outside, and text of our own.
 #pragma once
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
@@ -17,6 +19,35 @@ inline nlohmann::json::parser_callback_t limit_json_depth(std::string what, int 
     if (depth > levels) throw_usage("{} is nested more than {} levels deep", what, levels);
     return true;
   };
+}
+
+// How deep the brackets of a text lie in each other; those within strings do not count.
+inline int json_depth(std::string_view text) {
+  int depth = 0;
+  int deepest = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"')
+      in_string = !in_string;
+    else if (in_string)
+      i += c == '\\' ? 1 : 0;
+    else if (c == '[' || c == '{')
+      deepest = std::max(deepest, ++depth);
+    else if (c == ']' || c == '}')
+      --depth;
+  }
+  return deepest;
+}
+
+// What a study, or a file beside it, holds. Throws nlohmann::json::exception for what is no JSON, and for what is nested
+// deeper than anything that we write: printing and copying a value take stack for each level.
+inline nlohmann::json parse_json(std::string_view text) {
+  constexpr int kMostLevels = 64;
+  if (json_depth(text) > kMostLevels)
+    throw nlohmann::json::other_error::create(
+        599, fmt::format("it is nested more than {} levels deep", kMostLevels), nullptr);
+  return nlohmann::json::parse(text);
 }
 
 // The text of a value: `indent` spaces a level, or one line. All JSON that is written goes through here:

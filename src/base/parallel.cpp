@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/control_groups.h"
+
 namespace retort {
 
 namespace {
@@ -34,32 +36,12 @@ double quota_of(const fs::path& group) {
   return quota > 0 && period > 0 ? quota / period : unlimited;
 }
 
-// Of a group and all above it. Inside a container the path may be the host's, where only the mount itself is
-// there.
-double quota_up_from(const fs::path& mount, const std::string& group) {
-  double least = quota_of(mount);
-  fs::path folder = mount;
-  for (const fs::path& part : fs::path(group).relative_path())
-    least = std::min(least, quota_of(folder /= part));
-  return least;
-}
-
 }  // namespace
 
 std::optional<int> quota_cores(const fs::path& mount, const fs::path& own_groups) {
   double least = std::numeric_limits<double>::infinity();
-  std::ifstream lines(own_groups);
-  for (std::string line; std::getline(lines, line);) {  // hierarchy:controllers:group
-    const size_t first = line.find(':');
-    const size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string group = line.substr(second + 1);
-    if (controllers.empty())
-      least = std::min(least, quota_up_from(mount, group));
-    else if (("," + controllers + ",").find(",cpu,") != std::string::npos)
-      least = std::min(least, quota_up_from(mount / controllers, group));
-  }
+  for_each_group("cpu", mount, own_groups,
+                 [&](const fs::path& group) { least = std::min(least, quota_of(group)); });
   if (!(least < std::numeric_limits<int>::max())) return std::nullopt;
   return std::max(1, static_cast<int>(std::ceil(least)));
 }

@@ -16,6 +16,8 @@ class ProgressSink {
   virtual void update(std::string_view task, double done, double total, std::string_view note) = 0;
   // A line worth keeping, such as a candidate's printed block.
   virtual void message(std::string_view text) = 0;
+  // So many more images have gone through a training step, whichever task's: the speed of all cores together.
+  virtual void trained(int64_t /*images*/) {}
 };
 
 // A sink that drops everything.

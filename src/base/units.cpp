@@ -142,6 +142,12 @@ std::string format_integer(int64_t value) {
   return text;
 }
 
+std::string format_counted(int64_t count, std::string_view noun, std::string_view plural) {
+  const std::string number = format_integer(count);
+  if (count == 1) return fmt::format("{} {}", number, noun);
+  return plural.empty() ? fmt::format("{} {}s", number, noun) : fmt::format("{} {}", number, plural);
+}
+
 std::string format_duration(double seconds) {
   if (!std::isfinite(seconds)) return "?";
   if (seconds < 0) return fmt::format("-{}", format_duration(-seconds));

@@ -392,6 +392,7 @@ void add_bench_command(CLI::App& app) {
   bench->require_subcommand(1);
   add_bench_int8_command(*bench);
   add_bench_study_command(*bench);
+  add_bench_proxies_command(*bench);
   CLI::App* sub = bench->add_subcommand("train", "Training speed in images/s, of one network on each core");
   const auto command = std::make_shared<BenchCommand>();
   command->nets = networks_of("reference");

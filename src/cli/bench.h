@@ -5,7 +5,8 @@
 
 namespace retort::cli {
 
-void add_bench_int8_command(CLI::App& bench);   // `retort bench int8`
-void add_bench_study_command(CLI::App& bench);  // `retort bench study`
+void add_bench_int8_command(CLI::App& bench);     // `retort bench int8`
+void add_bench_study_command(CLI::App& bench);    // `retort bench study`
+void add_bench_proxies_command(CLI::App& bench);  // `retort bench proxies`
 
 }  // namespace retort::cli

@@ -1,6 +1,8 @@
 // retort bench study: how much a database of studies can carry.
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -96,12 +98,24 @@ nlohmann::json measure_claims(const BenchStudyCommand& command) {
           {"results_per_second", finished / finish_seconds}};
 }
 
-// Workers of one process: each claims, trains in four stages with heartbeats, and reports.
+// Bytes that no other trial has, so that none is kept for another.
+std::vector<uint8_t> bytes_of(size_t size, Rng& rng) {
+  std::vector<uint8_t> bytes(size);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(rng.below(256));
+  return bytes;
+}
+
+// Workers of one process: each claims, trains in four stages with heartbeats, and reports. What they send is what a search of
+// tiny networks sends: an epoch's accuracy every five seconds, a checkpoint a lease, three files in the end.
 nlohmann::json measure_workers(const BenchStudyCommand& command) {
   const auto storage = open(command, "workers");
   add(*storage, static_cast<int>(command.workers * (2 + command.seconds / command.trial_seconds)));
   constexpr int kStages = 4;
   constexpr double kBeatSeconds = 15;  // of a lease of 60
+  constexpr int kBeatsACheckpoint = 4;
+  constexpr double kValueSeconds = 5;
+  constexpr size_t kCheckpointBytes = 100'000;
+  constexpr std::array<size_t, 3> kFileBytes = {40'000, 12'000, 4'000};  // weights, model.tflite, result.json
   std::atomic<int> trials = 0;
   std::vector<double> training(static_cast<size_t>(command.workers), 0);
   std::vector<double> alive(static_cast<size_t>(command.workers), 0);
@@ -124,20 +138,32 @@ nlohmann::json measure_workers(const BenchStudyCommand& command) {
           const auto claimed = storage->claim(fmt::format("worker {}", i), 60);
           if (!claimed) break;
           double since_beat = 0;
+          double since_value = 0;
+          int beats = 0;
+          int step_number = 0;
           for (int stage = 0; stage < kStages && seconds_since(start) < command.seconds; ++stage) {
             double left = command.trial_seconds * (0.5 + rng.uniform(0, 1)) / kStages;
             while (left > 0) {
-              const double step = std::min(left, kBeatSeconds - since_beat);
+              const double step = std::min({left, kBeatSeconds - since_beat, kValueSeconds - since_value});
               train(step);
               left -= step;
               since_beat += step;
+              since_value += step;
+              if (since_value >= kValueSeconds) {
+                storage->put_values(claimed->claim,
+                                    std::vector<study::IntermediateValue>{{step_number++, 0.5}});
+                since_value = 0;
+              }
               if (since_beat < kBeatSeconds) continue;
               storage->heartbeat(std::vector{claimed->claim});
               since_beat = 0;
+              if (++beats % kBeatsACheckpoint == 0)
+                storage->put_checkpoint(claimed->claim, bytes_of(kCheckpointBytes, rng));
             }
             storage->put_stage(claimed->claim, {fmt::format("stage {}", stage), std::string(500, 's')},
                                std::vector<study::IntermediateValue>{{stage, 0.5}});
           }
+          for (const size_t size : kFileBytes) storage->put_artefact(bytes_of(size, rng));
           storage->finish(claimed->claim, ending());
           ++trials;
         }

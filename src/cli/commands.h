@@ -17,6 +17,7 @@ void add_inspect_command(CLI::App& app);
 void add_boards_command(CLI::App& app);
 void add_pick_command(CLI::App& app);
 void add_report_command(CLI::App& app);
+void add_serve_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_study_command(CLI::App& app);
 void add_worker_command(CLI::App& app);

@@ -31,6 +31,7 @@ struct DataCommand {
   data::SplitOptions split;
   OutputOptions output;
   std::filesystem::path npy;
+  std::filesystem::path images;
   std::filesystem::path html;
 };
 
@@ -83,7 +84,7 @@ nlohmann::json describe(const data::Inspection& inspection) {
   json["spec"] = inspection.spec;
   json["problems"] = describe(inspection.problems);
   json["notes"] = describe(inspection.notes);
-  for (const char* list : {"left_out", "stored", "copies"}) json[list] = nlohmann::json::array();
+  for (const char* list : {"left_out", "stored"}) json[list] = nlohmann::json::array();
   for (const data::LeftOut& one : inspection.survey.left_out)
     json["left_out"].push_back({{"name", one.name}, {"reason", one.reason}});
   for (const data::StoredShape& one : inspection.shapes)
@@ -91,14 +92,20 @@ nlohmann::json describe(const data::Inspection& inspection) {
                               {"width", one.shape.width},
                               {"channels", one.shape.channels},
                               {"images", one.images}});
-  for (const data::Copies& group : inspection.copies) {
-    nlohmann::json images = nlohmann::json::array();
-    for (const data::ImageReference image : group.images)
-      images.push_back({{"name", data::surveyed(inspection, image).name},
-                        {"set", image.set == data::SetName::Train ? "train" : "test"},
-                        {"class", inspection.dataset->classes[data::label_of(inspection, image)]}});
-    json["copies"].push_back({{"kind", to_string(group.kind)}, {"images", std::move(images)}});
-  }
+  const auto groups = [&](const std::vector<data::Copies>& copies) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const data::Copies& group : copies) {
+      nlohmann::json images = nlohmann::json::array();
+      for (const data::ImageReference image : group.images)
+        images.push_back({{"name", data::surveyed(inspection, image).name},
+                          {"set", image.set == data::SetName::Train ? "train" : "test"},
+                          {"class", inspection.dataset->classes[data::label_of(inspection, image)]}});
+      list.push_back({{"kind", to_string(group.kind)}, {"images", std::move(images)}});
+    }
+    return list;
+  };
+  json["copies"] = groups(inspection.copies);
+  json["near_copies"] = groups(inspection.near_copies);
   return json;
 }
 
@@ -141,7 +148,8 @@ std::string dataset_text(const data::Inspection& inspection) {
     text += fmt::format("values      {} to {}\n", dataset.range.low, dataset.range.high);
   if (dataset.skipped > 0)
     text +=
-        fmt::format("left out    {} broken images or empty class folders\n", format_integer(dataset.skipped));
+        fmt::format("left out    {}\n", format_counted(dataset.skipped, "broken image or empty class folder",
+                                                       "broken images or empty class folders"));
   text += fmt::format("hash        {}\n\n{:<{}}  {:>9}  {:>9}\n", dataset.content_hash, "class", widest,
                       "training", "test");
   for (size_t c = 0; c < dataset.classes.size(); ++c) {
@@ -175,7 +183,20 @@ void check(const DataCommand& command) {
                   count == 1 ? "one problem" : fmt::format("{} problems", count));
 }
 
-void export_data(const DataCommand& command) {
+void export_images(const DataCommand& command) {
+  Terminal terminal(command.output);
+  const auto dataset = load(command.data, terminal);
+  data::export_images(*dataset, command.images);
+  nlohmann::json json = describe(*dataset);
+  json["folder"] = command.images.string();
+  terminal.result_json(json);
+  terminal.result(fmt::format("{} training and {} test images as PNG files in {}",
+                              format_integer(static_cast<int64_t>(dataset->train.count())),
+                              format_integer(static_cast<int64_t>(dataset->test.count())),
+                              command.images.string()));
+}
+
+void export_arrays(const DataCommand& command) {
   require_writable("--npy", command.npy / "x_train.npy");
   Terminal terminal(command.output);
   const auto dataset = load(command.data, terminal);
@@ -232,8 +253,7 @@ void fetch(const FetchCommand& command) {
 }  // namespace
 
 void add_data_command(CLI::App& app) {
-  CLI::App* sub =
-      app.add_subcommand("data", "Look at a data set, fetch a known one, or write one as .npy files");
+  CLI::App* sub = app.add_subcommand("data", "Look at a data set, fetch a known one, or write one as files");
   sub->require_subcommand(1);
   add_examples(*sub,
                {"retort data check fashion-mnist", "retort data export --npy images --data fashion-mnist"});
@@ -272,19 +292,27 @@ void add_data_command(CLI::App& app) {
   add_examples(*fetch_sub, {"retort data fetch cifar10", "retort data fetch mnist data/mnist"});
   fetch_sub->callback([fetched] { fetch(*fetched); });
 
-  CLI::App* export_sub =
-      sub->add_subcommand("export", "Write images and labels as .npy files, in Retort's order");
+  CLI::App* export_sub = sub->add_subcommand(
+      "export", "Write images and labels as .npy files, in Retort's order, or as PNG files");
   add_data_options(*export_sub, command->data, Presence::Required);
   add_output_path(*export_sub, "--npy", command->npy, "DIR",
                   "folder for x_train.npy, y_train.npy, the split as train_indices.npy, …, and dataset.json, "
-                  "which must lie beside logits for --teacher logits:FILE.npy")
-      ->required();
+                  "which must lie beside logits for --teacher logits:FILE.npy");
+  add_output_path(*export_sub, "--images", command->images, "DIR",
+                  "new folder for the images as PNG files, a folder a class");
   add_split_options(*export_sub, command->split);
   add_output_options(*export_sub, command->output);
   add_examples(*export_sub,
                {"retort data export --npy images --data fashion-mnist",
-                "retort data export --npy images --data images:photos --split-seed 7 --validation 0.1"});
-  export_sub->callback([command] { export_data(*command); });
+                "retort data export --npy images --data images:photos --split-seed 7 --validation 0.1",
+                "retort data export --images my-photos --data fashion-mnist"});
+  export_sub->callback([command, export_sub] {
+    if (command->npy.empty() == command->images.empty()) throw_usage("give either --npy DIR or --images DIR");
+    if (!command->images.empty())
+      refuse_without_effect(*export_sub, {"--split-seed", "--validation", "--test-fraction"},
+                            "--images divides nothing");
+    command->npy.empty() ? export_images(*command) : export_arrays(*command);
+  });
 }
 
 }  // namespace retort::cli

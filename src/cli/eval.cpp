@@ -35,10 +35,6 @@ const int8::Tensor& input_of(const int8::QuantGraph& graph) {
   return graph.tensors.at(static_cast<size_t>(graph.inputs.at(0)));
 }
 
-const int8::Tensor& output_of(const int8::QuantGraph& graph) {
-  return graph.tensors.at(static_cast<size_t>(graph.outputs.at(0)));
-}
-
 // A byte stands for byte / 255; a foreign model may have been trained on other numbers, such as the bytes
 // themselves.
 void tell_odd_input(const int8::Tensor& input, Terminal& terminal) {
@@ -55,30 +51,15 @@ void tell_odd_input(const int8::Tensor& input, Terminal& terminal) {
                   low, high));
 }
 
-// The DEQUANTIZE that makes a float32 output.
-const int8::Operator& last_operator(const int8::QuantGraph& graph) {
-  return *std::ranges::find_if(graph.operators, [&](const int8::Operator& op) {
-    return std::ranges::count(op.outputs, graph.outputs.at(0)) > 0;
-  });
-}
-
 // What the file itself gives: int8, or float32 behind a DEQUANTIZE.
 void write_outputs(const std::filesystem::path& path, const int8::QuantGraph& graph,
                    std::span<const int8_t> values, size_t images) {
   const size_t width = images == 0 ? 0 : values.size() / images;
   const std::vector<int64_t> shape = {static_cast<int64_t>(images), static_cast<int64_t>(width)};
-  if (output_of(graph).type == int8::Type::Int8) {
+  if (const auto real = int8::real_outputs(graph, values))
+    data::write_npy(path, shape, *real);
+  else
     data::write_npy(path, "|i1", shape, {reinterpret_cast<const uint8_t*>(values.data()), values.size()});
-    return;
-  }
-  const int8::Tensor& before = graph.tensors.at(static_cast<size_t>(last_operator(graph).inputs.at(0)));
-  const auto scale = static_cast<double>(before.quantization.scales.at(0));
-  const int64_t zero_point = before.quantization.zero_points.at(0);
-  std::vector<float> real(values.size());
-  std::ranges::transform(values, real.begin(), [&](int8_t value) {
-    return static_cast<float>(scale * static_cast<double>(value - zero_point));
-  });
-  data::write_npy(path, shape, real);
 }
 
 void run(const EvalCommand& command) {

@@ -1,15 +1,18 @@
 // retort export: a trained model as a file that devices read, or as a package with the code that runs it.
 #include <fmt/ranges.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/temporary.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -131,9 +134,14 @@ void write_package(const std::filesystem::path& folder, const deploy::Files& fil
   fs::path whole = folder;
   if (!whole.has_filename()) whole = whole.parent_path();  // "out/"
   // Of this process alone: two may export to the same place at once.
-  const fs::path partial =
-      whole.parent_path() / fmt::format(".retort-{}-{}.tmp", ::getpid(), whole.filename().string());
   std::error_code ignored;
+  fs::create_directories(whole.parent_path(), ignored);
+  const fs::path partial = make_temporary(
+      whole.has_parent_path() ? whole.parent_path() : fs::path("."), [&](const fs::path& name) {
+        if (::mkdir(name.c_str(), 0777) == 0) return true;
+        if (errno != EEXIST) throw_failure("{}: cannot be made: {}", whole.string(), std::strerror(errno));
+        return false;
+      });
   try {
     for (const auto& [path, content] : files) write_text_atomic(partial / path, content);
     fs::rename(partial, whole);

@@ -4,18 +4,18 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <tuple>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/inspect.h"
 #include "cli/models.h"
 #include "cli/options.h"
+#include "cli/problem_text.h"
 #include "cli/target.h"
 #include "cli/terminal.h"
 #include "cost/cost.h"
@@ -219,98 +219,6 @@ std::string table(const std::vector<Line>& lines) {
   return text;
 }
 
-// ---- what is not supported
-
-// "0, 2–4": of ascending numbers.
-std::string ranges_text(const std::vector<int>& numbers) {
-  constexpr size_t kMostParts = 64;
-  std::vector<std::string> parts;
-  for (size_t i = 0; i < numbers.size();) {
-    if (parts.size() == kMostParts) {
-      parts.push_back(fmt::format("{} more", numbers.size() - i));
-      break;
-    }
-    size_t last = i;
-    while (last + 1 < numbers.size() && numbers[last + 1] == numbers[last] + 1) ++last;
-    parts.push_back(last == i ? std::to_string(numbers[i])
-                              : fmt::format("{}{}{}", numbers[i], last == i + 1 ? ", " : "–", numbers[last]));
-    i = last + 1;
-  }
-  return fmt::format("{}", fmt::join(parts, ", "));
-}
-
-// Lines of at most 100 columns, broken at spaces.
-std::string wrapped(std::string_view text, std::string_view first, std::string_view next) {
-  std::string all;
-  std::string line(first);
-  bool empty = true;
-  while (!text.empty()) {
-    const std::string_view word = text.substr(0, text.find(' '));
-    if (!empty && display_columns(line) + 1 + display_columns(word) > kMostColumns) {
-      all += line + "\n";
-      line = next;
-      empty = true;
-    }
-    line += empty ? "" : " ";
-    line += word;
-    empty = false;
-    text.remove_prefix(std::min(word.size() + 1, text.size()));
-  }
-  return all + line + "\n";
-}
-
-// Operators and tensors for which the same is to say stand together.
-std::string problems_text(const std::vector<int8::Problem>& problems,
-                          const std::vector<std::string>& operator_names) {
-  using Place = int8::Problem::Place;
-  struct Group {
-    const int8::Problem* problem;
-    std::vector<int> tensors;
-    std::map<std::string, std::vector<int>> operators;  // by name
-  };
-  std::vector<Group> groups;
-  std::map<std::tuple<Place, std::string_view, std::string_view>, size_t> known;
-  for (const int8::Problem& problem : problems) {
-    const auto [entry, is_new] =
-        known.try_emplace({problem.place, problem.why, problem.remedy}, groups.size());
-    if (is_new) groups.push_back({&problem, {}, {}});
-    Group& group = groups[entry->second];
-    if (problem.place == Place::Tensor) group.tensors.push_back(problem.index);
-    if (problem.place == Place::Operator)
-      group.operators[operator_names.at(static_cast<size_t>(problem.index))].push_back(problem.index);
-  }
-  std::string text = "not supported:\n";
-  for (const Group& group : groups) {
-    const int8::Problem& problem = *group.problem;
-    std::string what = problem.subject + (problem.subject.empty() ? "" : " ") + problem.why;
-    if (group.tensors.size() > 1)
-      what = fmt::format("each of the tensors {} {}", ranges_text(group.tensors), problem.why);
-    if (problem.place == Place::Operator) {
-      std::vector<std::string> parts;
-      for (const auto& [name, numbers] : group.operators)
-        parts.push_back(
-            fmt::format("{} (operator{} {})", name, numbers.size() > 1 ? "s" : "", ranges_text(numbers)));
-      what = fmt::format("{}: {}", fmt::join(parts, ", "), problem.why);
-    }
-    text += wrapped(what, "  ", "    ");
-    if (!problem.remedy.empty()) text += wrapped(problem.remedy, "    → ", "      ");
-  }
-  return text;
-}
-
-nlohmann::json problems_json(const std::vector<int8::Problem>& problems) {
-  nlohmann::json list = nlohmann::json::array();
-  for (const int8::Problem& problem : problems) {
-    nlohmann::json one = {{"why", problem.why}};
-    if (!problem.remedy.empty()) one["instead"] = problem.remedy;
-    if (!problem.subject.empty()) one["subject"] = problem.subject;
-    if (problem.place == int8::Problem::Place::Tensor) one["tensor"] = problem.index;
-    if (problem.place == int8::Problem::Place::Operator) one["operator"] = problem.index;
-    list.push_back(std::move(one));
-  }
-  return list;
-}
-
 // ---- files, weights, configurations
 
 nlohmann::json tensor_json(const int8::TfliteContents& contents, const std::vector<int>& indices) {
@@ -431,33 +339,12 @@ std::string totals(const cost::Cost& cost, const nlohmann::json& about) {
   return text;
 }
 
-// TensorFlow names a tensor after the layers that were merged, "a/b/c;d/e": the first one's last two parts.
-std::string short_name(const std::string& name) {
-  const std::string first = name.substr(0, name.find(';'));
-  const size_t last = first.rfind('/');
-  const size_t before = last == std::string::npos || last == 0 ? last : first.rfind('/', last - 1);
-  return int8::printable(before == std::string::npos ? first : first.substr(before + 1));
-}
-
-std::string picture_of(const cost::Cost& cost, const std::string& title, const cost::Target& target) {
-  using Kind = cost::HeadBuffer::Kind;
-  report::ArenaPicture picture{.title = int8::printable(title) + ", TFLM's arena on a Cortex-M4",
-                               .tail_bytes = cost.cortex_m4.tail_bytes};
-  if (target.board && target.runtime == cost::Runtime::Tflm)
-    picture.capacity_bytes = std::max<int64_t>(
-        target.board->ram_for_model() - cost.footprint.static_bytes - cost.footprint.stack_bytes, 0);
-  for (const cost::LayerCost& layer : cost.layers) picture.operators.push_back(layer.operator_name);
-  for (const cost::HeadBuffer& buffer : cost.head)
-    picture.boxes.push_back(
-        {.kind = buffer.kind == Kind::Scratch      ? report::ArenaBox::Kind::Scratch
-                 : buffer.kind == Kind::Activation ? report::ArenaBox::Kind::Activation
-                                                   : report::ArenaBox::Kind::Ends,
-         .label = buffer.kind == Kind::Scratch ? "scratch of " + buffer.name : short_name(buffer.name),
-         .bytes = buffer.bytes,
-         .offset = buffer.offset,
-         .first_used = buffer.first_used,
-         .last_used = buffer.last_used});
-  return report::arena_svg(picture);
+nlohmann::json json_of(const Inspected& inspected, const cost::Target& target) {
+  if (!inspected.cost) return inspected.about;
+  nlohmann::json json = *inspected.cost;
+  json.update(inspected.about);
+  json.update(fit_json(*inspected.cost, target));
+  return json;
 }
 
 void run(const InspectCommand& command) {
@@ -465,16 +352,14 @@ void run(const InspectCommand& command) {
   Terminal terminal(command.output);
   const cost::Target target = resolve_target(command.target);
   const Inspected inspected = inspect(command, target);
-  nlohmann::json json = inspected.about;
+  nlohmann::json json = json_of(inspected, target);
   std::string text;
   if (inspected.cost) {
-    json = *inspected.cost;
-    json.update(inspected.about);
-    json.update(fit_json(*inspected.cost, target));
     text = table(lines_of(*inspected.cost)) + "\n" + totals(*inspected.cost, inspected.about);
     if (command.target_given) text += "\n" + fit_text(*inspected.cost, target);
     if (!command.svg.empty()) {
-      write_text_atomic(command.svg, picture_of(*inspected.cost, inspected.title, target));
+      write_text_atomic(command.svg,
+                        report::arena_svg(report::arena_of(*inspected.cost, inspected.title, target)));
       json["svg"] = command.svg.string();
     }
   } else {
@@ -494,6 +379,11 @@ void run(const InspectCommand& command) {
 }
 
 }  // namespace
+
+nlohmann::json inspection_json(const std::vector<uint8_t>& tflite, const std::string& name,
+                               const cost::Target& target) {
+  return json_of(inspect_tflite(tflite, name, target), target);
+}
 
 void add_inspect_command(CLI::App& app) {
   CLI::App* sub = app.add_subcommand(

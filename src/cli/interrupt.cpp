@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -17,6 +18,8 @@ std::stop_source& source() {
   static auto* stop = new std::stop_source;
   return *stop;
 }
+
+std::atomic<const char*> sentence = "stopping; what is finished is kept (again to end at once)\n";
 
 void say(std::string_view text) {
   // Nothing can be done where standard error itself is gone.
@@ -33,7 +36,7 @@ void wait_for_signals(sigset_t signals) {
   while (sigwait(&signals, &received) != 0) {
   }
   clear_live_lines();
-  say("stopping; what is finished is kept (again to end at once)\n");
+  say(sentence.load());
   source().request_stop();
   while (sigwait(&signals, &received) != 0) {
   }
@@ -59,6 +62,10 @@ void install_interrupts() {
   std::thread(wait_for_signals, signals).detach();
 }
 
+void say_on_interrupt(const char* line) {
+  sentence = line;
+}
+
 std::stop_token interrupt_token() {
   return source().get_token();
 }
@@ -73,6 +80,10 @@ void StoppingProgress::update(std::string_view task, double done, double total, 
 
 void StoppingProgress::message(std::string_view text) {
   sink_.message(text);
+}
+
+void StoppingProgress::trained(int64_t images) {
+  sink_.trained(images);
 }
 
 }  // namespace retort::cli

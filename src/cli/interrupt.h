@@ -13,6 +13,9 @@ namespace retort::cli {
 // pipe becomes an error of the write that meets it.
 void install_interrupts();
 
+// What the first signal says in place of "stopping; what is finished is kept": a literal with its newline.
+void say_on_interrupt(const char* line);
+
 // What long work is given. Stops at the first signal.
 std::stop_token interrupt_token();
 
@@ -23,6 +26,7 @@ class StoppingProgress final : public ProgressSink {
   StoppingProgress(ProgressSink& sink, std::stop_token stop);
   void update(std::string_view task, double done, double total, std::string_view note) override;
   void message(std::string_view text) override;
+  void trained(int64_t images) override;
 
  private:
   ProgressSink& sink_;

@@ -1,9 +1,8 @@
 #include "cli/openmp_wait.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
-#include <filesystem>
+
+#include "cli/restart.h"
 
 namespace retort::cli {
 namespace {
@@ -15,13 +14,9 @@ constexpr const char* kSpins = "1000";
 
 }  // namespace
 
-void let_waiting_threads_sleep(char** argv) {
+void let_waiting_threads_sleep() {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  std::error_code failed;
-  // By its own path: the process keeps the name that users look for.
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failed);
-  if (failed || setenv("GOMP_SPINCOUNT", kSpins, 1) != 0) return;
-  execv(program.c_str(), argv);
+  if (setenv("GOMP_SPINCOUNT", kSpins, 1) == 0) start_again();
 }
 
 }  // namespace retort::cli

@@ -8,6 +8,6 @@ namespace retort::cli {
 // trains slower than on one. The OpenMP runtime reads its environment before main, so this starts the program
 // once more with it set. Does nothing when the user has said how to wait (OMP_WAIT_POLICY, GOMP_SPINCOUNT) or
 // when the program cannot be started again.
-void let_waiting_threads_sleep(char** argv);
+void let_waiting_threads_sleep();
 
 }  // namespace retort::cli

@@ -236,6 +236,13 @@ void add_threads_option(CLI::App& app, int& threads) {
   add_integer(app, "--threads", threads, 0, 4096, "threads of the work, 0 for all cores");
 }
 
+void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes) {
+  add_bytes(
+      app, "--memory", bytes,
+      "memory that the process may take, such as 8G: as many candidates begin as fit; without it four fifths "
+      "of what is free, within its control group");
+}
+
 void add_workers_option(CLI::App& app, int& workers) {
   add_integer(app, "--workers", workers, 0, 4096, "candidates trained at the same time, 0 for one a core");
 }

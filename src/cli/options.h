@@ -85,6 +85,8 @@ void add_seed_option(CLI::App& app, uint64_t& seed);
 // --threads N, --workers N; 0 (the default) is every core this process may use.
 void add_threads_option(CLI::App& app, int& threads);
 void add_workers_option(CLI::App& app, int& workers);
+// --memory SIZE of those that train candidates.
+void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes);
 // The number that such an option means: itself, or the cores.
 int resolve_threads(int threads);
 

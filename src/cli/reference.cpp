@@ -212,6 +212,13 @@ bool is_path(const CLI::Option& option) {
   return type == "FILE" || type == "DIR" || type == "PATH" || type == "MODEL";
 }
 
+// Whether a file's name may be its value, perhaps beside words that it chooses among.
+bool takes_file(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  return is_path(option) || type.starts_with("FILE") || type.starts_with("DIR") || type == "SPEC" ||
+         type == "TEACHER" || type == "CONFIG";
+}
+
 // 'retort data'|'retort data check'|…: the words that lead to a command.
 std::string paths_pattern(const CLI::App& program, std::string_view joint) {
   std::vector<std::string> list;
@@ -320,10 +327,13 @@ _retort() {{
         patterns.push_back(in_quotes(path_of(*app) + " " + name));
       const auto choices = choices_of(*option);
       fmt::format_to(std::back_inserter(out), "    {}) words={} ;;\n", joined(patterns, "|"),
-                     in_quotes(choices.empty() ? "-" : joined(choices, " ")));
+                     in_quotes(!choices.empty()      ? joined(choices, " ")
+                               : takes_file(*option) ? "-"
+                                                     : "!"));
     }
   out += R"(  esac
-  if [[ $words == - ]]; then return; fi  # anything: the shell offers files
+  if [[ $words == - ]]; then return; fi  # the shell offers files
+  if [[ $words == ! ]]; then compopt +o default 2>/dev/null; return; fi  # a number, a size: nothing to offer
   if [[ -z $words ]]; then
     case $path in
 )";
@@ -359,9 +369,13 @@ Document zsh_completion(const CLI::App& program) {
     const auto choices = choices_of(option);
     std::vector<std::string> words;
     for (const std::string& choice : choices) words.push_back(plain(choice));
-    return choices.empty() ? std::string("_files") : "(" + joined(words, " ") + ")";
+    if (choices.empty()) return std::string(takes_file(option) ? "_files" : " ");
+    return takes_file(option) ? " _retort_words_or_files " + joined(words, " ")
+                              : "(" + joined(words, " ") + ")";
   };
-  std::string out = "#compdef retort\n# Made by `retort reference`.\n";
+  std::string out =
+      "#compdef retort\n# Made by `retort reference`.\n\n"
+      "_retort_words_or_files() {\n  compadd -S '' -- \"$@\"\n  _files\n}\n";
   for (const CLI::App* app : commands(program)) {
     fmt::format_to(
         std::back_inserter(out),
@@ -430,7 +444,7 @@ Document fish_completion(const CLI::App& program) {
       for (const std::string& name : option->get_snames()) out += " -s " + name;
       for (const std::string& name : option->get_lnames()) out += " -l " + name;
       const auto choices = choices_of(*option);
-      if (takes_value(*option)) out += choices.empty() || option->get_type_name() == "SPEC" ? " -r" : " -x";
+      if (takes_value(*option)) out += takes_file(*option) ? " -r" : " -x";
       if (!choices.empty()) out += " -a " + word(joined(choices, " "));
       fmt::format_to(std::back_inserter(out), " -d {}\n", word(option->get_description()));
     }

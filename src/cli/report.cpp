@@ -26,7 +26,7 @@ void run(const ReportCommand& command) {
   const std::filesystem::path html = command.folder / "report.html";
   const std::filesystem::path csv = command.folder / "trials.csv";
   const std::filesystem::path json = command.folder / "study.json";
-  write_text_atomic(html, report::html_report(study));
+  write_text_atomic(html, report::html_report(study, report::load_study_files(study, command.folder)));
   write_text_atomic(csv, report::trials_csv(study));
   write_text_atomic(json, report::study_json(study));
   terminal.result_json({{"trials", study.trials.size()},

@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "report/tensorboard.h"
+#include "search/study_place.h"
 #include "study/storage.h"
 
 namespace retort::cli {
@@ -22,17 +23,20 @@ struct StudyCommand {
   OutputOptions output;
 };
 
-// A search's folder stands for the database in it.
-std::string url_of(const std::string& place) {
-  const std::filesystem::path file = std::filesystem::path(place) / "study.db";
-  if (!std::filesystem::is_directory(place)) return place;
-  if (!std::filesystem::exists(file)) throw_usage("{}: holds no search (there is no study.db)", place);
-  return study::sqlite_place(file).url;
+// A search's folder stands for the study in it, or for the one that it names.
+study::Place place_of(const StudyCommand& command) {
+  if (!std::filesystem::is_directory(command.place)) return {.url = command.place, .study = command.study};
+  study::Place place = search::place_of(command.place);
+  const std::filesystem::path file = std::filesystem::path(command.place) / "study.db";
+  if (place.url == study::sqlite_place(file).url && !std::filesystem::exists(file))
+    throw_usage("{}: holds no search (there is no study.db)", command.place);
+  if (command.study != study::kDefaultStudy) place.study = command.study;
+  return place;
 }
 
 void list(const StudyCommand& command) {
   Terminal terminal(command.output);
-  const std::string url = url_of(command.place);
+  const std::string url = place_of(command).url;
   nlohmann::json json = nlohmann::json::array();
   std::string text;
   for (const std::string& name : study::study_names(url)) {
@@ -52,8 +56,7 @@ void list(const StudyCommand& command) {
 
 void export_events(const StudyCommand& command) {
   Terminal terminal(command.output);
-  const auto storage =
-      study::open_storage({.url = url_of(command.place), .study = command.study}, study::Access::Read);
+  const auto storage = study::open_storage(place_of(command), study::Access::Read);
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   const int runs = report::export_tensorboard(*storage, command.tensorboard, now.count());
   terminal.result_json({{"folder", command.tensorboard.string()}, {"runs", runs}});
@@ -68,7 +71,7 @@ void export_copy(const StudyCommand& command) {
     return;
   }
   Terminal terminal(command.output);
-  study::export_for_optuna(url_of(command.place), command.optuna_schema, command.file);
+  study::export_for_optuna(place_of(command).url, command.optuna_schema, command.file);
   terminal.result_json({{"file", command.file.string()}, {"optuna_schema", command.optuna_schema}});
   terminal.result(
       fmt::format("{}: Optuna's tables, version {}", command.file.string(), command.optuna_schema));

@@ -1,15 +1,16 @@
 // Where words, progress and results go.
 //
 // Results (tables, JSON) go to standard output; progress goes to standard error. On a terminal progress is a
-// few live lines, redrawn at most ten times a second; in a pipe it is plain lines, a few a task.
+// few live lines, redrawn at most ten times a second and at once when the window's size changes; in a pipe it is
+// plain lines, a few a task.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "base/progress.h"
+#include "cli/progress_line.h"
 
 namespace retort::cli {
 
@@ -28,53 +30,9 @@ struct OutputOptions {
   Verbosity verbosity = Verbosity::Normal;
 };
 
-// What is known of a running task, for its line.
-struct TaskState {
-  std::string name;
-  double done = 0;
-  double total = 0;  // not positive: unknown
-  std::string note;
-  double first_done = 0;       // when it was first seen (a resumed task does not begin at 0)
-  double elapsed_seconds = 0;  // from then to the last update
-  double silent_seconds = 0;   // since the last update
-  int updates = 0;
-};
-
-enum class Charset { Ascii, Utf8 };
-enum class Colours { Off, On };
-
-// Look of the live lines. columns ≥ 1.
-struct LineStyle {
-  int columns = 80;
-  int name_columns = 16;  // names are padded or cut to this, so that bars stand below each other
-  Charset charset = Charset::Ascii;
-  Colours colours = Colours::Off;
-};
-
-// Seconds that the task still needs at its speed so far; nothing when that can't be said yet.
-std::optional<double> seconds_left(const TaskState& task);
-
-// Whether a task was left before its end (a candidate that failed): it has been silent for long, and for many
-// times what it is used to. One that speaks again comes back.
-bool is_forgotten(const TaskState& task);
-
-// When a plain line of a task was written last, and whether it is time for another.
-struct PlainPace {
-  double seconds_since_begin = 0;
-  double seconds_since_line = 0;
-  double share_since_line = 0;  // of the task's total
-  int lines = 0;                // so far
-};
-bool plain_line_due(const PlainPace& pace);
-
-// One line, never wider than style.columns: name, bar, percentage, amounts, time left, note; what does not
-// fit is left out from the end. Control characters become spaces.
-std::string progress_line(const TaskState& task, const LineStyle& style);
-
-// Columns that a UTF-8 text takes on a terminal, and its beginning that fits into `columns`, with "…" ("~" in
-// ASCII) at the end when something was cut off.
-int display_columns(std::string_view text);
-std::string fit_columns(std::string_view text, int columns, Charset charset);
+// What a command shows above its tasks: at most `rows` lines of at most style.columns. Called from the terminal's own
+// thread, with each frame.
+using Panel = std::function<std::vector<std::string>(const LineStyle& style, int rows)>;
 
 // Safe to use from several threads.
 class Terminal final : public ProgressSink {
@@ -92,10 +50,12 @@ class Terminal final : public ProgressSink {
   // Dropped with --quiet.
   void message(std::string_view text) override;
 
-  // The line below the tasks, shown as given: "best 84.1%, 11.2 KB".
-  void set_best(std::string_view text);
-  // Shown counting down in that line.
-  void set_seconds_left(double seconds);
+  // Shown above the tasks of a live display; an empty one takes it away.
+  void set_panel(Panel panel);
+  // Draw soon: what the panel shows has changed.
+  void refresh();
+  // On a terminal, with live lines.
+  [[nodiscard]] bool is_live() const { return mode_ == Mode::Live; }
 
   // The command's result in text form: standard output, with --quiet too, and nothing at all with --json. A
   // line feed is added when the text has none at its end.
@@ -103,6 +63,8 @@ class Terminal final : public ProgressSink {
   // The command's result in JSON form; only with --json.
   void result_json(const nlohmann::json& json);
 
+  // Whether message() drops everything.
+  [[nodiscard]] bool is_quiet() const { return options_.verbosity == Verbosity::Quiet; }
   [[nodiscard]] ResultFormat format() const { return options_.format; }
 
  private:
@@ -119,6 +81,13 @@ class Terminal final : public ProgressSink {
 
   void plain_line(Task& task, Clock::time_point now, std::string_view end);
   void end_task(std::string_view name, Clock::time_point now);
+  struct Size {
+    int columns = 80;
+    int rows = 24;
+    bool operator==(const Size&) const = default;
+  };
+  static Size window_size();
+  std::vector<std::string> task_lines(Clock::time_point now, LineStyle style, int rows) const;
   void draw(Clock::time_point now);
   void erase();
   void redraw_until_stopped(const std::stop_token& stop);
@@ -132,10 +101,10 @@ class Terminal final : public ProgressSink {
   std::condition_variable_any changed_;
   std::vector<std::unique_ptr<Task>> tasks_;  // in the order in which they began
   std::set<std::string, std::less<>> ended_;  // a stage may tell its end twice
-  std::string best_;
-  std::optional<Clock::time_point> end_;
+  Panel panel_;
   bool drawn_ = false;  // live lines are on the screen, the cursor at the start of the first
   bool dirty_ = false;
+  Size drawn_size_;
   std::jthread painter_;  // last: it uses the rest
 };
 

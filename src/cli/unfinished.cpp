@@ -44,12 +44,12 @@ Unfinished::Unfinished(const fs::path& out, const json& identity, ProgressSink& 
   if (holds_work()) {
     json before;
     try {
-      before = json::parse(read_text(file));
+      before = parse_json(read_text(file));
     } catch (const std::exception& error) {
       throw_usage("{}: is not the work of a stopped command ({}): remove it or give another --out",
                   folder_.string(), error.what());
     }
-    if (before != json::parse(dump_json(identity)))
+    if (before != parse_json(dump_json(identity)))
       throw_usage(
           "{}: holds a stopped run of another command ({}): give that command again to go on with it, remove "
           "the folder, or give another --out",

@@ -2,44 +2,89 @@
 #include "search/worker.h"
 #include "search/search.h"
 
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
 
+#include "base/error.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/restart.h"
 #include "cli/terminal.h"
 
 namespace retort::cli {
 namespace {
 
+namespace fs = std::filesystem;
+
 struct WorkerCommand {
   study::Place storage;
-  std::filesystem::path folder;
+  fs::path folder;
   int workers = 0;
+  std::optional<int64_t> memory_bytes;
   double lease_seconds = 60;
   std::optional<double> patience_seconds;
   DataOptions data;
   OutputOptions output;
 };
 
+// For unfinished candidates where no --folder is given. The program finds it again that begins anew after a
+// crash.
+class OwnFolder {
+ public:
+  OwnFolder() {
+    constexpr const char* kVariable = "RETORT_WORKER_FOLDER";
+    const std::string process = fmt::format("{} ", getpid());
+    const char* earlier = std::getenv(kVariable);
+    if (earlier != nullptr && std::string_view(earlier).starts_with(process)) {
+      path_ = std::string_view(earlier).substr(process.size());
+      return;
+    }
+    std::string pattern = (fs::temp_directory_path() / "retort-worker-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr)
+      throw_failure("{}: no folder can be made there for unfinished candidates", pattern);
+    path_ = pattern;
+    setenv(kVariable, (process + pattern).c_str(), 1);
+  }
+  ~OwnFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  OwnFolder(const OwnFolder&) = delete;
+  OwnFolder& operator=(const OwnFolder&) = delete;
+
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
 void run(WorkerCommand& command) {
   Terminal terminal(command.output);
+  std::optional<OwnFolder> own;
+  if (command.folder.empty()) command.folder = own.emplace().path();
   search::WorkerOptions options{.storage = command.storage,
                                 .folder = command.folder,
                                 .workers = command.workers,
+                                .memory_bytes = command.memory_bytes,
                                 .lease_seconds = command.lease_seconds,
                                 .progress = terminal,
                                 .stop = interrupt_token()};
   if (command.patience_seconds) options.patience_seconds = *command.patience_seconds;
   if (command.data.spec.empty()) command.data.spec = search::data_spec(options);
   const auto dataset = load(command.data, terminal);
-  search::leave_crash_marks();
+  search::leave_crash_marks(start_again_after_crash);
   const search::WorkerResult result = search::run_worker(*dataset, options);
   terminal.result_json(
       {{"complete", result.complete}, {"skipped", result.skipped}, {"failed", result.failed}});
-  terminal.result(fmt::format("Nothing is left to do: {} candidates completed here, {} skipped, {} failed.",
+  terminal.result(fmt::format("Nothing is left to do: {} completed here, {} skipped, {} failed.",
                               result.complete, result.skipped, result.failed));
 }
 
@@ -71,6 +116,7 @@ void add_worker_command(CLI::App& app) {
                   "for unfinished candidates: a worker started again with it goes on with them")
       ->type_name("DIR");
   add_workers_option(*sub, command->workers);
+  add_memory_option(*sub, command->memory_bytes);
   add_lease_option(*sub, command->lease_seconds);
   add_duration(*sub, "--patience", command->patience_seconds,
                "how long to wait for a search that is not there or not ready, such as 1h; 5m unless given");

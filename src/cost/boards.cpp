@@ -2,7 +2,6 @@
 
 #include <fmt/ranges.h>
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -12,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/nearest.h"
+#include "base/toml.h"
 #include "base/units.h"
 
 namespace retort::cost {
@@ -184,15 +184,6 @@ class BoardReader {
   const toml::table& table_;
 };
 
-// The parser speaks of "Error while parsing key-value pair: …" in one or more lines.
-std::string one_line(std::string_view text) {
-  std::string line(text);
-  std::ranges::replace(line, '\n', ' ');
-  constexpr std::string_view kPrefix = "Error while parsing ";
-  if (line.starts_with(kPrefix)) line.erase(0, kPrefix.size());
-  return line;
-}
-
 }  // namespace
 
 const CoreTraits& traits(Core core) {
@@ -207,19 +198,15 @@ const std::vector<Board>& builtin_boards() {
 std::vector<Board> parse_boards(std::string_view text, const std::string& file) {
   // In the order of the file, which a TOML table does not keep.
   std::vector<std::pair<toml::source_index, Board>> lines;
-  try {
-    const toml::table document = toml::parse(text, file);
-    for (const auto& [key, value] : document) {
-      const std::string name(key.str());
-      const toml::table* table = value.as_table();
-      if (table == nullptr)
-        throw_usage(
-            "{}:{}: '{}' stands outside a board: begin each with its name in brackets, such as [my-board]",
-            file, key.source().begin.line, name);
-      lines.emplace_back(key.source().begin.line, BoardReader(file, name, *table).read());
-    }
-  } catch (const toml::parse_error& error) {
-    throw_usage("{}:{}: this is no TOML: {}", file, error.source().begin.line, one_line(error.description()));
+  const toml::table document = parse_toml(text, file);
+  for (const auto& [key, value] : document) {
+    const std::string name(key.str());
+    const toml::table* table = value.as_table();
+    if (table == nullptr)
+      throw_usage(
+          "{}:{}: '{}' stands outside a board: begin each with its name in brackets, such as [my-board]",
+          file, key.source().begin.line, name);
+    lines.emplace_back(key.source().begin.line, BoardReader(file, name, *table).read());
   }
   std::ranges::sort(lines, {}, &std::pair<toml::source_index, Board>::first);
   std::vector<Board> boards;
@@ -230,7 +217,7 @@ std::vector<Board> parse_boards(std::string_view text, const std::string& file) 
 std::vector<Board> load_boards(const std::filesystem::path& file) {
   std::vector<Board> boards = builtin_boards();
   if (file.empty()) return boards;
-  std::vector<Board> own = parse_boards(read_text(file), file.string());
+  std::vector<Board> own = parse_boards(read_toml_text(file), file.string());
   if (own.empty())
     throw_usage("{}: holds no board: begin each with its name in brackets, such as [my-board]",
                 file.string());

@@ -120,6 +120,12 @@ void to_json(nlohmann::json& json, const Footprint& footprint) {
 }
 
 void from_json(const nlohmann::json& json, Footprint& footprint) {
+  // Sums of them must not overflow, whoever wrote them.
+  constexpr int64_t kMost = int64_t{1} << 48U;
+  for (const auto& [memory, parts] : json.items())
+    for (const auto& [name, part] : parts.items())
+      if (const auto bytes = part.get<int64_t>(); bytes < 0 || bytes > kMost)
+        throw_failure("a stored footprint has {} bytes of {}", bytes, name);
   footprint = {.model_bytes = json.at("flash").at("model"),
                .code_bytes = json.at("flash").at("code"),
                .arena_bytes = json.at("ram").at("arena"),

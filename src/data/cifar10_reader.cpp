@@ -54,7 +54,8 @@ std::vector<std::string> class_names(const fs::path& meta) {
   if (!fs::exists(meta))
     return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
   std::vector<std::string> names;
-  const std::string text = read_text(meta);
+  constexpr uint64_t kMostBytes = 1 << 16;
+  const std::string text = read_text(meta, kMostBytes);
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
     std::string line = text.substr(at, end - at);

@@ -1,10 +1,19 @@
 #include "data/export.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/parallel.h"
+#include "data/image_file.h"
 #include "data/npy.h"
 
 namespace retort::data {
@@ -24,7 +33,64 @@ void write_set(const ImageSet& set, const std::filesystem::path& x, const std::f
   write_integers<uint16_t>(y, set.labels);
 }
 
+// Names of folders for the classes.
+std::vector<std::string> folder_names(const Dataset& dataset) {
+  std::vector<std::string> names = dataset.classes;
+  for (std::string& name : names) {
+    std::ranges::replace(name, '/', '-');
+    if (name.empty() || name.starts_with('.') || name.find('\0') != std::string::npos || name.size() > 255)
+      throw_usage("{}: the class \"{}\" cannot name a folder", dataset.spec, name);
+  }
+  std::vector<std::string> sorted = names;
+  std::ranges::sort(sorted);
+  if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
+    throw_usage("{}: two classes would have the folder \"{}\"", dataset.spec, *twice);
+  return names;
+}
+
+void write_images(const ImageSet& set, const std::vector<std::string>& classes,
+                  const std::filesystem::path& folder, int threads) {
+  for (const std::string& name : classes) std::filesystem::create_directories(folder / name);
+  std::vector<size_t> numbers(set.count());  // within its class
+  std::vector<size_t> counts(classes.size());
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = counts[set.labels[i]]++;
+  parallel_for(set.count(), 64, threads, [&](size_t i) {
+    const std::filesystem::path path = folder / classes[set.labels[i]] / fmt::format("{:05}.png", numbers[i]);
+    const std::vector<uint8_t> bytes = png_file(set.image(i), set.shape);
+    // In a folder that nobody sees yet: need not be whole by itself, as each file of write_file_atomic is.
+    std::ofstream file(path, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    file.close();
+    if (!file) throw_failure("{}: cannot be written: {}", path.string(), std::strerror(errno));
+  });
+}
+
 }  // namespace
+
+void export_images(const Dataset& dataset, const std::filesystem::path& folder, int threads) {
+  namespace fs = std::filesystem;
+  if (const int channels = dataset.train.shape.channels; channels != 1 && channels != 3)
+    throw_usage("{}: its images have {} channels: pictures have 1 or 3", dataset.spec, channels);
+  const std::vector<std::string> classes = folder_names(dataset);
+  if (fs::exists(folder) && !(fs::is_directory(folder) && fs::is_empty(folder)))
+    throw_usage("{}: is not empty: pictures go into a new folder", folder.string());
+  const fs::path whole = fs::absolute(folder / "").parent_path();
+  const fs::path partial =
+      whole.parent_path() / fmt::format(".{}.partial-{}", whole.filename().string(), getpid());
+  try {
+    const bool has_test = dataset.test.count() > 0;
+    write_images(dataset.train, classes, has_test ? partial / "train" : partial, threads);
+    if (has_test) write_images(dataset.test, classes, partial / "test", threads);
+    if (fs::exists(whole)) fs::remove(whole);
+    fs::rename(partial, whole);
+  } catch (const std::exception& error) {
+    std::error_code ignored;
+    fs::remove_all(partial, ignored);
+    if (const auto* system = dynamic_cast<const fs::filesystem_error*>(&error))
+      throw_failure("{}: cannot be written: {}", folder.string(), system->code().message());
+    throw;
+  }
+}
 
 void export_npy(const Dataset& dataset, const Split& split, const std::filesystem::path& folder) {
   write_set(dataset.train, folder / "x_train.npy", folder / "y_train.npy");

@@ -1,4 +1,4 @@
-// A data set as files that NumPy reads, for teachers made elsewhere.
+// A data set as files that NumPy and `npy:DIR` read: for teachers made elsewhere, and to keep what came from memory.
 #pragma once
 
 #include <filesystem>
@@ -18,5 +18,11 @@ namespace retort::data {
 // with a copy of it beside them, they are checked against its content_hash (compress/distillation.h). Throws
 // Error(Failure) naming the file that can't be written.
 void export_npy(const Dataset& dataset, const Split& split, const std::filesystem::path& folder);
+
+// A data set as PNG files that `images:DIR` reads: train/CLASS/00000.png and test/CLASS/…, without test images
+// CLASS/00000.png alone. A / in a class's name becomes -. `folder` is new or empty and appears whole or not at all. On up
+// to `threads` threads (0: all cores). Error(Usage) for images of other than 1 or 3 channels, for classes whose names are
+// no names of folders; Error(Failure) naming the file that can't be written.
+void export_images(const Dataset& dataset, const std::filesystem::path& folder, int threads = 0);
 
 }  // namespace retort::data

@@ -13,8 +13,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/parallel.h"
+#include "base/sizes.h"
 #include "data/cache.h"
 #include "data/image_file.h"
+#include "data/image_files.h"
 #include "data/preprocess.h"
 #include "data/readers.h"
 
@@ -147,10 +149,6 @@ std::string cache_key(const std::string& options, const fs::path& root,
   return hash.hex();
 }
 
-uint64_t memory_bytes() {
-  return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-}
-
 // Decodes the images of a listing into one ImageSet.
 class Loader {
  public:
@@ -162,7 +160,7 @@ class Loader {
   void choose_shape(const std::vector<Source>& sources) {
     shape_ = {spec_.height, spec_.width, spec_.gray == true ? 1 : 3};
     if (spec_.height == 0) take_shape_of_first(sources);
-    const uint64_t bytes = total_ * shape_.bytes();
+    const uint64_t bytes = saturating_product({uint64_t{total_}, uint64_t{shape_.bytes()}});
     if (bytes > memory_bytes())
       throw_usage(
           "{}: {} images of {}x{} are {:.1f} GB, more than this machine's {:.1f} GB of memory: "
@@ -355,6 +353,27 @@ class FolderReader final : public Reader {
 };
 
 }  // namespace
+
+ImageFiles image_files(const Dataset& dataset) {
+  try {
+    const Spec spec = parse_spec(dataset.spec);
+    if (spec.format != "images" || dataset.skipped > 0) return {};
+    const fs::path root = spec.directory;
+    const auto names = [&](const fs::path& folder, const ImageSet& set) {
+      std::vector<std::string> files;
+      for (const Source& source : list_classes(folder, {}).sources)
+        files.push_back(source.path.lexically_relative(root).string());
+      if (files.size() != set.count()) throw_failure("{}: has changed", folder.string());
+      return files;
+    };
+    if (find_layout(root) == Layout::Classes) return {names(root, dataset.train), {}};
+    ImageFiles files{names(root / "train", dataset.train), {}};
+    if (dataset.test.count() > 0) files.test = names(root / "test", dataset.test);
+    return files;
+  } catch (const Error&) {
+    return {};
+  }
+}
 
 std::unique_ptr<Reader> make_folder_reader() {
   return std::make_unique<FolderReader>();

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/sizes.h"
 #include "data/readers.h"
 
 namespace retort::data {
@@ -100,7 +101,6 @@ IdxArray read_idx(const fs::path& path, uint8_t rank) {
     throw_usage("{}: begins with {:02x}{:02x}{:02x}{:02x} where IDX {} begin with 000008{:02x}", name,
                 magic[0], magic[1], magic[2], magic[3], rank == 1 ? "labels" : "images", rank);
   IdxArray array;
-  uint64_t size = 1;
   for (int d = 0; d < rank; ++d) {
     std::array<uint8_t, 4> number{};
     if (content.read(number.data(), number.size()) != number.size())
@@ -109,10 +109,8 @@ IdxArray read_idx(const fs::path& path, uint8_t rank) {
         uint32_t{number[0]} << 24 | uint32_t{number[1]} << 16 | uint32_t{number[2]} << 8 | number[3];
     if (dimension == 0) throw_usage("{}: says that its dimension {} is 0", name, d);
     array.dimensions.push_back(dimension);
-    // Saturates: three 32-bit numbers can overflow, and anything this large fails the next check.
-    size = size > std::numeric_limits<uint64_t>::max() / dimension ? std::numeric_limits<uint64_t>::max()
-                                                                   : size * dimension;
   }
+  const uint64_t size = saturating_product(std::span<const uint32_t>(array.dimensions));
   if (size > content.most_bytes())
     throw_usage("{}: is truncated: its header announces {} bytes of data, more than it can hold", name, size);
   // Piece by piece: a gzip file's header may announce a thousand times what follows it.

@@ -4,20 +4,21 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
+#include <span>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/units.h"
+#include "data/near_copies.h"
 
 namespace retort::data {
 namespace {
 
-std::string number(size_t count, std::string_view noun, std::string_view plural = "") {
-  return fmt::format("{} {}", format_integer(static_cast<int64_t>(count)),
-                     count == 1       ? std::string(noun)
-                     : plural.empty() ? fmt::format("{}s", noun)
-                                      : std::string(plural));
+std::string number(size_t count, std::string_view noun, std::string_view plural = {}) {
+  return format_counted(static_cast<int64_t>(count), noun, plural);
 }
 
 std::string share(size_t part, size_t whole) {
@@ -43,6 +44,19 @@ std::vector<StoredShape> count_shapes(const Survey& survey) {
   return shapes;
 }
 
+// Each group's kind, those first that do most harm.
+std::vector<Copies> with_kinds(const Inspection& inspection, std::vector<Copies> groups) {
+  for (Copies& group : groups) {
+    const ImageReference first = group.images.front();
+    for (const ImageReference image : group.images) {
+      if (label_of(inspection, image) != label_of(inspection, first)) group.kind = CopyKind::OtherClasses;
+      if (image.set != first.set && group.kind == CopyKind::SameClass) group.kind = CopyKind::AcrossSets;
+    }
+  }
+  std::ranges::stable_sort(groups, std::greater{}, &Copies::kind);
+  return groups;
+}
+
 std::vector<Copies> find_copies(const Inspection& inspection) {
   std::unordered_map<std::string_view, size_t> group_of;
   std::vector<Copies> groups;
@@ -56,23 +70,56 @@ std::vector<Copies> find_copies(const Inspection& inspection) {
   add(inspection.survey.train, SetName::Train);
   add(inspection.survey.test, SetName::Test);
   std::erase_if(groups, [](const Copies& group) { return group.images.size() < 2; });
-  for (Copies& group : groups) {
-    const ImageReference first = group.images.front();
-    for (const ImageReference image : group.images) {
-      if (label_of(inspection, image) != label_of(inspection, first)) group.kind = CopyKind::OtherClasses;
-      if (image.set != first.set && group.kind == CopyKind::SameClass) group.kind = CopyKind::AcrossSets;
-    }
-  }
-  std::ranges::stable_sort(groups, std::greater{}, &Copies::kind);
-  return groups;
+  return with_kinds(inspection, std::move(groups));
 }
 
-std::string names_of(const Inspection& inspection, const Copies& group) {
+// Groups of what is connected by pairs that are nearly the same.
+std::vector<Copies> find_near_copies(Inspection& inspection, int threads) {
+  const Dataset& dataset = *inspection.dataset;
+  std::unordered_set<std::string_view> seen;  // of equal ones the first is enough
+  std::vector<ImageReference> references;
+  std::vector<std::span<const uint8_t>> images;
+  const auto add = [&](const std::vector<SurveyedImage>& surveyed_images, const ImageSet& set, SetName name) {
+    for (size_t i = 0; i < surveyed_images.size(); ++i) {
+      if (!seen.insert(surveyed_images[i].digest).second) continue;
+      references.push_back({name, static_cast<uint32_t>(i)});
+      images.push_back(set.image(i));
+    }
+  };
+  add(inspection.survey.train, dataset.train, SetName::Train);
+  add(inspection.survey.test, dataset.test, SetName::Test);
+  const NearPairs found = find_near_pairs(images, dataset.train.shape, threads);
+  inspection.all_compared = found.complete;
+  inspection.among_alike = found.among_alike;
+
+  // The first of its group, by way of others.
+  std::vector<uint32_t> leads_to(images.size());
+  std::iota(leads_to.begin(), leads_to.end(), 0U);
+  const auto first_of = [&](uint32_t image) {
+    while (leads_to[image] != image) image = leads_to[image] = leads_to[leads_to[image]];
+    return image;
+  };
+  for (const auto& [a, b] : found.pairs) {
+    const auto [low, high] = std::minmax({first_of(a), first_of(b)});
+    leads_to[high] = low;
+  }
+  std::map<uint32_t, Copies> groups;
+  for (const auto& [a, b] : found.pairs) groups[first_of(a)];
+  for (uint32_t i = 0; i < images.size(); ++i)
+    if (const auto group = groups.find(first_of(i)); group != groups.end())
+      group->second.images.push_back(references[i]);
+  std::vector<Copies> list;
+  for (auto& [first, group] : groups) list.push_back(std::move(group));
+  return with_kinds(inspection, std::move(list));
+}
+
+std::string names_of(const Inspection& inspection, const Copies& group, std::string_view sign) {
   constexpr size_t kMost = 4;
   std::string text;
   for (size_t i = 0; i < std::min(group.images.size(), kMost); ++i) {
     const ImageReference image = group.images[i];
-    text += fmt::format("{}{} ({})", i == 0 ? "" : " = ", surveyed(inspection, image).name,
+    text += fmt::format("{}{} ({})", i == 0 ? std::string() : fmt::format(" {} ", sign),
+                        surveyed(inspection, image).name,
                         inspection.dataset->classes[label_of(inspection, image)]);
   }
   if (group.images.size() > kMost) text += fmt::format(" and {} more", group.images.size() - kMost);
@@ -95,20 +142,64 @@ void judge_left_out(Inspection& inspection, BadImages bad_images) {
   (bad_images == BadImages::Fail ? inspection.problems : inspection.notes).push_back(std::move(finding));
 }
 
-void judge_copies(Inspection& inspection) {
+// What is said of copies, and of near copies.
+struct CopyWords {
+  std::string_view name;  // of the findings, before "-under-other-classes" and so on
+  std::string_view sign;  // between their names
+  std::string_view under_other_classes;
+  std::string_view across_sets;
+  std::string_view within_a_class;
+  std::string_view after_a_split;  // goes on from it where there is no test set
+  double harmless_under_other_classes;
+  double harmless_across_sets;
+  double harmless_before_split;
+};
+
+constexpr CopyWords kCopyWords = {
+    .name = "copies",
+    .sign = "=",
+    .under_other_classes = "under another class too: one of the labels is wrong",
+    .across_sets = "among the training images too: what is measured there is memory",
+    .within_a_class = "of another one in the same set and class",
+    .after_a_split =
+        ": the split into training, validation and test images parts some from their copies, and "
+        "accuracies come out too high",
+    .harmless_under_other_classes = kHarmlessCopies,
+    .harmless_across_sets = kHarmlessCopies,
+    .harmless_before_split = kHarmlessCopiesBeforeSplit};
+
+// Never problems: whether two pictures of a shoe are one shoe is for eyes to judge.
+constexpr CopyWords kNearCopyWords = {
+    .name = "near-copies",
+    .sign = "≈",
+    .under_other_classes = "nearly the same as one under another class: a label may be wrong",
+    .across_sets =
+        "nearly the same as training images: if they are the same things, what is measured there is "
+        "memory",
+    .within_a_class = "nearly the same as another one in the same set and class",
+    .after_a_split =
+        ": if they are the same things (frames of a burst, say), the split into training, validation and "
+        "test images parts some from their likes, and accuracies come out too high",
+    .harmless_under_other_classes = 1,
+    .harmless_across_sets = 1,
+    .harmless_before_split = 1};
+
+void judge_copies(Inspection& inspection, const std::vector<Copies>& groups, const CopyWords& words) {
   const auto gather = [&](auto&& belongs) {
     std::vector<std::string> examples;
-    for (const Copies& group : inspection.copies)
-      if (belongs(group)) examples.push_back(names_of(inspection, group));
+    for (const Copies& group : groups)
+      if (belongs(group)) examples.push_back(names_of(inspection, group, words.sign));
     return examples;
   };
   const auto count = [&](auto&& counts) {
     size_t images = 0;
-    for (const Copies& group : inspection.copies) images += counts(group);
+    for (const Copies& group : groups) images += counts(group);
     return images;
   };
-  const auto report = [&](bool harmful, Finding finding) {
-    (harmful ? inspection.problems : inspection.notes).push_back(std::move(finding));
+  const auto report = [&](bool harmful, std::string_view kind, std::string sentence,
+                          std::vector<std::string> examples) {
+    (harmful ? inspection.problems : inspection.notes)
+        .push_back({fmt::format("{}-{}", words.name, kind), std::move(sentence), std::move(examples)});
   };
   const auto in_set = [](const Copies& group, SetName set) {
     return static_cast<size_t>(std::ranges::count(group.images, set, &ImageReference::set));
@@ -118,16 +209,16 @@ void judge_copies(Inspection& inspection) {
   const auto exceeds = [](size_t part, size_t whole, double limit) {
     return static_cast<double>(part) > limit * static_cast<double>(whole);
   };
+  const auto is_or_are = [](size_t images) { return images == 1 ? "is" : "are"; };
 
   const auto other_classes = [](const Copies& group) { return group.kind == CopyKind::OtherClasses; };
-  if (const size_t images =
-          count([&](const Copies& group) { return other_classes(group) ? group.images.size() : size_t{0}; });
+  if (const size_t images = count(
+          [&](const Copies& group) { return other_classes(group) ? images_in_question(group) : size_t{0}; });
       images > 0)
-    report(exceeds(images, train + test, kHarmlessCopies),
-           {"copies-under-other-classes",
-            fmt::format("{} ({}) {} under another class too: one of the labels is wrong",
-                        number(images, "image"), share(images, train + test), images == 1 ? "is" : "are"),
-            gather(other_classes)});
+    report(exceeds(images, train + test, words.harmless_under_other_classes), "under-other-classes",
+           fmt::format("{} ({}) {} {}", number(images, "image"), share(images, train + test),
+                       is_or_are(images), words.under_other_classes),
+           gather(other_classes));
 
   const auto across = [&](const Copies& group) {
     return in_set(group, SetName::Train) > 0 && in_set(group, SetName::Test) > 0;
@@ -135,25 +226,21 @@ void judge_copies(Inspection& inspection) {
   if (const size_t images = count(
           [&](const Copies& group) { return across(group) ? in_set(group, SetName::Test) : size_t{0}; });
       images > 0)
-    report(exceeds(images, test, kHarmlessCopies),
-           {"copies-across-sets",
-            fmt::format("{} ({}) {} among the training images too: what is measured there is memory",
-                        number(images, "test image"), share(images, test), images == 1 ? "is" : "are"),
-            gather(across)});
+    report(exceeds(images, test, words.harmless_across_sets), "across-sets",
+           fmt::format("{} ({}) {} {}", number(images, "test image"), share(images, test), is_or_are(images),
+                       words.across_sets),
+           gather(across));
 
   const auto within = [](const Copies& group) { return group.kind == CopyKind::SameClass; };
-  // All but the first of each.
   if (const size_t images =
-          count([&](const Copies& group) { return within(group) ? group.images.size() - 1 : size_t{0}; });
+          count([&](const Copies& group) { return within(group) ? images_in_question(group) : size_t{0}; });
       images > 0)
-    report(test == 0 && exceeds(images, train, kHarmlessCopiesBeforeSplit),
-           {"copies-within-a-class",
-            fmt::format("{} ({}) {} of another one in the same set and class{}", number(images, "image"),
-                        share(images, train + test), images == 1 ? "is a copy" : "are copies",
-                        test == 0 ? ": the split into training, validation and test images parts some from "
-                                    "their copies, and accuracies come out too high"
-                                  : ""),
-            gather(within)});
+    report(test == 0 && exceeds(images, train, words.harmless_before_split), "within-a-class",
+           fmt::format(
+               "{} ({}) {} {}{}", number(images, "image"), share(images, train + test),
+               words.name == kCopyWords.name ? (images == 1 ? "is a copy" : "are copies") : is_or_are(images),
+               words.within_a_class, test == 0 ? words.after_a_split : std::string_view()),
+           gather(within));
 }
 
 void judge_balance(Inspection& inspection) {
@@ -198,6 +285,18 @@ void note_shapes(Inspection& inspection) {
 
 }  // namespace
 
+size_t images_in_question(const Copies& group) {
+  switch (group.kind) {
+    case CopyKind::OtherClasses:
+      return group.images.size();
+    case CopyKind::AcrossSets:
+      return static_cast<size_t>(std::ranges::count(group.images, SetName::Test, &ImageReference::set));
+    case CopyKind::SameClass:
+      break;
+  }
+  return group.images.size() - 1;
+}
+
 const SurveyedImage& surveyed(const Inspection& inspection, ImageReference image) {
   return (image.set == SetName::Train ? inspection.survey.train : inspection.survey.test)[image.index];
 }
@@ -221,7 +320,8 @@ Inspection inspect(std::string_view spec, const LoadOptions& options, const Spli
     if (error.code() != ErrorCode::Usage || inspection.survey.left_out.empty()) throw;
     inspection.survey.refusal = error.what();
   }
-  judge_left_out(inspection, options.bad_images);
+  judge_left_out(inspection,
+                 parse_spec(spec).skip_bad.value_or(false) ? BadImages::Skip : options.bad_images);
   if (!inspection.survey.refusal.empty())
     inspection.problems.push_back({"refused", inspection.survey.refusal, {}});
   if (!inspection.dataset) return inspection;
@@ -231,12 +331,27 @@ Inspection inspect(std::string_view spec, const LoadOptions& options, const Spli
   inspection.test_counts = count_classes(inspection.dataset->test, classes);
   inspection.shapes = count_shapes(inspection.survey);
   inspection.copies = find_copies(inspection);
+  progress.update("comparing images", 0, 0, "");  // seconds at most: its end needs no line
+  inspection.near_copies = find_near_copies(inspection, options.threads);
   try {
     stratified_split(*inspection.dataset, split);
   } catch (const Error& error) {
     inspection.problems.push_back({"refused", error.what(), {}});
   }
-  judge_copies(inspection);
+  judge_copies(inspection, inspection.copies, kCopyWords);
+  judge_copies(inspection, inspection.near_copies, kNearCopyWords);
+  if (inspection.among_alike)
+    inspection.notes.push_back(
+        {"alike-by-nature",
+         "Many pictures of this set look alike: only those that are all but equal are taken "
+         "for near copies",
+         {}});
+  if (!inspection.all_compared)
+    inspection.notes.push_back(
+        {"partly-compared",
+         "So many images look alike that not all were compared with each other: there may be "
+         "more near copies",
+         {}});
   judge_balance(inspection);
   note_shapes(inspection);
   return inspection;

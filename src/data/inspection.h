@@ -34,6 +34,8 @@ struct Copies {
   std::vector<ImageReference> images;  // two or more, training images first
   CopyKind kind = CopyKind::SameClass;
 };
+// As findings count them: all where their labels differ, of a group across sets its test images, else all but the first.
+size_t images_in_question(const Copies& group);
 
 struct StoredShape {
   ImageShape shape;
@@ -51,8 +53,13 @@ struct Inspection {
   std::string spec;
   std::shared_ptr<const Dataset> dataset;  // what a training would see; null when nothing was left to see
   Survey survey;
-  std::vector<StoredShape> shapes;    // the most frequent first
-  std::vector<Copies> copies;         // images under more than one class first, then those across sets
+  std::vector<StoredShape> shapes;  // the most frequent first
+  std::vector<Copies> copies;       // images under more than one class first, then those across sets
+  // Images that are nearly the same (near_copies.h) as a network would see them, in the same order; of copies that are
+  // equal the first stands for all.
+  std::vector<Copies> near_copies;
+  bool among_alike = false;           // only the nearest count, for most pictures of this set are alike
+  bool all_compared = true;           // near_copies may lack some
   std::vector<int64_t> train_counts;  // one a class
   std::vector<int64_t> test_counts;
   std::vector<Finding> problems;  // what stops a training or makes its accuracy untrue

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/sizes.h"
 
 namespace retort::data {
 namespace {
@@ -185,9 +186,7 @@ std::string shape_text(std::span<const int64_t> shape) {
 }  // namespace
 
 int64_t NpyArray::count() const {
-  int64_t product = 1;
-  for (const int64_t dimension : shape) product *= dimension;
-  return product;
+  return static_cast<int64_t>(saturating_product(std::span(shape)));
 }
 
 std::vector<float> NpyArray::as_float() const {
@@ -229,12 +228,10 @@ NpyArray read_npy(const std::filesystem::path& path) {
   NpyArray array =
       HeaderParser({reinterpret_cast<const char*>(file.data()) + header_at, header_bytes}, path).parse();
   const size_t have = file.size() - header_at - header_bytes;
-  uint64_t need = item_bytes(array.dtype);
-  for (const int64_t dimension : array.shape) {
-    if (dimension != 0 && need > static_cast<uint64_t>(INT64_MAX / dimension))
-      throw_usage("{}: its shape {} is too large to exist", name, shape_text(array.shape));
-    need *= static_cast<uint64_t>(dimension);
-  }
+  const uint64_t need = saturating_product(
+      {saturating_product(std::span<const int64_t>(array.shape)), uint64_t{item_bytes(array.dtype)}});
+  if (need > static_cast<uint64_t>(INT64_MAX))
+    throw_usage("{}: its shape {} is too large to exist", name, shape_text(array.shape));
   if (have < need)
     throw_usage("{}: is truncated: shape {} of {} needs {} bytes of data, it has {}", name,
                 shape_text(array.shape), array.dtype, need, have);
@@ -248,9 +245,7 @@ NpyArray read_npy(const std::filesystem::path& path) {
 void write_npy(const std::filesystem::path& path, std::string_view dtype, std::span<const int64_t> shape,
                std::span<const uint8_t> bytes) {
   const size_t item = item_bytes(dtype);
-  uint64_t count = 1;
-  for (const int64_t dimension : shape) count *= static_cast<uint64_t>(dimension);
-  if (item == 0 || count * item != bytes.size())
+  if (item == 0 || saturating_product({saturating_product(shape), uint64_t{item}}) != bytes.size())
     throw_failure("{}: {} bytes are not an array of shape {} and dtype {}", path.string(), bytes.size(),
                   shape_text(shape), dtype);
   std::string header =

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "base/sizes.h"
 #include "data/preprocess.h"
 #include "data/readers.h"
 
@@ -61,6 +62,12 @@ bool parse_size(std::string_view text, int& height, int& width) {
   return parse(text.substr(0, cross), height) && parse(text.substr(cross + 1), width);
 }
 
+bool parse_flag(std::string_view value, std::string_view name, std::string_view right, const Spec& spec) {
+  if (value != "0" && value != "1")
+    throw_usage("data \"{}\": {} is \"{}\": write {}", spec.text, name, value, right);
+  return value == "1";
+}
+
 void parse_option(std::string_view option, Spec& spec) {
   const size_t equals = option.find('=');
   const std::string_view name = option.substr(0, equals);
@@ -70,14 +77,14 @@ void parse_option(std::string_view option, Spec& spec) {
       throw_usage("data \"{}\": size is \"{}\": write height x width, each 1 to 4096, like size=32x32",
                   spec.text, value);
   } else if (name == "gray" && !spec.gray) {
-    if (value != "0" && value != "1")
-      throw_usage("data \"{}\": gray is \"{}\": write gray=1 for grey images or gray=0 for RGB", spec.text,
-                  value);
-    spec.gray = value == "1";
-  } else if (name == "size" || name == "gray") {
+    spec.gray = parse_flag(value, name, "gray=1 for grey images or gray=0 for RGB", spec);
+  } else if (name == "skip-bad" && !spec.skip_bad) {
+    spec.skip_bad = parse_flag(value, name, "skip-bad=1 to leave broken images out", spec);
+  } else if (name == "size" || name == "gray" || name == "skip-bad") {
     throw_usage("data \"{}\": option \"{}\" is given twice", spec.text, name);
   } else {
-    throw_usage("data \"{}\": unknown option \"{}\"; the options are size=HxW and gray=0|1", spec.text, name);
+    throw_usage("data \"{}\": unknown option \"{}\"; the options are size=HxW, gray=0|1 and skip-bad=0|1",
+                spec.text, name);
   }
 }
 
@@ -139,6 +146,9 @@ void convert(ImageSet& set, const Spec& spec, const LoadOptions& options, std::s
   if (wanted == set.shape) return;
 
   const ImageShape recolored = {set.shape.height, set.shape.width, wanted.channels};
+  require_memory(saturating_product({uint64_t{set.count()}, uint64_t{wanted.bytes()}}),
+                 fmt::format("{}: {} {} images of {}x{}x{}", spec.text, set.count(), part, wanted.height,
+                             wanted.width, wanted.channels));
   std::vector<uint8_t> pixels(set.count() * wanted.bytes());
   parallel_for(set.count(), 256, options.threads, [&](size_t i) {
     const std::span<uint8_t> out(pixels.data() + i * wanted.bytes(), wanted.bytes());
@@ -168,7 +178,20 @@ void survey(const ImageSet& set, std::string_view what, const LoadOptions& optio
   });
 }
 
-void check(const Dataset& dataset) {
+}  // namespace
+
+std::string spec_from(std::string_view text, const std::filesystem::path& from) {
+  const size_t colon = text.find(':');
+  const std::filesystem::path folder(text.substr(std::min(colon, text.size() - 1) + 1));
+  if (from.empty() || colon == std::string_view::npos || folder.empty() || folder.is_absolute() ||
+      text.substr(colon + 1).starts_with('~'))
+    return std::string(text);
+  std::string whole = fmt::format("{}:{}", text.substr(0, colon), (from / folder).string());
+  std::error_code ignored;
+  return std::filesystem::is_directory(parse_spec(whole).directory, ignored) ? whole : std::string(text);
+}
+
+void require_sound(const Dataset& dataset) {
   const std::string& name = dataset.spec;
   if (dataset.train.count() == 0) throw_usage("{}: has no training images", name);
   if (dataset.train.count() > std::numeric_limits<uint32_t>::max())
@@ -182,7 +205,7 @@ void check(const Dataset& dataset) {
                 dataset.classes.at(0));
   // They go into weights, .tflite files and databases, as JSON.
   for (size_t c = 0; c < dataset.classes.size(); ++c) {
-    const std::string carried = nlohmann::json::parse(dump_json(nlohmann::json(dataset.classes[c])));
+    const std::string carried = parse_json(dump_json(nlohmann::json(dataset.classes[c])));
     if (carried != dataset.classes[c])
       throw_usage("{}: the name of class {} of {}, \"{}\", is not UTF-8: rename it", name, c + 1,
                   dataset.classes.size(), carried);
@@ -194,8 +217,6 @@ void check(const Dataset& dataset) {
                     set == &dataset.train ? "training" : "test", i, dataset.classes.size());
   require_every_class(dataset, name);
 }
-
-}  // namespace
 
 void require_folder(const std::filesystem::path& path) {
   std::error_code ignored;
@@ -285,9 +306,11 @@ std::string spec_of_folder(std::string_view text) {
   return fmt::format("{}:{}", guess, text);
 }
 
-std::shared_ptr<const Dataset> load_dataset(std::string_view text, const LoadOptions& options,
+std::shared_ptr<const Dataset> load_dataset(std::string_view text, const LoadOptions& given,
                                             ProgressSink& progress) {
   const Spec spec = parse_spec(text);
+  LoadOptions options = given;
+  if (spec.skip_bad.value_or(false)) options.bad_images = BadImages::Skip;
   auto dataset = std::make_shared<Dataset>(find_format(spec.format)->make()->read(spec, options, progress));
   dataset->spec = spec.text;
   if (options.survey != nullptr) {
@@ -296,8 +319,10 @@ std::shared_ptr<const Dataset> load_dataset(std::string_view text, const LoadOpt
   }
   convert(dataset->train, spec, options, "training");
   convert(dataset->test, spec, options, "test");
-  check(*dataset);
+  require_sound(*dataset);
   if (dataset->content_hash.empty()) dataset->content_hash = content_hash(*dataset);
+  if (dataset->skipped > 0 && !spec.skip_bad)
+    dataset->spec += fmt::format("{}skip-bad=1", spec.height != 0 || spec.gray ? '&' : '?');
   return dataset;
 }
 

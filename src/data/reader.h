@@ -2,6 +2,7 @@
 // `?size=32x32&gray=1`.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,8 +22,13 @@ struct Spec {
   int height = 0;         // 0: as stored (folders: the first image's size)
   int width = 0;
   std::optional<bool> gray;
-  std::string text;  // as given
+  std::optional<bool> skip_bad;  // BadImages::Skip, as in LoadOptions
+  std::string text;              // as given
 };
+
+// The same data seen from elsewhere: a spec that names a folder relative to `from`, with the folder's whole path where it
+// is there, else as it is.
+std::string spec_from(std::string_view text, const std::filesystem::path& from);
 
 // The last ? begins the options, unless it belongs to the name of a folder that is there: then what follows
 // is no known option. Throws Error(Usage) naming the unknown format or option, and listing the known ones.
@@ -76,7 +82,8 @@ std::vector<std::string> reader_names();
 std::string spec_of_folder(std::string_view text);
 
 // Parses, reads (or takes from the cache), converts, checks (every class has an image, labels match), hashes.
-// Errors are Error(Usage) with one sentence that names the file.
+// Errors are Error(Usage) with one sentence that names the file. The data set's spec is the one given; where something
+// was left out, with skip-bad=1, so that it alone gives the same data again.
 std::shared_ptr<const Dataset> load_dataset(std::string_view spec, const LoadOptions& options,
                                             ProgressSink& progress);
 

@@ -34,7 +34,8 @@ std::unique_ptr<Reader> make_folder_reader();
 
 // `npy:DIR`: x_train.npy, y_train.npy, perhaps x_test.npy and y_test.npy. Images N×H×W×C or N×H×W, uint8, or
 // float32, whose bytes then are round(255 · (x − low) / (high − low)), clamped, with low and high the
-// training data's. Labels are integers (N or N×1) or one-hot rows (N×classes).
+// training data's. Labels are integers (N or N×1) or one-hot rows (N×classes). A dataset.json of export_npy names the
+// classes and what bytes stand for.
 std::unique_ptr<Reader> make_npy_reader();
 
 // Throws Error(Usage) when there is no such folder.
@@ -55,6 +56,10 @@ SurveyedImage survey_image(std::string name, ImageShape stored, std::span<const 
 
 // Removes the images whose label is kNoLabel, and returns how many they were.
 int64_t drop_unlabelled(ImageSet& set);
+
+// Throws Error(Usage) for what no training could use: no images, sizes that differ, a single class, names that are not
+// UTF-8, labels out of range, a class without images.
+void require_sound(const Dataset& dataset);
 
 // Throws Error(Usage) naming a class that no training image has. `where`: the file or folder that says so.
 void require_every_class(const Dataset& dataset, std::string_view where);

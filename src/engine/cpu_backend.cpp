@@ -3,59 +3,37 @@
 #include <hwy/targets.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <map>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "base/error.h"
 #include "engine/backend.h"
+#include "engine/denormals.h"
 #include "engine/onednn/onednn.h"
 #include "engine/plan.h"
 #include "engine/plan_common.h"
+#include "engine/work.h"
 
 namespace retort::engine {
 namespace {
 
-// Treats denormal numbers as zero while it lives: gradients that die away would otherwise cost a hundred
-// times more.
-class FlushDenormals {
- public:
-#if defined(__x86_64__)
-  FlushDenormals() : previous_(_mm_getcsr()) { _mm_setcsr(previous_ | 0x8040U); }  // flush to zero, zeros in
-  ~FlushDenormals() { _mm_setcsr(previous_); }
-
- private:
-  unsigned previous_;
-
- public:
-#else
-  FlushDenormals() = default;
-  ~FlushDenormals() = default;
-#endif
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
-};
-
-// How this thread computes within a call of the network.
+// How this thread, and those that help it, compute within a call of the network.
 class Session {
  public:
-  explicit Session(int threads) : threads_(threads) {
-#if defined(__x86_64__)
-    if (threads <= 1) return;
-    // OpenMP's workers keep their own control registers.
-#pragma omp parallel num_threads(threads)
-    _mm_setcsr(_mm_getcsr() | 0x8040U);
-#endif
-  }
+  explicit Session(int threads) : threads_(threads), flush_(threads) {}
 
  private:
   onednn::ThreadScope threads_;
   FlushDenormals flush_;
 };
+
+// Values, gradients, moments.
+size_t storage_bytes(const ParameterLayout& layout, const CompileOptions& options) {
+  const size_t arrays = options.optimizer.kind == OptimizerKind::Adam ? 3 : 2;
+  return (layout.count() + layout.trainable_count() * arrays) * sizeof(float);
+}
 
 // Images of an inference plan: enough to fill the caches, few enough to stay in them.
 constexpr int kInferenceImages = 32;
@@ -66,10 +44,10 @@ class CpuNetwork final : public Network {
       : graph_((check_graph(graph, options), graph)),
         options_(options),
         canonical_(graph),
-        layout_(graph_, lower(graph_, onednn::channel_block(), PlanMode::Training)) {
+        layout_(graph_, lower(graph_, choose_block(graph_, options.precision), PlanMode::Training)) {
     const size_t learned = layout_.trainable_count();
     const bool adam = options.optimizer.kind == OptimizerKind::Adam;
-    storage_ = Arena((layout_.count() + learned * (adam ? 3 : 2)) * sizeof(float));
+    storage_ = Arena(storage_bytes(layout_, options));
     float* next = storage_.floats();
     const auto take = [&next](size_t count) {
       const std::span<float> taken(next, count);
@@ -127,9 +105,16 @@ class CpuNetwork final : public Network {
 
   [[nodiscard]] graph::Parameters gradients() const override { return canonical(gradients_); }
 
-  void apply_gradients(float learning_rate) override {
+  int first_output_not_finite(const Batch& batch, const Objective& objective, Rng rng) override {
+    check_batch(graph_, options_.batch_size, batch, objective);
+    const Session session(options_.threads);
+    return training_plan(static_cast<int>(batch.labels.size())).first_output_not_finite(batch.images, rng);
+  }
+
+  bool apply_gradients(float learning_rate) override {
     const Session session(options_.threads);
     ++steps_;
+    std::atomic<bool> finite = state_is_finite();
     // Threads share the parameters by whole cache lines.
     const auto kernels_end = static_cast<int>(layout_.kernel_count() / kLineFloats);
     const auto end = static_cast<int>(layout_.trainable_count() / kLineFloats);
@@ -138,10 +123,13 @@ class CpuNetwork final : public Network {
       const int last = lines.first + lines.count;
       const int border = std::clamp(kernels_end, lines.first, last);
       OptimizerOptions options = options_.optimizer;
-      optimize(options, learning_rate, lines.first, border, masks_.bytes() > 0 ? masks_.floats() : nullptr);
+      const float* masks = masks_.bytes() > 0 ? masks_.floats() : nullptr;
+      const bool kernels = optimize(options, learning_rate, lines.first, border, masks);
       options.weight_decay = 0;
-      optimize(options, learning_rate, border, last, nullptr);
+      const bool others = optimize(options, learning_rate, border, last, nullptr);
+      if (!kernels || !others) finite = false;
     });
+    return finite;
   }
 
   void predict(std::span<const uint8_t> images, std::span<float> logits) override;
@@ -181,18 +169,23 @@ class CpuNetwork final : public Network {
                                   images, options_);
   }
 
-  void optimize(const OptimizerOptions& options, float learning_rate, int first_line, int last_line,
+  // What batch norm and ranges gathered: few numbers.
+  [[nodiscard]] bool state_is_finite() const {
+    const auto state = std::span<const float>(values_).subspan(layout_.trainable_count());
+    return std::ranges::all_of(state, [](float value) { return std::isfinite(value); });
+  }
+
+  bool optimize(const OptimizerOptions& options, float learning_rate, int first_line, int last_line,
                 const float* mask) {
-    if (first_line >= last_line) return;
+    if (first_line >= last_line) return true;
     const size_t begin = static_cast<size_t>(first_line) * kLineFloats;
     const size_t count = static_cast<size_t>(last_line - first_line) * kLineFloats;
     const float* own_mask = mask == nullptr ? nullptr : mask + begin;
     if (options.kind == OptimizerKind::Adam)
-      kernels::adam_step(count, options, learning_rate, steps_, gradients_.data() + begin, own_mask,
-                         first_.data() + begin, second_.data() + begin, values_.data() + begin);
-    else
-      kernels::sgd_step(count, options, learning_rate, gradients_.data() + begin, own_mask,
-                        first_.data() + begin, values_.data() + begin);
+      return kernels::adam_step(count, options, learning_rate, steps_, gradients_.data() + begin, own_mask,
+                                first_.data() + begin, second_.data() + begin, values_.data() + begin);
+    return kernels::sgd_step(count, options, learning_rate, gradients_.data() + begin, own_mask,
+                             first_.data() + begin, values_.data() + begin);
   }
 
   void apply_masks() {
@@ -242,6 +235,20 @@ class CpuBackend final : public Backend {
   [[nodiscard]] std::unique_ptr<Network> compile(const graph::Graph& graph,
                                                  const CompileOptions& options) const override {
     return std::make_unique<CpuNetwork>(graph, options);
+  }
+  [[nodiscard]] int64_t memory_bytes(const graph::Graph& graph, const CompileOptions& options,
+                                     int last_batch) const override {
+    check_graph(graph, options);
+    const ParameterLayout layout(graph,
+                                 lower(graph, choose_block(graph, options.precision), PlanMode::Training));
+    const onednn::ThreadScope threads(options.threads);  // oneDNN plans for the threads that it sees
+    const auto plan = [&](PlanMode mode, int images) {
+      return images == 0 ? 0 : Plan::needed_bytes(graph, layout, mode, images, options);
+    };
+    return static_cast<int64_t>(storage_bytes(layout, options) + layout.kernel_count() * sizeof(float) +
+                                plan(PlanMode::Training, options.batch_size) +
+                                plan(PlanMode::Training, last_batch) +
+                                plan(PlanMode::Inference, kInferenceImages));
   }
 };
 

@@ -99,8 +99,12 @@ class Network {
   virtual StepResult compute_gradients(const Batch& batch, const Objective& objective, Rng& rng) = 0;
   // The last gradients, canonical (state tensors' entries are 0). For tests.
   [[nodiscard]] virtual graph::Parameters gradients() const = 0;
-  // One optimiser step with the last gradients.
-  virtual void apply_gradients(float learning_rate) = 0;
+  // One optimiser step with the last gradients. False when a number of the parameters, state tensors included, or of
+  // the moments is not finite after it.
+  virtual bool apply_gradients(float learning_rate) = 0;
+  // A slow second look at a step whose loss is not finite, with the Rng that it began with: the first node whose
+  // output has a number that is not; −1 when none is seen. Changes state tensors as the step did.
+  virtual int first_output_not_finite(const Batch& batch, const Objective& objective, Rng rng) = 0;
 
   StepResult train_step(const Batch& batch, const Objective& objective, float learning_rate, Rng& rng) {
     const StepResult result = compute_gradients(batch, objective, rng);
@@ -128,6 +132,12 @@ class Backend {
   // Parameters start at zero: call set_parameters. Throws Error(Usage) for a graph the device can't train.
   [[nodiscard]] virtual std::unique_ptr<Network> compile(const graph::Graph& graph,
                                                          const CompileOptions& options) const = 0;
+  // Bytes that such a network holds once it has trained on full batches and on one of `last_batch` images (0: none)
+  // with masks, and predicted; takes none of them. 0 where a backend cannot tell.
+  [[nodiscard]] virtual int64_t memory_bytes(const graph::Graph& /*graph*/, const CompileOptions& /*options*/,
+                                             int /*last_batch*/) const {
+    return 0;
+  }
 };
 
 // "cpu": oneDNN and fused kernels, the one to use. "reference": plain loops in double precision, for tests.

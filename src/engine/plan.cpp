@@ -1,9 +1,11 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "engine/onednn/onednn.h"
+#include "engine/work.h"
 
 namespace retort::engine {
 
@@ -21,21 +23,26 @@ class Plan::Builder {
     ++readers_[at(plan.lowered_.logits)];  // the loss
   }
 
-  void build(const ParameterArrays& parameters) {
+  // Gives every buffer its place; the bytes of all.
+  size_t arrange() {
     for (int k = 0; k < count_; ++k) place_values(k);
     size_t workspace_bytes = 0;
     for (const MemoryNeeds& needs : needs_)
       workspace_bytes = std::max(workspace_bytes, needs.workspace_bytes);
-    const int workspace = memory_.request(workspace_bytes, 0, 2 * count_);
+    workspace_ = memory_.request(workspace_bytes, 0, 2 * count_);
     const int logits = plan_.lowered_.logits;
     memory_.extend(value_[at(logits)], count_);
     if (training()) {
       gradient_[at(logits)] = memory_.request(bytes(logits), count_, count_);
       for (int k = count_; k-- > 0;) place_gradients(k);
     }
+    return memory_.arrange();
+  }
 
-    plan_.arena_ = Arena(memory_.arrange());
-    for (int k = 0; k < count_; ++k) bind(k, workspace, parameters);
+  void build(const ParameterArrays& parameters) {
+    plan_.arena_ = Arena(arrange());
+    const int logits = plan_.lowered_.logits;
+    for (int k = 0; k < count_; ++k) bind(k, workspace_, parameters);
     plan_.logits_ = floats(value_[at(logits)]);
     plan_.logits_stride_ = memory_shape(plan_.graph_, plan_.lowered_, logits, 1).channels();
     if (!training()) return;
@@ -69,18 +76,7 @@ class Plan::Builder {
     return buffer < 0 ? nullptr : reinterpret_cast<float*>(plan_.arena_.data() + memory_.offset(buffer));
   }
 
-  [[nodiscard]] size_t bytes(int node) const {
-    const auto images = static_cast<size_t>(plan_.images_);
-    const LoweredGraph& lowered = plan_.lowered_;
-    const bool planar = lowered.planar_input && (node == 0 || is_planar_fake_quant(node));
-    const size_t count = planar ? lowered.planar.image_size() * images
-                                : memory_shape(plan_.graph_, lowered, node, plan_.images_).size();
-    return count * sizeof(float);
-  }
-  [[nodiscard]] bool is_planar_fake_quant(int node) const {
-    const graph::Node& found = plan_.graph_.node(node);
-    return std::holds_alternative<graph::FakeQuant>(found.op) && found.inputs[0] == 0;
-  }
+  [[nodiscard]] size_t bytes(int node) const { return plan_.value_count(node) * sizeof(float); }
 
   void make(int k, const ParameterLayout& layout, const CompileOptions& options) {
     const LoweredOperation& operation = lowered(k);
@@ -183,6 +179,7 @@ class Plan::Builder {
   Plan& plan_;
   int count_;  // of operations
   MemoryPlan memory_;
+  int workspace_ = -1;  // buffer
   std::vector<MemoryNeeds> needs_;
   std::vector<int> kept_;            // buffer of each operation, −1 for none
   std::vector<int> input_gradient_;  // buffer that each operation writes, −1 for none
@@ -196,14 +193,31 @@ class Plan::Builder {
   std::vector<int> readers_;
 };
 
-Plan::Plan(const graph::Graph& graph, const ParameterLayout& layout, const ParameterArrays& parameters,
-           PlanMode mode, int images, const CompileOptions& options)
+Plan::Plan(const graph::Graph& graph, PlanMode mode, int images, const CompileOptions& options)
     : graph_(graph),
-      lowered_(lower(graph, onednn::channel_block(), mode)),
+      lowered_(lower(graph, choose_block(graph, options.precision), mode)),
       mode_(mode),
       images_(images),
-      classes_(graph.classes()) {
+      classes_(graph.classes()) {}
+
+Plan::Plan(const graph::Graph& graph, const ParameterLayout& layout, const ParameterArrays& parameters,
+           PlanMode mode, int images, const CompileOptions& options)
+    : Plan(graph, mode, images, options) {
   Builder(*this, layout, options).build(parameters);
+}
+
+size_t Plan::needed_bytes(const graph::Graph& graph, const ParameterLayout& layout, PlanMode mode, int images,
+                          const CompileOptions& options) {
+  Plan plan(graph, mode, images, options);
+  return Builder(plan, layout, options).arrange();
+}
+
+size_t Plan::value_count(int node) const {
+  const graph::Node& found = graph_.node(node);
+  const bool rounds_input = std::holds_alternative<graph::FakeQuant>(found.op) && found.inputs[0] == 0;
+  return lowered_.planar_input && (node == 0 || rounds_input)
+             ? lowered_.planar.image_size() * static_cast<size_t>(images_)
+             : memory_shape(graph_, lowered_, node, images_).size();
 }
 
 std::vector<std::string> Plan::describe() const {
@@ -228,6 +242,17 @@ StepResult Plan::train(const Batch& batch, const Objective& objective, Rng& rng)
     }
   }
   return {loss.loss_sum / images_, loss.correct};
+}
+
+int Plan::first_output_not_finite(std::span<const uint8_t> images, Rng rng) {
+  const StepInput step{images.data(), images_, &rng};
+  for (size_t k = 0; k < operations_.size(); ++k) {
+    operations_[k]->forward(step);
+    const LoweredOperation& operation = lowered_.operations[k];
+    const std::span values(operations_[k]->output(), value_count(operation.output));
+    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) return operation.node;
+  }
+  return -1;
 }
 
 void Plan::infer(std::span<const uint8_t> images, std::span<float> logits) {

@@ -30,12 +30,19 @@ class Plan {
   Plan(const graph::Graph& graph, const ParameterLayout& layout, const ParameterArrays& parameters,
        PlanMode mode, int images, const CompileOptions& options);
 
+  // arena_bytes() of such a plan, which is not made.
+  static size_t needed_bytes(const graph::Graph& graph, const ParameterLayout& layout, PlanMode mode,
+                             int images, const CompileOptions& options);
+
   [[nodiscard]] int images() const { return images_; }
   [[nodiscard]] size_t arena_bytes() const { return arena_.bytes(); }
   [[nodiscard]] std::vector<std::string> describe() const;
 
   // Training mode. The batch has images() images. Gradients are overwritten.
   StepResult train(const Batch& batch, const Objective& objective, Rng& rng);
+  // Training mode. The forward pass again, operation by operation: the node of the first whose output is not finite;
+  // −1: none.
+  int first_output_not_finite(std::span<const uint8_t> images, Rng rng);
   // Inference mode. At most images() images; logits: count × classes.
   void infer(std::span<const uint8_t> images, std::span<float> logits);
 
@@ -53,6 +60,12 @@ class Plan {
     std::vector<Transfer> transfers;
   };
   class Builder;
+
+  Plan(const graph::Graph& graph, PlanMode mode, int images,
+       const CompileOptions& options);  // without operations
+
+  // Floats of the buffer that holds a node's values.
+  [[nodiscard]] size_t value_count(int node) const;
 
   const graph::Graph& graph_;
   LoweredGraph lowered_;

@@ -241,6 +241,7 @@ class Convolution final : public Operation {
     shape.bias = bias;
     shape.activation = activation;
     shape.precision = site.precision;
+    shape.block = in.block;
     layer_ = onednn::make_convolution(shape, passes);
     title_ = title(site, "conv");
   }

@@ -9,6 +9,8 @@
 #include <numeric>
 #include <utility>
 
+#include "engine/spare_memory.h"
+
 namespace retort::engine {
 
 int MemoryPlan::request(size_t bytes, int first, int last) {
@@ -73,9 +75,11 @@ void release(const Block& block) {
   if (block.memory != nullptr) ::operator delete(block.memory, alignment_of(block.bytes));
 }
 
+constexpr auto kMostSpare = static_cast<size_t>(kMostSpareBytes);
+
 // Blocks that this thread's last networks left behind, for its next: a search compiles thousands of networks,
 // and for large ones getting memory from the kernel takes longer than all the rest. Holds the last few, no more
-// than kMostBytes together, and nothing small.
+// than kMostSpare together, and nothing small.
 class SpareBlocks {
  public:
   // Whether this thread's are no more: the thread ends, and networks that end after them still give blocks back.
@@ -88,8 +92,11 @@ class SpareBlocks {
   SpareBlocks(const SpareBlocks&) = delete;
   SpareBlocks& operator=(const SpareBlocks&) = delete;
   ~SpareBlocks() {
-    for (Block& block : blocks_) release(std::exchange(block, Block{}));
+    clear();
     over() = true;
+  }
+  void clear() {
+    for (Block& block : blocks_) release(std::exchange(block, Block{}));
   }
 
   // The smallest that holds `bytes` and is not much larger; an empty one when there is none.
@@ -102,7 +109,7 @@ class SpareBlocks {
   }
   // In place of the oldest.
   void put(const Block& block) {
-    if (block.bytes > kMostBytes) return release(block);
+    if (block.bytes > kMostSpare) return release(block);
     const auto held = [&] {
       return std::accumulate(blocks_.begin(), blocks_.end(), block.bytes,
                              [](size_t sum, const Block& each) { return sum + each.bytes; });
@@ -110,13 +117,11 @@ class SpareBlocks {
     do {
       release(std::exchange(blocks_[oldest_], Block{}));
       oldest_ = (oldest_ + 1) % blocks_.size();
-    } while (held() > kMostBytes);
+    } while (held() > kMostSpare);
     blocks_[(oldest_ + blocks_.size() - 1) % blocks_.size()] = block;
   }
 
  private:
-  static constexpr size_t kMostBytes = size_t{256} << 20;
-
   std::array<Block, 4> blocks_;
   size_t oldest_ = 0;
 };
@@ -127,6 +132,10 @@ SpareBlocks& spare_blocks() {
 }
 
 }  // namespace
+
+void release_spare_memory() {
+  if (!SpareBlocks::over()) spare_blocks().clear();
+}
 
 Arena::Arena(size_t bytes) : bytes_(round_up(bytes, kLineBytes)) {
   const size_t needed = std::max(bytes_, kLineBytes);

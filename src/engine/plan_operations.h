@@ -69,6 +69,7 @@ class Operation {
   virtual void bind(const OperationMemory& memory) { memory_ = memory; }
   virtual void forward(const StepInput& step) = 0;
   virtual void backward() {}
+  [[nodiscard]] const float* output() const { return memory_.output; }
   // What it computes and by which implementation.
   [[nodiscard]] virtual std::string describe() const = 0;
 

@@ -67,7 +67,8 @@ class ReferenceNetwork final : public Network {
     return result;
   }
 
-  void apply_gradients(float learning_rate) override;
+  bool apply_gradients(float learning_rate) override;
+  int first_output_not_finite(const Batch& batch, const Objective& objective, Rng rng) override;
 
   void predict(std::span<const uint8_t> images, std::span<float> logits) override;
 
@@ -300,7 +301,15 @@ StepResult ReferenceNetwork::compute_gradients(const Batch& batch, const Objecti
   return result;
 }
 
-void ReferenceNetwork::apply_gradients(float learning_rate) {
+int ReferenceNetwork::first_output_not_finite(const Batch& batch, const Objective& objective, Rng rng) {
+  check_batch(graph_, options_.batch_size, batch, objective);
+  forward(batch.images, batch.labels.size(), Mode::Training, &rng);
+  for (int i = 0; i <= graph_.logits(); ++i)
+    if (!std::ranges::all_of(state(i).values, [](double value) { return std::isfinite(value); })) return i;
+  return -1;
+}
+
+bool ReferenceNetwork::apply_gradients(float learning_rate) {
   const OptimizerOptions& options = options_.optimizer;
   const double rate = learning_rate;
   const double steps = static_cast<double>(++optimizer_.steps);
@@ -333,7 +342,12 @@ void ReferenceNetwork::apply_gradients(float learning_rate) {
       parameters_.values()[i] = static_cast<float>(weight);
     }
   }
+  const auto finite = [](std::span<const float> values) {
+    return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
+  };
+  const bool all = finite(parameters_.values()) && finite(second);
   apply_masks();
+  return all;
 }
 
 void ReferenceNetwork::apply_masks() {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "engine/divergence.h"
 
 namespace retort::engine {
 namespace {
@@ -115,9 +116,11 @@ class Reporter {
  public:
   Reporter(const TrainCallbacks& callbacks, int64_t total) : callbacks_(callbacks), total_(total) {}
 
+  // After each step, with the images that were in it.
   template <typename Note>
-  void at(int64_t steps, const Note& note) {
+  void at(int64_t steps, size_t images, const Note& note) {
     if (callbacks_.progress == nullptr) return;
+    images_ += static_cast<int64_t>(images);
     // The end is told when the last validation is known.
     if (steps == total_ || (last_ != Clock::time_point{} && seconds_since(last_) < 0.2)) return;
     last_ = Clock::now();
@@ -125,6 +128,7 @@ class Reporter {
   }
   void now(int64_t steps, std::string_view note) {
     if (callbacks_.progress == nullptr) return;
+    callbacks_.progress->trained(std::exchange(images_, 0));
     callbacks_.progress->update(callbacks_.task, static_cast<double>(steps), static_cast<double>(total_),
                                 note);
   }
@@ -132,6 +136,7 @@ class Reporter {
  private:
   const TrainCallbacks& callbacks_;
   int64_t total_;
+  int64_t images_ = 0;  // that the sink has not been told of
   Clock::time_point last_{};
 };
 
@@ -209,20 +214,22 @@ class Run {
       for (size_t slot = 0; slot < count; ++slot) buffer_.put(slot, deck.draw(), view_rng);
 
       if (callbacks_.before_step) callbacks_.before_step(network_, step_, total_steps_);
-      const StepResult result =
-          network_.compute_gradients(buffer_.batch(count), options_.objective, dropout_rng);
+      const Batch batch = buffer_.batch(count);
+      const Rng before = dropout_rng;
+      const StepResult result = network_.compute_gradients(batch, options_.objective, dropout_rng);
       if (!std::isfinite(result.loss))
-        throw_failure("step {} of {}: the loss is {}; a lower learning rate than {} may help", step_ + 1,
-                      total_steps_, result.loss, options_.schedule.peak);
-      network_.apply_gradients(options_.schedule.rate(step_, total_steps_));
+        diverged(describe_bad_loss(network_, batch, options_.objective, before, result.loss));
+      // The loss alone does not tell: oneDNN's ReLU makes 0 of what is no number, and pools pass it over, so that a
+      // network whose weights overflowed would go on with what is left of it.
+      if (!network_.apply_gradients(options_.schedule.rate(step_, total_steps_)))
+        diverged(describe_bad_update(network_));
 
       ++step_;
       done += count;
       loss += result.loss * static_cast<double>(count);
       correct += result.correct;
-      reporter_.at(step_, [&] { return note(epoch, loss / static_cast<double>(done)); });
+      reporter_.at(step_, count, [&] { return note(epoch, loss / static_cast<double>(done)); });
     }
-    check_parameters(epoch);
     const double images = static_cast<double>(data_.train.size());
     EpochResult result;
     result.epoch = epoch;
@@ -231,15 +238,9 @@ class Run {
     return result;
   }
 
-  // The loss alone does not tell: oneDNN's ReLU makes 0 of what is no number, and pools pass it over, so that a
-  // network whose weights overflowed would go on with what is left of it.
-  void check_parameters(int epoch) const {
-    const graph::Parameters parameters = network_.parameters();
-    const auto values = parameters.values();
-    const auto found = std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
-    if (found != values.end())
-      throw_failure("epoch {} of {}: a weight became {}; a lower learning rate than {} may help", epoch,
-                    options_.epochs, *found, options_.schedule.peak);
+  [[noreturn]] void diverged(std::string_view what) const {
+    throw Divergence(fmt::format("step {} of {}: {}; a lower learning rate than {} may help", step_ + 1,
+                                 total_steps_, what, options_.schedule.peak));
   }
 
   // "epoch 3/5, loss 0.412, validation 71.3% after epoch 2"; without the last words where epochs are equal.

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/progress.h"
 #include "base/rng.h"
 #include "data/dataset.h"
@@ -101,10 +102,15 @@ struct TrainData {
   const TeacherLogits* teacher = nullptr;  // needed when objective.alpha < 1
 };
 
+// A number of training is not finite: the sentence names the step and the layer. The same training does it again.
+class Divergence : public Error {
+ public:
+  explicit Divergence(const std::string& message) : Error(ErrorCode::Failure, message) {}
+};
+
 // Trains in place and returns the history. Each epoch's order, views and dropout come from rng.fork("epoch",
 // n), so a resumed run draws what the uncut one would have. Throws Error(Interrupted) when stopped (after
-// storing nothing beyond the last after_epoch), Error(Failure) when a step's loss, or a weight at an epoch's end,
-// is not finite.
+// storing nothing beyond the last after_epoch), Divergence at the step whose loss, gradients or weights are not finite.
 History train(Network& network, const TrainData& data, const TrainOptions& options, const Rng& rng,
               const TrainCallbacks& callbacks, std::stop_token stop, const Checkpoint* resume = nullptr);
 

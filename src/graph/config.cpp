@@ -177,7 +177,9 @@ std::string shape_text(const Shape& shape) {
 }
 
 Graph graph_from_file(const std::string& path, Shape input, int classes) {
-  const std::string text = read_text(path);
+  constexpr uint64_t kMostBytes = uint64_t{16}
+                                  << 20U;  // a graph with all nodes that it may have is a tenth of it
+  const std::string text = read_text(path, kMostBytes);
   const size_t first = text.find_first_not_of(" \t\r\n");
   try {
     if (first != std::string::npos && text[first] == '[') {

@@ -178,6 +178,30 @@ Graph::Graph(Shape input) {
   nodes_.push_back({Input{}, {}, checked(input)});
 }
 
+namespace {
+
+// Weights of an operator's kernel, whose shape has been checked: at most kMaximumElements.
+int64_t kernel_size(const Operator& op, const Shape& in) {
+  const auto cells = [](const Window& window) {
+    return static_cast<int64_t>(window.kernel_height) * window.kernel_width;
+  };
+  if (const auto* conv = std::get_if<Conv>(&op)) return cells(conv->window) * in.channels * conv->filters;
+  if (const auto* depthwise = std::get_if<DepthwiseConv>(&op)) return cells(depthwise->window) * in.channels;
+  if (const auto* dense = std::get_if<Dense>(&op)) return int64_t{in.channels} * dense->units;
+  return 0;
+}
+
+// Throws when a kernel of `size` weights beside those of the nodes makes too many.
+void check_weights(const std::vector<Node>& nodes, int64_t size) {
+  if (size == 0) return;
+  for (const Node& node : nodes)
+    if (!node.inputs.empty())
+      size += kernel_size(node.op, nodes[static_cast<size_t>(node.inputs.front())].shape);
+  if (size > kMaximumElements) throw_usage("the graph's kernels have more than {} weights", kMaximumElements);
+}
+
+}  // namespace
+
 int Graph::add(Operator op, std::vector<int> inputs) {
   if (nodes_.empty()) throw_usage("a graph begins with an input of known shape");
   if (size() >= kMaximumNodes) throw_usage("a graph has at most {} nodes", kMaximumNodes);
@@ -189,6 +213,7 @@ int Graph::add(Operator op, std::vector<int> inputs) {
     shapes.push_back(node(input).shape);
   }
   const Shape shape = infer_shape(op, shapes);
+  check_weights(nodes_, kernel_size(op, shapes.front()));
   nodes_.push_back({op, std::move(inputs), shape});
   return output();
 }

@@ -15,7 +15,7 @@ namespace retort::graph {
 
 // Limits of every graph, so that sizes and products of sizes never overflow.
 inline constexpr int kMaximumDimension = 65536;                // height, width, channels, kernel, stride
-inline constexpr int64_t kMaximumElements = int64_t{1} << 28;  // values of one activation or one kernel
+inline constexpr int64_t kMaximumElements = int64_t{1} << 28;  // values of one activation, of all kernels
 inline constexpr int kMaximumNodes = 10'000;
 
 // Spatial tensors are height × width × channels; flat ones (after Flatten, GlobalAvgPool, Dense) have

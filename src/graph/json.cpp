@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
@@ -21,7 +22,10 @@ constexpr int kMaximumDepth = 16;
 // The double that prints as the float does: 0.2 instead of 0.20000000298023224. It reads back to the same
 // float.
 double shortest(float value) {
-  return std::stod(fmt::format("{}", value));
+  const std::string text = fmt::format("{}", value);
+  double result = 0;
+  std::from_chars(text.data(), text.data() + text.size(), result);  // whatever the locale
+  return result;
 }
 
 // A value as messages show it: long ones cut.

@@ -14,12 +14,13 @@ namespace retort::graph {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, BlockKind>, 6> kKinds = {{{"conv", BlockKind::Conv},
+constexpr std::array<std::pair<std::string_view, BlockKind>, 7> kKinds = {{{"conv", BlockKind::Conv},
                                                                            {"sep", BlockKind::Separable},
                                                                            {"inv", BlockKind::Inverted},
                                                                            {"res", BlockKind::Residual},
                                                                            {"pool", BlockKind::MaxPool},
-                                                                           {"avgpool", BlockKind::AvgPool}}};
+                                                                           {"avgpool", BlockKind::AvgPool},
+                                                                           {"gray", BlockKind::Gray}}};
 constexpr int kLargestKernel = 15;
 constexpr int kLargestStride = 8;
 constexpr int kLargestExpansion = 16;
@@ -27,6 +28,7 @@ constexpr std::string_view kExample = "a right one is \"conv 16, res 16, sep 32 
 
 std::string to_string(const Block& block) {
   const Block defaults;
+  if (block.kind == BlockKind::Gray) return "gray";
   std::string text = fmt::format("{} {}", block_name(block.kind), block.width);
   if (is_pool(block.kind)) return text;
   if (block.kernel != defaults.kernel) text += fmt::format(" k{}", block.kernel);
@@ -109,11 +111,19 @@ class Reader {
     const auto kind = std::ranges::find(kKinds, words[0], &std::pair<std::string_view, BlockKind>::first);
     if (kind == kKinds.end())
       fail(
-          "begins with \"{}\"; blocks are conv, sep, inv, res, pool and avgpool, then gap or flatten and "
+          "begins with \"{}\"; blocks are conv, sep, inv, res, pool, avgpool and gray, then gap or flatten "
+          "and "
           "dense",
           words[0]);
     if (head_seen_ || !network_.dense.empty()) fail("(\"{}\") stands behind the head", words[0]);
     Block block{.kind = kind->second};
+    if (block.kind == BlockKind::Gray) {
+      if (words.size() > 1) fail("(\"gray\") takes nothing more");
+      if (!network_.blocks.empty()) fail("(\"gray\") stands behind another block: it is about the image");
+      block.width = 1;
+      network_.blocks.push_back(block);
+      return;
+    }
     block.width = first_number(words, is_pool(block.kind) ? "its window" : "its width");
     for (size_t i = 2; i < words.size(); ++i) read_option(words[i], block);
     network_.blocks.push_back(block);
@@ -246,6 +256,14 @@ class Builder {
         graph_.add(Relu{});
         break;
       }
+      case BlockKind::Gray:
+        if (before.channels == 1) throw_usage("\"gray\": the images are grey already");
+        graph_.add(Conv{.filters = 1,
+                        .window = window(1, 1),
+                        .bias = Bias::Absent,
+                        .initializer = Initializer::HeUniform},
+                   {input});
+        break;
       case BlockKind::MaxPool:
       case BlockKind::AvgPool: {
         const int size = block.width;
@@ -312,6 +330,10 @@ bool is_pool(BlockKind kind) {
   return kind == BlockKind::MaxPool || kind == BlockKind::AvgPool;
 }
 
+bool is_convolution(BlockKind kind) {
+  return !is_pool(kind) && kind != BlockKind::Gray;
+}
+
 std::string_view block_name(BlockKind kind) {
   return std::ranges::find(kKinds, kind, &std::pair<std::string_view, BlockKind>::second)->first;
 }
@@ -327,7 +349,8 @@ std::string to_string(const MicroNetwork& network) {
 void repair(MicroNetwork& network) {
   int channels = 0;  // the input's: no block is as wide
   for (Block& block : network.blocks) {
-    if (is_pool(block.kind)) continue;
+    if (block.kind == BlockKind::Gray) channels = 1;
+    if (!is_convolution(block.kind)) continue;
     if (block.kind != BlockKind::Separable || block.stride != 1 || block.width != channels)
       block.skip = Skip::Absent;
     if (block.kind != BlockKind::Inverted) block.expansion = Block{}.expansion;

@@ -3,7 +3,7 @@
 //
 // As text: "conv 16, res 16, sep 32 k5 s2, inv 32 e3, pool 2, gap, dense 48". Each block's first number is its
 // width (of a pool, its window and stride); kN is its kernel (3), sN its stride (1), eN an inverted residual's
-// expansion (4), "skip" adds a separable block's input to its output.
+// expansion (4), "skip" adds a separable block's input to its output. "gray" alone may stand first.
 #pragma once
 
 #include <string>
@@ -25,9 +25,13 @@ enum class BlockKind {
   Residual,
   MaxPool,
   AvgPool,
+  // One channel of an image's three: a 1×1 convolution without bias, whose weights are learned. It takes a ninth of the
+  // memory that a wider first layer would read from, and is what a chip does that makes its camera's picture grey.
+  Gray,
 };
 std::string_view block_name(BlockKind kind);  // "conv", …
 bool is_pool(BlockKind kind);
+bool is_convolution(BlockKind kind);  // has a width, a kernel and a stride
 enum class Skip { Absent, Present };
 enum class Head { GlobalAveragePool, Flatten };
 

@@ -60,6 +60,21 @@ std::vector<int8_t> run_all(const Evaluator& evaluator, const Selection& selecti
   return outputs;
 }
 
+std::optional<std::vector<float>> real_outputs(const QuantGraph& graph, std::span<const int8_t> outputs) {
+  const int output = graph.outputs.at(0);
+  if (graph.tensors.at(static_cast<size_t>(output)).type == Type::Int8) return std::nullopt;
+  const Operator& dequantize = *std::ranges::find_if(
+      graph.operators, [&](const Operator& op) { return std::ranges::count(op.outputs, output) > 0; });
+  const Tensor& before = graph.tensors.at(static_cast<size_t>(dequantize.inputs.at(0)));
+  const auto scale = static_cast<double>(before.quantization.scales.at(0));
+  const int64_t zero_point = before.quantization.zero_points.at(0);
+  std::vector<float> real(outputs.size());
+  std::ranges::transform(outputs, real.begin(), [&](int8_t value) {
+    return static_cast<float>(scale * static_cast<double>(value - zero_point));
+  });
+  return real;
+}
+
 double accuracy(std::span<const int8_t> outputs, std::span<const uint32_t> indices,
                 std::span<const uint16_t> labels) {
   if (indices.empty()) return 0;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -26,6 +27,10 @@ struct Selection {
 // whole number of the network's inputs.
 std::vector<int8_t> run_all(const Evaluator& evaluator, const Selection& selection, int threads,
                             const std::function<void(size_t done)>& between = {});
+
+// The same outputs as a file gives them that ends in a DEQUANTIZE to float32; nothing where its output is int8, as
+// run_all has it.
+std::optional<std::vector<float>> real_outputs(const QuantGraph& graph, std::span<const int8_t> outputs);
 
 // Share of the images (by index into `labels`, as they were run) whose predicted class is their label; 0
 // without images.

@@ -39,6 +39,9 @@ struct TfliteContents {
   std::optional<QuantGraph> graph;  // when there are none
 };
 
+// A larger file is refused. Offsets in FlatBuffers reach twice as far.
+inline constexpr uint64_t kMostTfliteBytes = uint64_t{1} << 30;
+
 // Looks at a file of ours or anyone's. `name` (the file's) begins each error. Throws Error(Usage) on anything
 // that is damaged; never trusts an index or a size.
 TfliteContents open_tflite(std::span<const uint8_t> bytes, std::string_view name);

@@ -386,6 +386,9 @@ TfliteContents open_tflite(std::span<const uint8_t> bytes, std::string_view name
   constexpr size_t kSmallestFile = 8;
   if (bytes.size() < kSmallestFile || !tflite::ModelBufferHasIdentifier(bytes.data()))
     throw_usage("{}: not a TensorFlow Lite file (its identifier TFL3 is missing)", name);
+  if (bytes.size() > kMostTfliteBytes)
+    throw_usage("{}: has {} bytes; a TensorFlow Lite file of at most {} can be read", name, bytes.size(),
+                kMostTfliteBytes);
   flatbuffers::Verifier verifier(bytes.data(), bytes.size());
   if (!tflite::VerifyModelBuffer(verifier))
     throw_usage("{}: a damaged TensorFlow Lite file: its offsets point outside the file or are inconsistent",

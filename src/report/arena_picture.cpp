@@ -9,7 +9,8 @@
 #include <utility>
 
 #include "base/units.h"
-#include "report/svg.h"
+#include "int8/check.h"
+#include "report/html.h"
 
 namespace retort::report {
 namespace {
@@ -370,10 +371,39 @@ class Drawing {
   std::string out_;
 };
 
+// TensorFlow names a tensor after the layers that were merged, "a/b/c;d/e": the first one's last two parts.
+std::string short_name(const std::string& name) {
+  const std::string first = name.substr(0, name.find(';'));
+  const size_t last = first.rfind('/');
+  const size_t before = last == std::string::npos || last == 0 ? last : first.rfind('/', last - 1);
+  return int8::printable(before == std::string::npos ? first : first.substr(before + 1));
+}
+
 }  // namespace
 
 std::string arena_svg(const ArenaPicture& picture) {
   return Drawing(picture).svg();
+}
+
+ArenaPicture arena_of(const cost::Cost& cost, const std::string& name, const cost::Target& target) {
+  using Kind = cost::HeadBuffer::Kind;
+  ArenaPicture picture{.title = int8::printable(name) + ", TFLM's arena on a Cortex-M4",
+                       .tail_bytes = cost.cortex_m4.tail_bytes};
+  if (target.board && target.runtime == cost::Runtime::Tflm)
+    picture.capacity_bytes = std::max<int64_t>(
+        target.board->ram_for_model() - cost.footprint.static_bytes - cost.footprint.stack_bytes, 0);
+  for (const cost::LayerCost& layer : cost.layers) picture.operators.push_back(layer.operator_name);
+  for (const cost::HeadBuffer& buffer : cost.head)
+    picture.boxes.push_back(
+        {.kind = buffer.kind == Kind::Scratch      ? ArenaBox::Kind::Scratch
+                 : buffer.kind == Kind::Activation ? ArenaBox::Kind::Activation
+                                                   : ArenaBox::Kind::Ends,
+         .label = buffer.kind == Kind::Scratch ? "scratch of " + buffer.name : short_name(buffer.name),
+         .bytes = buffer.bytes,
+         .offset = buffer.offset,
+         .first_used = buffer.first_used,
+         .last_used = buffer.last_used});
+  return picture;
 }
 
 }  // namespace retort::report

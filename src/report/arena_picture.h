@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "cost/cost.h"
+#include "cost/target.h"
+
 namespace retort::report {
 
 struct ArenaBox {
@@ -30,5 +33,9 @@ struct ArenaPicture {
 };
 
 std::string arena_svg(const ArenaPicture& picture);
+
+// A network's arena under TensorFlow Lite Micro on a Cortex-M4, with what the target's board leaves for it.
+// `name` is the network's.
+ArenaPicture arena_of(const cost::Cost& cost, const std::string& name, const cost::Target& target);
 
 }  // namespace retort::report

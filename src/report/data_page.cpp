@@ -6,18 +6,18 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
-#include <nlohmann/json.hpp>
+#include <numeric>
 #include <span>
 #include <string_view>
 #include <vector>
 
-#include "base/json.h"
+#include "base/base64.h"
 #include "base/units.h"
-#include "data/image_file.h"
-#include "data/preprocess.h"
-#include "report/style.h"
-#include "report/svg.h"
+#include "data/thumbnail.h"
+#include "report/html.h"
+#include "report/page.h"
 
 namespace retort::report {
 namespace {
@@ -26,7 +26,6 @@ using data::Copies;
 using data::CopyKind;
 using data::Finding;
 using data::ImageReference;
-using data::ImageShape;
 using data::Inspection;
 
 constexpr size_t kSamplePictures = 480;  // over all classes
@@ -38,60 +37,23 @@ constexpr size_t kMostExamples = 200;
 constexpr int kLargestSide = 128;  // of a picture in the page
 
 constexpr std::string_view kDataStyle = R"(
-:root{--bad:#a3122a;--good:#1a6b32;--badpaper:#fdeef0}@media (prefers-color-scheme:dark){:root{--bad:#ff8d9b;--good:#7fd699;--badpaper:#3a1f25}}
 .cards{grid-template-columns:repeat(auto-fit,minmax(130px,1fr))}
 .verdict{border-left:5px solid var(--good);background:var(--card);padding:10px 14px;border-radius:4px;margin:14px 0}.verdict.bad{border-color:var(--bad);background:var(--badpaper)}
 .verdict b{font-size:18px}ul.findings{padding-left:20px}ul.findings li{margin:8px 0}li details{margin-top:4px;font-size:13px}li ul{overflow-wrap:anywhere;color:var(--muted)}
-.pictures{display:flex;flex-wrap:wrap;gap:8px;margin:8px 0 18px}figure{margin:0;width:84px}figure.wide{width:148px}
-.picture{width:84px;height:84px;object-fit:contain;background:var(--card);border:1px solid var(--grid);border-radius:4px;display:block}.small{image-rendering:pixelated}
 .none{display:flex;align-items:center;justify-content:center;color:var(--muted);font-size:12px;text-align:center;border-style:dashed}
-figcaption{font-size:12px;line-height:1.35;color:var(--muted);overflow-wrap:anywhere;margin-top:3px}figcaption b{color:var(--ink);font-weight:600}
-h3{font-size:15px;margin:14px 0 4px;overflow-wrap:anywhere}h3 span{color:var(--muted);font-weight:400}.card{overflow-wrap:anywhere}
-td.bar{width:45%;min-width:120px}td.bar i{display:block;height:12px;background:var(--accent);border-radius:2px;min-width:1px}
-.group{border:1px solid var(--grid);border-radius:8px;padding:8px 12px;margin:10px 0}.group .pictures{margin:6px 0}.tag{color:var(--bad);font-weight:600}.plain{color:var(--muted);font-weight:600}
-summary{cursor:pointer}td:first-child{white-space:normal;overflow-wrap:anywhere}
+h3 span{color:var(--muted);font-weight:400}
+.group .pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(120px,1fr))}.group figure.wide{width:auto}.group{border:1px solid var(--grid);border-radius:8px;padding:8px 12px;margin:10px 0}.group .pictures{margin:6px 0}.tag{color:var(--bad);font-weight:600}.plain{color:var(--muted);font-weight:600}
+td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:90px}
 )";
-
-std::string base64(std::span<const uint8_t> bytes) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t bits = 0;
-    for (size_t b = 0; b < 3; ++b) bits = bits << 8 | (i + b < bytes.size() ? bytes[i + b] : 0U);
-    for (size_t d = 0; d < 4; ++d) text += i + d <= bytes.size() ? kDigits[bits >> (18 - 6 * d) & 63] : '=';
-  }
-  return text;
-}
-
-// What is in a file name may be anything; the page is UTF-8.
-std::string clean(std::string_view text) {
-  return escape_xml(nlohmann::json::parse(dump_json(nlohmann::json(text))).get<std::string>());
-}
 
 std::string img(const Inspection& inspection, ImageReference image) {
   const data::ImageSet& set =
       image.set == data::SetName::Train ? inspection.dataset->train : inspection.dataset->test;
-  ImageShape shape = set.shape;
-  std::vector<uint8_t> pixels(set.image(image.index).begin(), set.image(image.index).end());
-  if (shape.channels != 1 && shape.channels != 3) {  // sensors: the first channel
-    std::vector<uint8_t> first(pixels.size() / static_cast<size_t>(shape.channels));
-    for (size_t p = 0; p < first.size(); ++p) first[p] = pixels[p * static_cast<size_t>(shape.channels)];
-    pixels = std::move(first);
-    shape.channels = 1;
-  }
-  if (const int side = std::max(shape.height, shape.width); side > kLargestSide) {
-    const ImageShape small = {std::max(1, shape.height * kLargestSide / side),
-                              std::max(1, shape.width * kLargestSide / side), shape.channels};
-    std::vector<uint8_t> resized(small.bytes());
-    data::resize(pixels, shape, resized, small);
-    pixels = std::move(resized);
-    shape = small;
-  }
+  const data::Thumbnail picture = data::thumbnail(set.image(image.index), set.shape, kLargestSide);
   return fmt::format(
       "<img class='picture{}' loading=lazy width={} height={} alt='{}' src='data:image/png;base64,{}'>",
-      std::max(shape.height, shape.width) < 84 ? " small" : "", shape.width, shape.height,
-      clean(data::surveyed(inspection, image).name), base64(data::png_file(pixels, shape)));
+      std::max(picture.height, picture.width) < 84 ? " small" : "", picture.width, picture.height,
+      clean(data::surveyed(inspection, image).name), to_base64(picture.png));
 }
 
 // The last two parts of a path are enough to find a file by: its class and its name.
@@ -100,11 +62,6 @@ std::string short_name(const std::string& name) {
   if (slash == std::string::npos || slash == 0) return name;
   const size_t before = name.rfind('/', slash - 1);
   return before == std::string::npos ? name : "…" + name.substr(before);
-}
-
-void card(std::string& out, std::string_view value, std::string_view caption) {
-  fmt::format_to(std::back_inserter(out), "<div class=card><b>{}</b><span>{}</span></div>", clean(value),
-                 clean(caption));
 }
 
 void add_findings(std::string& out, std::string_view title, const std::vector<Finding>& findings) {
@@ -201,7 +158,7 @@ void add_broken(std::string& out, const Inspection& inspection) {
       fmt::format_to(std::back_inserter(out),
                      "<object class=picture type='image/{0}' aria-label='{1}' "
                      "data='data:image/{0};base64,{2}'>{3}</object>",
-                     png ? "png" : "jpeg", clean(left_out[i].name), base64(file), kNoPicture);
+                     png ? "png" : "jpeg", clean(left_out[i].name), to_base64(file), kNoPicture);
     else
       out += kNoPicture;
     fmt::format_to(std::back_inserter(out), "<figcaption><b>{}</b><br>{}</figcaption></figure>",
@@ -214,13 +171,12 @@ void add_broken(std::string& out, const Inspection& inspection) {
   out += "</section>";
 }
 
-void add_copies(std::string& out, const Inspection& inspection) {
-  if (inspection.copies.empty()) return;
-  out +=
-      "<section><h2>The same picture more than once</h2><p class=muted>Equal in every pixel as they are "
-      "stored.</p>";
-  for (size_t g = 0; g < std::min(inspection.copies.size(), kMostGroups); ++g) {
-    const Copies& group = inspection.copies[g];
+void add_copies(std::string& out, const Inspection& inspection, const std::vector<Copies>& groups,
+                std::string_view title, std::string_view words) {
+  if (groups.empty()) return;
+  fmt::format_to(std::back_inserter(out), "<section><h2>{}</h2><p class=muted>{}</p>", title, words);
+  for (size_t g = 0; g < std::min(groups.size(), kMostGroups); ++g) {
+    const Copies& group = groups[g];
     fmt::format_to(std::back_inserter(out), "<div class=group><span class={}>{}</span><div class=pictures>",
                    group.kind == CopyKind::SameClass ? "plain" : "tag",
                    group.kind == CopyKind::OtherClasses ? "Under different classes"
@@ -241,9 +197,9 @@ void add_copies(std::string& out, const Inspection& inspection) {
                      group.images.size() - kMostOfAGroup);
     out += "</div>";
   }
-  if (inspection.copies.size() > kMostGroups)
+  if (groups.size() > kMostGroups)
     fmt::format_to(std::back_inserter(out), "<p class=muted>And {} more such groups.</p>",
-                   format_integer(static_cast<int64_t>(inspection.copies.size() - kMostGroups)));
+                   format_integer(static_cast<int64_t>(groups.size() - kMostGroups)));
   out += "</section>";
 }
 
@@ -269,10 +225,7 @@ void add_shapes(std::string& out, const Inspection& inspection) {
 }  // namespace
 
 std::string data_page(const Inspection& inspection) {
-  std::string out = fmt::format(
-      "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width, "
-      "initial-scale=1'><title>Retort: {0}</title><style>{1}{2}</style><body><main><h1>{0}</h1>",
-      clean(inspection.spec), kStyle, kDataStyle);
+  std::string out = fmt::format("<h1>{}</h1>", clean(inspection.spec));
   const size_t problems = inspection.problems.size();
   fmt::format_to(std::back_inserter(out), "<p class='verdict{}'><b>{}</b></p>", problems > 0 ? " bad" : "",
                  problems == 0   ? "Ready to train on."
@@ -282,31 +235,42 @@ std::string data_page(const Inspection& inspection) {
   out += "<div class=cards>";
   if (inspection.dataset) {
     const data::Dataset& dataset = *inspection.dataset;
-    card(out, count(dataset.classes.size()), "classes");
-    card(out, count(dataset.train.count()), "training images");
-    card(out, count(dataset.test.count()),
-         dataset.test.count() > 0 ? "test images" : "test images: some will be split off");
-    card(out,
-         fmt::format("{}x{}x{}", dataset.train.shape.height, dataset.train.shape.width,
-                     dataset.train.shape.channels),
-         "what a network sees");
+    out += card(count(dataset.classes.size()), "classes");
+    out += card(count(dataset.train.count()), "training images");
+    out += card(count(dataset.test.count()),
+                dataset.test.count() > 0 ? "test images" : "test images: some will be split off");
+    out += card(fmt::format("{}x{}x{}", dataset.train.shape.height, dataset.train.shape.width,
+                            dataset.train.shape.channels),
+                "what a network sees");
   }
-  card(out, count(inspection.survey.left_out.size()), "cannot be read");
-  card(out, count(inspection.copies.size()), "more than once");
+  out += card(count(inspection.survey.left_out.size()), "cannot be read");
+  const auto images = [&](const std::vector<Copies>& groups) {
+    return count(std::transform_reduce(groups.begin(), groups.end(), size_t{0}, std::plus(),
+                                       data::images_in_question));
+  };
+  out += card(images(inspection.copies), "more than once");
+  out += card(images(inspection.near_copies), "nearly the same");
   out += "</div>";
   add_findings(out, "Problems", inspection.problems);
   add_findings(out, "Worth knowing", inspection.notes);
   if (inspection.dataset) add_classes(out, inspection);
   add_broken(out, inspection);
   if (inspection.dataset) {
-    add_copies(out, inspection);
+    add_copies(out, inspection, inspection.copies, "The same picture more than once",
+               "Equal in every pixel as they are stored.");
+    add_copies(
+        out, inspection, inspection.near_copies, "Nearly the same picture",
+        "Their outlines and their details agree: stored anew, a little brighter, frames of one burst.");
     add_samples(out, inspection);
     add_shapes(out, inspection);
-    fmt::format_to(std::back_inserter(out), "<p class=muted style='overflow-wrap:anywhere'>Data hash {}</p>",
+    fmt::format_to(std::back_inserter(out), "<p class=muted>Data hash {}</p>",
                    inspection.dataset->content_hash);
   }
-  out += "</main></body></html>\n";
-  return out;
+  return html_page({.title = "Retort: " + inspection.spec,
+                    .style = kDataStyle,
+                    .script = {},
+                    .policy = "object-src data:;",  // broken pictures
+                    .body = out});
 }
 
 }  // namespace retort::report

@@ -1,4 +1,4 @@
-#include "report/exploration.h"
+#include "report/sections.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/units.h"
+#include "report/html.h"
 #include "report/svg.h"
 #include "search/insight.h"
 
@@ -33,29 +35,8 @@ double kilobytes(const TrialResult& trial) {
 }
 
 std::string tooltip(const TrialResult& trial) {
-  return fmt::format("{}. {}: {:.2f}%, {} of flash", trial.number, trial.config, trial.accuracy_int8 * 100,
-                     format_bytes(trial.footprint.flash_bytes()));
-}
-
-// Every explored structure in its order, and the best so far.
-std::string progress_chart(const std::vector<TrialResult>& trials) {
-  std::vector<double> numbers;
-  std::vector<double> best;
-  std::vector<double> accuracies;
-  for (const TrialResult& trial : trials) {
-    numbers.push_back(static_cast<double>(trial.number));
-    accuracies.push_back(trial.accuracy_int8 * 100);
-    best.push_back(std::max(accuracies.back(), best.empty() ? 0.0 : best.back()));
-  }
-  Chart chart("Exploring: every structure, and the best so far",
-              Axis{"structure, in the order explored", 0, numbers.back() + 1, Scale::Linear},
-              fitted_axis("int8 validation accuracy, %", accuracies, Scale::Linear));
-  for (size_t i = 0; i < trials.size(); ++i)
-    chart.point(numbers[i], accuracies[i], 4, trials[i].parent < 0 ? "#9a9aa5" : "#0072b2",
-                tooltip(trials[i]));
-  chart.line(numbers, best, "#d55e00", "the best so far");
-  chart.legend({"first generation", "changed", "best so far"}, {"#9a9aa5", "#0072b2", "#d55e00"});
-  return chart.svg();
+  return fmt::format("trial {}: {}; {:.2f}%, {} of flash", trial.number, trial.config,
+                     trial.accuracy_int8 * 100, format_bytes(trial.footprint.flash_bytes()));
 }
 
 // The front after each quarter of the exploration.
@@ -97,7 +78,7 @@ std::string front_chart(const std::vector<TrialResult>& trials) {
       }
       x.push_back(kilobytes(*trial));
       y.push_back(trial->accuracy_int8 * 100);
-      if (part == kParts) chart.point(x.back(), y.back(), 5, colour, tooltip(*trial));
+      if (part == kParts) chart.point(x.back(), y.back(), {.colour = colour, .tooltip = tooltip(*trial)});
     }
     names.push_back(fmt::format("after {}", count));
     colours.push_back(colour);
@@ -110,14 +91,14 @@ std::string front_chart(const std::vector<TrialResult>& trials) {
 void add_correlations(std::string& out, std::string_view title, std::string_view explanation,
                       const std::vector<search::Correlation>& correlations) {
   if (correlations.empty()) return;
-  fmt::format_to(std::back_inserter(out),
-                 "<div><h3>{}</h3><p class=muted>{}</p><div class=scroll><table><tr><th>what<th>rank "
-                 "correlation<th>structures</tr>",
-                 escape_xml(title), escape_xml(explanation));
+  std::string table =
+      "<table><thead><tr><th scope=col>what<th scope=col>rank correlation<th "
+      "scope=col>structures</tr></thead><tbody>";
   for (const search::Correlation& correlation : correlations)
-    fmt::format_to(std::back_inserter(out), "<tr><td>{}<td>{:+.2f}<td>{}</tr>", escape_xml(correlation.name),
-                   correlation.with_accuracy, correlation.count);
-  out += "</table></div></div>";
+    fmt::format_to(std::back_inserter(table), "<tr><td>{}<td>{:+.2f}<td>{}</tr>",
+                   escape_xml(correlation.name), correlation.with_accuracy, correlation.count);
+  out += fmt::format("<div><h3>{}</h3><p class=muted>{}</p>{}</div>", escape_xml(title),
+                     escape_xml(explanation), scroll(title, table + "</tbody></table>"));
 }
 
 }  // namespace
@@ -125,20 +106,17 @@ void add_correlations(std::string& out, std::string_view title, std::string_view
 std::string exploration_section(const StudyResult& study) {
   const std::vector<TrialResult> trials = explored(study);
   if (trials.empty()) return {};
-  std::string out = "<section><h2>What was explored</h2>";
+  std::string out = "<section id=explored><h2>What was explored</h2>";
   const nlohmann::json plan =
-      study.plan_json.empty() ? nlohmann::json::object() : nlohmann::json::parse(study.plan_json);
+      study.plan_json.empty() ? nlohmann::json::object() : parse_json(study.plan_json);
   const nlohmann::json exploration = plan.value("exploration", nlohmann::json::object());
-  fmt::format_to(std::back_inserter(out), "<p>{} structures, each trained {}; {} more were above the limits",
-                 format_integer(static_cast<int64_t>(trials.size())),
-                 exploration.value("epochs", 1) == 1
-                     ? std::string("one epoch")
-                     : fmt::format("{} epochs", exploration.value("epochs", 1)),
-                 format_integer(exploration.value("above_limits", int64_t{0})));
+  fmt::format_to(std::back_inserter(out), "<p>{}, each trained {}; {} above the limits",
+                 format_counted(static_cast<int64_t>(trials.size()), "structure"),
+                 format_counted(exploration.value("epochs", 1), "epoch"),
+                 format_counted(exploration.value("above_limits", int64_t{0}), "more was", "more were"));
   if (const double most = exploration.value("most_epoch_seconds", 0.0); most > 0)
     fmt::format_to(std::back_inserter(out), " or took more than {} an epoch", format_duration(most));
-  out += ".</p><div class=charts><div>" + progress_chart(trials) + "</div><div>" + front_chart(trials) +
-         "</div>";
+  out += ".</p><div class=charts><div>" + front_chart(trials) + "</div>";
   add_correlations(out, "What mattered",
                    "Spearman's rank correlation of a structure's numbers with its accuracy when it was "
                    "explored; evolution does not draw evenly, so this tells of what it tried.",

@@ -3,14 +3,15 @@
 
 #include <string>
 
+#include "report/study_files.h"
 #include "search/results.h"
 
 namespace retort::report {
 
-// One self-contained HTML file, light and dark, no network: what was asked and found, the notebook's scatter
-// plot (the top models: parameters on a log axis, accuracy, colour by size with a colour bar), accuracy
-// against flash, each stage's gain, training curves, all trials as a table.
-std::string html_report(const search::StudyResult& study);
+// One self-contained HTML file, light, dark and printed, no network: what was asked and found, what accuracy
+// costs, how the search went, each top model, what the exported one gets wrong, what to do with it, every network
+// (sections.h). docs/report.md tells how to read it.
+std::string html_report(const search::StudyResult& study, const StudyFiles& files = {});
 
 // The notebook's figure alone: «Top 5 Models: Accuracy vs Number of Parameters», or as many as there are.
 std::string scatter_svg(const search::StudyResult& study);

@@ -63,7 +63,8 @@ std::string trials_csv(const search::StudyResult& study) {
   for (const auto* stage : kStages)
     fmt::format_to(std::back_inserter(out), ",{0}_accuracy,{0}_sparsity,{0}_epochs,{0}_seconds", stage);
   out +=
-      ",seeds,validation_mean,validation_spread,test_accuracy_int8,test_mean,test_spread,seed,hash,file\r\n";
+      ",seeds,validation_mean,validation_spread,test_accuracy_int8,test_mean,test_spread,seed,hash,file,"
+      "effort,parent,diverged\r\n";
   for (const search::TrialResult& trial : study.trials) {
     const cost::Footprint& footprint = trial.footprint;
     fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}",
@@ -80,7 +81,7 @@ std::string trials_csv(const search::StudyResult& study) {
         if (stage.name == name) found = &stage;
       if (found)
         fmt::format_to(std::back_inserter(out), ",{},{},{},{}", csv_number(found->validation_accuracy),
-                       csv_number(found->sparsity), found->history.epochs.size(), csv_number(found->seconds));
+                       csv_number(found->sparsity), found->trained, csv_number(found->seconds));
       else
         out += ",,,,";
     }
@@ -91,8 +92,10 @@ std::string trials_csv(const search::StudyResult& study) {
                      csv_number(finalist->test_mean), csv_number(finalist->test_spread));
     else
       out += ",,,,,,";
-    fmt::format_to(std::back_inserter(out), ",{},{},{}\r\n", trial.seed, csv_field(trial.hash),
-                   csv_field(trial.file));
+    fmt::format_to(std::back_inserter(out), ",{},{},{},{},{},{}\r\n", trial.seed, csv_field(trial.hash),
+                   csv_field(trial.file), search::to_string(trial.effort),
+                   trial.parent < 0 ? std::string() : fmt::format("{}", trial.parent),
+                   csv_field(search::divergence_text(trial)));
   }
   return out;
 }
@@ -103,7 +106,13 @@ std::string study_json(const search::StudyResult& study) {
   std::vector<std::string> trials(study.trials.size());
   parallel_for(trials.size(), kChunk, 0, [&](size_t i) {
     trials[i] = "\n    ";
-    for (const char c : dump_json(nlohmann::json(study.trials[i]), 2)) {
+    nlohmann::json trial = study.trials[i];
+    if (!search::shows_epochs(study, study.trials[i]))
+      for (nlohmann::json& stage : trial["stages"]) {
+        stage.erase("layers");
+        stage["history"].erase("epochs");
+      }
+    for (const char c : dump_json(trial, 2)) {
       trials[i] += c;
       if (c == '\n') trials[i] += "    ";
     }

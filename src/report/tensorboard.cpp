@@ -12,8 +12,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "report/event_file.h"
 #include "search/results.h"
+#include "search/search.h"
 
 namespace retort::report {
 namespace {
@@ -26,7 +28,7 @@ constexpr const char* kInt8Accuracy = "int8 accuracy";
 constexpr std::array kCosts = {"flash bytes", "RAM bytes", "MACs", "parameters", "milliseconds", "sparsity"};
 
 HyperparameterDomain domain_of(const study::Parameter& parameter) {
-  const json attributes = json::parse(parameter.distribution).at("attributes");
+  const json attributes = parse_json(parameter.distribution).at("attributes");
   if (!attributes.contains("choices"))
     return {parameter.name, NumberRange{.low = attributes.at("low"), .high = attributes.at("high")}};
   Choices choices;
@@ -95,14 +97,14 @@ int export_tensorboard(const study::Storage& storage, const fs::path& folder, do
     }
     for (const study::Attribute& attribute : details.attributes)
       if (attribute.name == "config")
-        hyperparameters.push_back({kStructure, json::parse(attribute.json).get<std::string>()});
+        hyperparameters.push_back({kStructure, parse_json(attribute.json).get<std::string>()});
 
     const std::string run = fmt::format("trial {:04}", number);
     EventFile events(time_seconds);
     events.session_start(run, hyperparameters, time_seconds);
     Clock clock{.time_seconds = time_seconds, .step = 0};
     if (study::is_finished(record.state)) {
-      const auto result = json::parse(record.result).get<search::TrialResult>();
+      const search::TrialResult result = search::stored_result(record);
       for (const search::StageResult& stage : result.stages) add_stage(events, stage, clock);
       add_result(events, result, clock);
       events.session_end(
@@ -110,7 +112,7 @@ int export_tensorboard(const study::Storage& storage, const fs::path& folder, do
           clock.time_seconds);
     } else {
       for (const study::StageRecord& stage : record.stages)
-        if (const json stored = json::parse(stage.result); stored.contains("history"))  // not files' hashes
+        if (const json stored = parse_json(stage.result); stored.contains("history"))  // not files' hashes
           add_stage(events, stored.get<search::StageResult>(), clock);
     }
     write_text_atomic(folder / run / name, events.bytes());

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "search/candidates.h"
 #include "search/finalist_phase.h"
 #include "search/plan.h"
@@ -14,10 +15,15 @@ namespace retort::search {
 namespace {
 
 using nlohmann::json;
+namespace fs = std::filesystem;
 
-void tell_progress(const Session& session, size_t total) {
-  session.options.progress.update("candidates", static_cast<double>(session.study.trials.size()),
-                                  static_cast<double>(total), {});
+// Of `total` trials; what was explored before is none of the candidates. `also` have ended and are not in the study yet.
+void tell_progress(const Session& session, size_t total, int64_t also = 0) {
+  const std::vector<TrialResult>& trials = session.study.trials;
+  const auto done = std::ranges::count(trials, Effort::Full, &TrialResult::effort);
+  const auto others = static_cast<int64_t>(trials.size()) - done;
+  session.options.progress.update("candidates", static_cast<double>(done + also),
+                                  static_cast<double>(static_cast<int64_t>(total) - others), {});
 }
 
 double training_seconds(const TrialResult& trial) {
@@ -31,19 +37,19 @@ double training_seconds(const TrialResult& trial) {
 void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRecord>& records) {
   for (const study::TrialRecord& record : records) {
     if (static_cast<size_t>(record.number) >= session.planned) break;
-    const StoredProposal stored = from_stored(json::parse(record.proposal));
-    if (!stored.infeasible.empty() || stored.effort != Effort::Full) continue;
     if (study::is_finished(record.state)) {
       const std::string name = trial_name(record.number);
       const TrialResult& trial = *find_trial(session.study, record.number);
-      if (trial.outcome != Outcome::Complete || !session.settings.seconds) continue;
-      pacer.add(name, stored.epoch_seconds, {});
-      for (const StageResult& stage : trial.stages)
-        pacer.end(name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
+      const bool counts = trial.outcome == Outcome::Complete && trial.effort == Effort::Full;
+      if (!counts || !session.settings.seconds) continue;
+      pacer.add(name, from_stored(parse_json(record.proposal)).epoch_seconds, {});
+      for (const StageResult& stage : trial.stages) pacer.end(name, stage.name, stage.trained, stage.seconds);
       pacer.finish(name, trial.seconds - training_seconds(trial));
       continue;
     }
-    auto epochs = by_stage(scaled_epochs(session.pipeline, 1));
+    const StoredProposal stored = from_stored(parse_json(record.proposal));
+    if (!stored.infeasible.empty() || stored.effort != Effort::Full) continue;
+    auto epochs = stored.epochs.empty() ? by_stage(scaled_epochs(session.pipeline, 1)) : stored.epochs;
     for (const study::StageRecord& stage : record.stages) epochs.erase(stage.name);
     std::erase_if(epochs, [](const auto& stage) { return stage.second == 0; });  // what the pipeline lacks
     const double epoch =
@@ -88,11 +94,15 @@ void say_when_poor(const TeacherResult& teacher, const StageResult& quick, const
 }  // namespace
 
 void run_candidates(Session& session, double confirmation_seconds) {
-  const std::vector<study::TrialRecord> records = session.folder.storage().trials();
+  // Finished ones are in the session's study.
+  const std::vector<study::TrialRecord> records =
+      session.folder.storage().trials({.results = false, .stages = study::Stages::Names});
   size_t total = session.planned;
   // A run that died after storing the result left what only an unfinished candidate needs.
   for (const study::TrialRecord& record : records)
-    if (study::is_finished(record.state)) tidy_up(session.folder.path() / trial_folder(record.number));
+    if (const fs::path trial = session.folder.path() / trial_folder(record.number);
+        study::is_finished(record.state) && is_untidy(trial))
+      tidy_up(trial);
   Pacer pacer(session.deadline(), confirmation_seconds + closing_seconds(session.settings), session.workers);
   fill(pacer, session, records);
   std::atomic_flag poor_teacher_said;
@@ -107,7 +117,7 @@ void run_candidates(Session& session, double confirmation_seconds) {
     context.stage_finished = [&](const Candidate& candidate) {
       const StageResult& stage = candidate.stages.back();
       say_when_poor(session.teacher.result, stage, session, poor_teacher_said);
-      pacer.end(candidate.name, stage.name, static_cast<int>(stage.history.epochs.size()), stage.seconds);
+      pacer.end(candidate.name, stage.name, stage.trained, stage.seconds);
       estimate(session, pacer);
     };
   };
@@ -122,11 +132,12 @@ void run_candidates(Session& session, double confirmation_seconds) {
       pacer.finish(trial_name(result.number), result.seconds - training_seconds(result));
     else
       pacer.remove(trial_name(result.number));
-    session.finish(result, printed_block(result));
     {
+      // First: the report is drawn before finish() returns.
       const std::lock_guard lock(session.mutex);
-      tell_progress(session, total);
+      tell_progress(session, total, 1);
     }
+    session.finish(result, ending_text(session.settings.preset, result));
     estimate(session, pacer);
   };
   run_trials(session, loop);

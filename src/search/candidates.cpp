@@ -12,12 +12,16 @@
 #include "engine/checkpoint.h"
 #include "int8/tflite.h"
 #include "search/keep.h"
+#include "search/memory_budget.h"
 
 namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 using Clock = std::chrono::steady_clock;
+
+constexpr const char* kStagesFile = "stages.json";
 
 double accuracy_after(const std::vector<StageResult>& stages, std::string_view name) {
   const auto found = std::ranges::find(stages, name, &StageResult::name);
@@ -32,13 +36,21 @@ double float_accuracy(const std::vector<StageResult>& stages) {
   return accuracy;
 }
 
-TrialResult begun_result(const StoredProposal& stored, int trial, uint64_t seed) {
+std::vector<std::string> unfinished_files() {
+  std::vector<std::string> names;
+  for (const std::string& stage : stage_names())
+    for (const char* ending : {".retort", ".checkpoint", ".best"}) names.push_back(stage + ending);
+  names.emplace_back(kStagesFile);  // last: the truth about the rest
+  return names;
+}
+
+TrialResult begun_result(const StoredProposal& stored, const CandidateRun& run) {
   TrialResult result = stored.costs;
-  result.number = trial;
+  result.number = run.trial;
   result.config = stored.proposal.config;
   result.layers = stored.proposal.layers;
   result.hash = stored.proposal.hash;
-  result.seed = seed;
+  result.seed = run.seed;
   result.effort = stored.effort;
   result.parent = stored.proposal.parent;
   return result;
@@ -54,6 +66,24 @@ fs::path trial_folder(int number) {
   return fs::path("trials") / fmt::format("{}", number);
 }
 
+CandidateRun candidate_run(const StoredProposal& stored, int number, uint64_t seed,
+                           const cost::Target& target) {
+  if (!stored.confirms)
+    return {.trial = number,
+            .seed = seed,
+            .name = trial_name(number),
+            .file = trial_folder(number),
+            .epochs = {},
+            .target = target};
+  const Confirmation& confirms = *stored.confirms;
+  return {.trial = confirms.trial,
+          .seed = confirms.seed,
+          .name = fmt::format("{}, seed {}", trial_name(confirms.trial), confirms.seed),
+          .file = trial_folder(confirms.trial) / fmt::format("seed-{}", confirms.seed),
+          .epochs = confirms.epochs,
+          .target = target};
+}
+
 void set_costs(TrialResult& result, const cost::Cost& cost) {
   result.parameters = cost.parameters;
   result.macs = cost.macs;
@@ -64,8 +94,8 @@ void set_costs(TrialResult& result, const cost::Cost& cost) {
   result.latency = cost.latency;
 }
 
-TrialResult failed_result(const StoredProposal& stored, int trial, uint64_t seed, std::string reason) {
-  TrialResult result = begun_result(stored, trial, seed);
+TrialResult failed_result(const StoredProposal& stored, const CandidateRun& run, std::string reason) {
+  TrialResult result = begun_result(stored, run);
   result.outcome = Outcome::Failed;
   result.reason = std::move(reason);
   return result;
@@ -73,7 +103,7 @@ TrialResult failed_result(const StoredProposal& stored, int trial, uint64_t seed
 
 TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run, const fs::path& study,
                           const Context& context) {
-  TrialResult result = begun_result(stored, run.trial, run.seed);
+  TrialResult result = begun_result(stored, run);
   if (!stored.infeasible.empty()) {
     result.outcome = Outcome::Infeasible;
     result.reason = stored.infeasible;
@@ -88,6 +118,11 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     candidate = run.weights ? adopt_candidate(run.name, stored.proposal.graph, *run.weights, rng, folder)
                             : make_candidate(run.name, stored.proposal.graph, rng, folder);
     candidate.epochs = run.epochs;
+    std::optional<MemoryBudget::Share> share;
+    if (context.memory != nullptr) {
+      const int64_t bytes = candidate_bytes(stored.proposal.graph, context);
+      share.emplace(*context.memory, bytes, context.stop);
+    }
     result.outcome = run_stages(candidate, context) == Verdict::Skip ? Outcome::Skipped : Outcome::Complete;
     result.reason = candidate.reason;
     if (result.outcome == Outcome::Complete) {
@@ -121,22 +156,47 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     result.reason = error.what();
   }
   result.stages = candidate.stages;
+  result.diverged = candidate.diverged;
   result.quick_accuracy = accuracy_after(result.stages, "quick");
   result.accuracy_float = float_accuracy(result.stages);
   // Training as its own clock counted it over resumed runs, and what this run spent beside it.
   double training = 0;
   for (const StageResult& stage : result.stages) training += stage.seconds;
   result.seconds = std::max(training, std::chrono::duration<double>(Clock::now() - start).count());
-  keep([&] { write_text_atomic(folder / "result.json", dump_json(nlohmann::json(result), 2) + "\n"); });
+  keep([&] { write_text_atomic(folder / "result.json", dump_json(json(result), 2) + "\n"); });
   return result;
+}
+
+bool is_untidy(const fs::path& folder) {
+  std::error_code ignored;  // it comes first and goes last
+  return fs::exists(folder / kStagesFile, ignored);
 }
 
 void tidy_up(const fs::path& folder) {
   std::error_code ignored;
-  for (const std::string& name : stage_names())
-    for (const char* ending : {".retort", ".checkpoint", ".best"})
-      fs::remove(folder / (name + ending), ignored);
-  fs::remove(folder / "stages.json", ignored);
+  for (const std::string& name : unfinished_files()) fs::remove(folder / name, ignored);
+  remove_temporaries(folder);
+}
+
+std::vector<uint8_t> pack(const fs::path& folder, const study::Claim& claim) {
+  json files = json::object();
+  for (const std::string& name : unfinished_files())
+    if (fs::exists(folder / name)) files[name] = json::binary(read_file(folder / name));
+  // With the claim they are no other trial's bytes.
+  return json::to_cbor({{"trial", claim.trial}, {"worker", claim.worker}, {"files", std::move(files)}});
+}
+
+void unpack(std::span<const uint8_t> bytes, const fs::path& folder) {
+  json packed;
+  try {
+    packed = json::from_cbor(bytes.begin(), bytes.end()).at("files");
+    for (const auto& [name, content] : packed.items()) static_cast<void>(content.get_binary());
+  } catch (const json::exception& error) {
+    throw_failure("a checkpoint from another machine is damaged: {}", error.what());
+  }
+  tidy_up(folder);
+  for (const std::string& name : unfinished_files())
+    if (packed.contains(name)) write_file_atomic(folder / name, packed[name].get_binary());
 }
 
 }  // namespace retort::search

@@ -6,7 +6,9 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "cost/cost.h"
 #include "graph/parameters.h"
@@ -29,11 +31,14 @@ struct CandidateRun {
 
 std::string trial_name(int number);              // "trial 12"
 std::filesystem::path trial_folder(int number);  // relative to the study's
+// Of a trial of the study of that number, or of the finalist's run that the proposal is.
+CandidateRun candidate_run(const StoredProposal& stored, int number, uint64_t seed,
+                           const cost::Target& target);
 
 void set_costs(TrialResult& result, const cost::Cost& cost);
 
 // Of a trial that failed before or outside of its stages.
-TrialResult failed_result(const StoredProposal& stored, int trial, uint64_t seed, std::string reason);
+TrialResult failed_result(const StoredProposal& stored, const CandidateRun& run, std::string reason);
 
 // Runs the stages and fills in the result; an error of the candidate's own makes it Failed. Leaves
 // model.tflite, weights.retort and result.json. Throws Error(Interrupted) when stopped, Error(Usage) for what
@@ -41,7 +46,11 @@ TrialResult failed_result(const StoredProposal& stored, int trial, uint64_t seed
 TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
                           const std::filesystem::path& study, const Context& context);
 
-// Takes away what only an unfinished candidate needs in its folder.
+// What only an unfinished candidate needs in its folder: taken away, or together as bytes that unpack() puts into another
+// folder in place of what is there. Error(Failure) for other bytes.
+bool is_untidy(const std::filesystem::path& folder);  // some of it is there
 void tidy_up(const std::filesystem::path& folder);
+std::vector<uint8_t> pack(const std::filesystem::path& folder, const study::Claim& claim);
+void unpack(std::span<const uint8_t> bytes, const std::filesystem::path& folder);
 
 }  // namespace retort::search

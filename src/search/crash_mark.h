@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <string>
 
+#include "base/progress.h"
+#include "search/study_folder.h"
 #include "study/storage.h"
 
 namespace retort::search {
@@ -15,22 +17,22 @@ namespace retort::search {
 // While it lives its thread runs this attempt at a trial whose files are in `folder`.
 class CrashMark {
  public:
-  CrashMark(const std::filesystem::path& folder, int attempt);
+  CrashMark(const std::filesystem::path& folder, const study::Claim& claim);
   ~CrashMark();
   CrashMark(const CrashMark&) = delete;
   CrashMark& operator=(const CrashMark&) = delete;
-  // Only what a signal's handler may do.
-  void leave(int signal) const noexcept;
+  // Only what a signal's handler may do. False when it could not be written.
+  [[nodiscard]] bool leave(int signal) const noexcept;
 
  private:
   std::string file_;
-  std::string attempt_;
+  std::string text_;
   const CrashMark* outer_;
 };
 
-// Tells the storage of the marks below `folder`, whose worker's name was and is `worker`, and takes them away. To be
-// called before the worker's other trials are released.
-void count_crash_marks(study::Storage& storage, const std::filesystem::path& folder,
-                       const std::string& worker, uint64_t seed);
+// Gives up what an earlier process held that worked in `folder` under the same name and is gone: trials that left a mark
+// have crashed, the others wait again.
+void release_earlier(study::Storage& storage, Trials trials, const std::filesystem::path& folder,
+                     const std::string& worker, uint64_t seed, ProgressSink& progress);
 
 }  // namespace retort::search

@@ -11,6 +11,7 @@
 #include "graph/micro.h"
 #include "search/micro_sampler.h"
 #include "search/mutation.h"
+#include "search/starting_points.h"
 
 namespace retort::search {
 
@@ -48,11 +49,25 @@ class Evolution final : public Sampler {
 
  private:
   std::optional<Proposal> first() {
-    if (first_.empty() && since_ == 0)
-      first_ = draw_micro(static_cast<size_t>(settings_.first), space_, rng_.fork("first"), input_, classes_,
-                          fits_, duplicates_);
+    if (first_.empty() && since_ == 0) first_ = first_generation();
     if (since_ >= first_.size()) return std::nullopt;
     return first_[since_];
+  }
+
+  // Up to two thirds of it of well-known shapes, the others at random.
+  std::vector<Proposal> first_generation() {
+    const auto count = static_cast<size_t>(settings_.first);
+    std::vector<Proposal> proposals =
+        starting_points(space_, rng_.fork("starting points"), input_, classes_, fits_);
+    proposals.resize(std::min(proposals.size(), 2 * count / 3));
+    for (Proposal& drawn : draw_micro(count - proposals.size(), space_, rng_.fork("first"), input_, classes_,
+                                      fits_, duplicates_)) {
+      if (std::ranges::find(proposals, drawn.hash, &Proposal::hash) == proposals.end())
+        proposals.push_back(std::move(drawn));
+      else
+        ++duplicates_;
+    }
+    return proposals;
   }
 
   // The youngest, or those of any age that take no more flash than a limit between the smallest and the
@@ -62,7 +77,7 @@ class Evolution final : public Sampler {
     const auto flash = [](const TrialResult* trial) {
       return static_cast<double>(trial->footprint.flash_bytes());
     };
-    if (rng.below(2) == 0) {
+    if (rng.below(3) == 0) {
       const auto [least, most] = std::ranges::minmax(eligible, {}, flash);
       const double limit =
           flash(least) * std::pow(flash(most) / flash(least), static_cast<double>(rng.uniform()));

@@ -17,10 +17,6 @@ namespace retort::search {
 // is the same whatever the number of workers.
 void explore(Session& session);
 
-// What is worth the whole pipeline: mostly the most accurate structures, and of the front some that are
-// smaller. Empty when nothing was completed.
-std::vector<StoredProposal> candidates_of_exploration(Session& session);
-
 // Whether an explored structure starts with its parent's weights, and those.
 bool inherits(const StoredProposal& stored, const SearchSettings& settings);
 graph::Parameters inherited_weights(const StoredProposal& stored, const std::string& parent_config,

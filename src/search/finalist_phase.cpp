@@ -1,22 +1,29 @@
 #include "search/finalist_phase.h"
 
 #include <algorithm>
-#include <atomic>
 #include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "base/units.h"
+#include "data/image_files.h"
+#include "search/analysis.h"
+#include "search/answers.h"
 #include "search/candidates.h"
+#include "search/crash_mark.h"
 #include "search/finalists.h"
 #include "search/keep.h"
+#include "search/leadership.h"
+#include "search/mistakes.h"
 #include "search/plan.h"
 #include "search/search.h"
+#include "search/shared_work.h"
 #include "search/timed_plan.h"
-#include "search/workers.h"
+#include "search/trial_loop.h"
+#include "search/trial_record.h"
 
 namespace retort::search {
 namespace {
@@ -28,6 +35,7 @@ using nlohmann::json;
 struct Job {
   int trial = 0;
   int run = 0;  // from 1; the search's own run is 0
+  bool operator==(const Job&) const = default;
 };
 
 const TrialResult& trial_of(const Session& session, int number) {
@@ -53,13 +61,17 @@ std::vector<Job> decide_jobs(Session& session) {
     return jobs;
   }
   std::vector<double> seconds;
-  const double available = settings.seconds ? session.seconds_left() - closing_seconds(settings) : 0;
+  // A search is rather a little late than without a spread.
+  constexpr double kLateShare = 0.04;
+  const double available =
+      settings.seconds ? session.seconds_left() - closing_seconds(settings) + kLateShare * *settings.seconds
+                       : 0;
   bool full = false;
   for (const int trial : session.study.top) {
     for (int run = 1; run < settings.finalist_seeds && !full; ++run) {
       const Job job{trial, run};
       if (!session.folder.document(key_of(job))) {  // no run of before has done it
-        seconds.push_back(1.03 * trial_of(session, trial).seconds);
+        seconds.push_back(trial_of(session, trial).seconds);
         full = settings.seconds && makespan(seconds, session.workers) > available;
       }
       if (!full) jobs.push_back(job);
@@ -74,59 +86,104 @@ std::vector<Job> decide_jobs(Session& session) {
   return jobs;
 }
 
-// Where a job's files are, relative to the study's folder.
-fs::path folder_of(const Session& session, const Job& job) {
-  return trial_folder(job.trial) / fmt::format("seed-{}", seed_of(session, job));
+Job job_of(const Session& session, const CandidateRun& run) {
+  return {run.trial, static_cast<int>(run.seed - session.settings.seed)};
+}
+CandidateRun training_run(const Session& session, const StoredProposal& stored) {
+  return candidate_run(stored, 0, 0, session.settings.target);
 }
 
-// Trains one of them and stores what came of it.
-void confirm(Session& session, const Job& job, const StoredProposal& proposal, const Context& context) {
-  const uint64_t seed = seed_of(session, job);
-  CandidateRun run{.trial = job.trial,
-                   .seed = seed,
-                   .name = fmt::format("trial {}, seed {}", job.trial, seed),
-                   .file = folder_of(session, job),
-                   .epochs = {},
-                   .target = session.settings.target};
-  for (const StageResult& stage : trial_of(session, job.trial).stages) run.epochs[stage.name] = stage.epochs;
-  const TrialResult result = run_candidate(proposal, run, session.folder.path(), context);
-  session.folder.put_document(key_of(job), result);
-  tidy_up(session.folder.path() / run.file);
-  const std::lock_guard lock(session.mutex);
-  session.store_seconds();
-  session.options.progress.message(
-      result.outcome == Outcome::Complete
-          ? fmt::format("{}: {:.4f} (int8, validation)", run.name, result.accuracy_int8)
-          : fmt::format("{}: {}", run.name, result.reason));
+// Runs that an earlier plan had, that nobody has begun, and that this one lacks.
+void skip_outdated(Session& session, const std::vector<Job>& jobs) {
+  study::Storage& runs = session.folder.storage_of(Trials::Confirmations);
+  std::vector<study::Claim> kept;
+  while (const auto claimed = runs.claim(session.folder.worker(), session.options.lease_seconds)) {
+    const StoredProposal stored = from_stored(parse_json(claimed->trial.proposal));
+    const CandidateRun run = training_run(session, stored);
+    if (std::ranges::find(jobs, job_of(session, run)) != jobs.end()) {
+      kept.push_back(claimed->claim);
+      continue;
+    }
+    TrialResult skipped = failed_result(stored, run, "it is not among the best any more");
+    skipped.outcome = Outcome::Skipped;
+    runs.finish(claimed->claim, to_ending(skipped));
+  }
+  for (const study::Claim& claim : kept) runs.give_back(claim);
+}
+
+// The plan's runs become trials of the study beside the search's, but for those that are there or were done before
+// they were trials.
+void add_runs(Session& session, const std::vector<Job>& jobs) {
+  study::Storage& runs = session.folder.storage_of(Trials::Confirmations);
+  std::vector<Job> there;
+  bool outdated = false;
+  for (const study::TrialRecord& record : runs.trials({.results = false, .stages = study::Stages::None})) {
+    const Job job = job_of(session, training_run(session, from_stored(parse_json(record.proposal))));
+    if (record.state != study::TrialState::Skipped) there.push_back(job);
+    const bool waits = record.state == study::TrialState::Waiting;
+    outdated = outdated || (waits && std::ranges::find(jobs, job) == jobs.end());
+  }
+  if (outdated) skip_outdated(session, jobs);
+  const int boundary = runs.trial_count();
+  std::vector<StoredProposal> added;
+  for (const Job& job : jobs) {
+    if (session.folder.document(key_of(job)) || std::ranges::find(there, job) != there.end()) continue;
+    StoredProposal stored = from_stored(parse_json(session.folder.storage().trial(job.trial).proposal));
+    Confirmation confirms{.trial = job.trial, .seed = seed_of(session, job), .epochs = {}};
+    for (const StageResult& stage : trial_of(session, job.trial).stages)
+      confirms.epochs[stage.name] = stage.epochs;
+    stored.confirms = std::move(confirms);
+    added.push_back(std::move(stored));
+  }
+  if (!added.empty()) session.add_trials(Trials::Confirmations, boundary, added);
 }
 
 void confirm_all(Session& session, const std::vector<Job>& jobs) {
-  const std::vector<int>& top = session.study.top;
-  std::map<int, StoredProposal> proposals;
-  for (const study::TrialRecord& record : session.folder.storage().trials())
-    if (std::ranges::find(top, record.number) != top.end())
-      proposals.emplace(record.number, from_stored(json::parse(record.proposal)));
-  if (!jobs.empty())
-    session.options.progress.message(
-        fmt::format("Confirming: {} more runs of the top {} with other seeds.", jobs.size(), top.size()));
+  session.options.progress.message(fmt::format("Confirming: {} of the top {} with other seeds.",
+                                               format_counted(static_cast<int64_t>(jobs.size()), "more run"),
+                                               session.study.top.size()));
   // They have passed the gate already.
   PipelineSettings pipeline = session.pipeline;
   std::erase(pipeline.stages, "gate");
-  std::atomic<size_t> next = 0;
-  on_workers(session.workers, session.options.stop, [&](const std::stop_token& stop) {
-    const Context context = session.context(pipeline, stop);
-    while (!stop.stop_requested()) {
-      const size_t number = next++;
-      if (number >= jobs.size()) break;
-      const Job& job = jobs[number];
-      if (session.folder.document(key_of(job))) {  // of an earlier run
-        tidy_up(session.folder.path() / folder_of(session, job));
-        continue;
-      }
-      if (!session.settings.seconds) session.tell_time_left(finalist_seconds(session, jobs.size() - number));
-      confirm(session, job, proposals.at(job.trial), context);
-    }
-  });
+  const Leadership lead(session.folder.storage_of(Trials::Confirmations), session.folder.worker(),
+                        session.options.lease_seconds, session.options.progress, session.options.stop);
+  release_earlier(session.folder.storage_of(Trials::Confirmations), Trials::Confirmations,
+                  session.folder.path(), session.folder.worker(), session.settings.seed,
+                  session.options.progress);
+  publish_work(session, pipeline, Trials::Confirmations);
+  keep([&] { add_runs(session, jobs); });
+  auto left =
+      std::ranges::count_if(jobs, [&](const Job& job) { return !session.folder.document(key_of(job)); });
+  const auto tell_time = [&] {
+    if (!session.settings.seconds && left > 0)
+      session.tell_time_left(finalist_seconds(session, static_cast<size_t>(left)));
+  };
+  tell_time();
+  size_t done = jobs.size() - static_cast<size_t>(left);
+  const auto tell = [&] {
+    session.options.progress.update("finalists", static_cast<double>(done), static_cast<double>(jobs.size()),
+                                    {});
+  };
+  tell();
+  TrialLoop loop{.pipeline = pipeline, .trials = Trials::Confirmations};
+  loop.finished = [&](const StoredProposal& stored, const TrialResult& result) {
+    const CandidateRun run = training_run(session, stored);
+    tidy_up(session.folder.path() / run.file);
+    const Job job = job_of(session, run);
+    if (session.folder.document(key_of(job)) || result.outcome == Outcome::Skipped) return;  // no news
+    session.folder.put_document(key_of(job), result);
+    --left;
+    ++done;
+    tell_time();
+    tell();
+    const std::lock_guard lock(session.mutex);
+    session.store_seconds();
+    session.options.progress.message(
+        result.outcome == Outcome::Complete
+            ? fmt::format("{}: {:.4f} (int8, validation)", run.name, result.accuracy_int8)
+            : fmt::format("{}: {}", run.name, result.reason));
+  };
+  run_trials(session, loop);
 }
 
 FinalistRun run_of(const TrialResult& result) {
@@ -155,19 +212,51 @@ std::vector<Finalist> gather(const Session& session, const std::vector<Job>& job
   return finalists;
 }
 
-// What is chosen follows from validation alone; nothing is trained after this.
+// Of the teacher, for some of the training set's images as they are.
+Answers teacher_answers(const engine::TeacherLogits& logits, std::span<const uint32_t> indices) {
+  Answers answers{.classes = logits.classes, .indices = {indices.begin(), indices.end()}};
+  for (const uint32_t index : indices) {
+    const std::vector<float> row = softmax(logits.row(index));
+    answers.guesses.push_back(static_cast<int>(std::ranges::max_element(row) - row.begin()));
+    answers.probabilities.insert(answers.probabilities.end(), row.begin(), row.end());
+  }
+  return answers;
+}
+
+// What is chosen follows from validation alone; nothing is trained after this. The first finalist's best run is
+// the model that is exported: its answers are kept in the folder for the report.
 void read_test_set(Session& session, std::vector<Finalist>& finalists) {
   const data::ImageSet& images = session.split.test.empty() ? session.dataset.test : session.dataset.train;
   const std::vector<uint32_t> indices = session.test_indices();
   std::vector<FinalistRun*> runs;
   for (Finalist& finalist : finalists)
     for (FinalistRun& run : finalist.runs) runs.push_back(&run);
+  const FinalistRun* exported =
+      finalists.empty() ? nullptr : &finalists[0].runs.at(static_cast<size_t>(finalists[0].best_run));
+  Analysis analysis;
   parallel_for(runs.size(), 1, session.workers, [&](size_t i) {
-    runs[i]->test_accuracy = int8_accuracy(read_file(session.folder.path() / runs[i]->file), images, indices,
-                                           session.options.stop);
+    const Answers answers =
+        int8_answers(read_file(session.folder.path() / runs[i]->file), images, indices, session.options.stop);
+    runs[i]->test_accuracy = answers.accuracy;
+    if (runs[i] == exported) analysis.mistakes = find_mistakes(answers, images);
   });
   session.study.teacher.test_accuracy =
       teacher_test_accuracy(session.folder, images, indices, session.options);
+  if (exported == nullptr) return;
+  analysis.trial = finalists[0].trial;
+  analysis.seed = exported->seed;
+  const data::ImageFiles files = data::image_files(session.dataset);
+  name_files(analysis.mistakes.most_confident, session.split.test.empty() ? files.test : files.train);
+  if (session.teacher.logits) {
+    const data::ImageSet& labelled = session.dataset.train;
+    const auto doubt = [&](std::span<const uint32_t> part) {
+      DoubtedLabels doubted = doubt_labels(teacher_answers(*session.teacher.logits, part), labelled);
+      name_files(doubted.most, files.train);
+      return doubted;
+    };
+    analysis.labels = {.validation = doubt(session.split.validation), .train = doubt(session.split.train)};
+  }
+  keep([&] { save_analysis(session.folder.path(), analysis); });
 }
 
 // With validation images as golden inputs of the C code.
@@ -187,15 +276,32 @@ void write_best(const Session& session) {
 
 }  // namespace
 
+void restore_finalists(Session& session) {
+  const study::Storage& runs = session.folder.storage_of(Trials::Confirmations);
+  for (const study::TrialRecord& record : runs.trials({.results = false}))
+    if (study::is_finished(record.state))
+      keep([&] {
+        get_files(
+            runs, record,
+            session.folder.path() / training_run(session, from_stored(json::parse(record.proposal))).file);
+      });
+  if (!fs::exists(session.folder.path() / "best" / "model.json")) write_best(session);
+}
+
 void run_finalists(Session& session) {
   const std::vector<Job> jobs = decide_jobs(session);
-  confirm_all(session, jobs);
+  if (jobs.empty())
+    session.options.progress.update("finalists", 1, 1, {});  // the phase has come, with nothing to train
+  else
+    confirm_all(session, jobs);
+  publish_end(session);
 
   StudyResult& study = session.study;
   std::vector<Finalist> finalists = gather(session, jobs);
-  read_test_set(session, finalists);
   for (Finalist& finalist : finalists) summarise(finalist);
   rank(finalists);
+  read_test_set(session, finalists);
+  for (Finalist& finalist : finalists) summarise(finalist);  // the test set's figures, too
   study.finalists = std::move(finalists);
   study.best = study.finalists.empty() ? -1 : study.finalists.front().trial;
   take_best_runs(study, session.folder.storage());
@@ -210,10 +316,11 @@ void run_finalists(Session& session) {
                       {"missing_runs", runs - jobs.size()}});
   if (session.settings.seconds)
     session.options.progress.message(
-        fmt::format("Took {} of {}: teacher {}, {} candidates, {} runs with other seeds.",
-                    format_duration(study.seconds), format_duration(*session.settings.seconds),
+        fmt::format("Took {} of {}: teacher {}, {}, {} with other seeds.", format_duration(study.seconds),
+                    format_duration(*session.settings.seconds),
                     format_duration(study.teacher.seconds + study.teacher.logits_seconds),
-                    study.trials.size(), jobs.size()));
+                    format_counted(static_cast<int64_t>(study.trials.size()), "candidate"),
+                    format_counted(static_cast<int64_t>(jobs.size()), "run")));
   session.announce();
 }
 

@@ -10,6 +10,8 @@ namespace retort::search {
 
 // Throws Error(Interrupted) when stopped.
 void run_finalists(Session& session);
+// Of a finished search that goes on in another folder: fetches their files from the shared study, and writes the best one's.
+void restore_finalists(Session& session);
 
 // What so many runs of finalists will take, by the mean of the candidates that are completed.
 double finalist_seconds(Session& session, size_t runs);

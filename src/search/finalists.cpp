@@ -97,7 +97,7 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
     seeds.push_back({{"seed", each.seed},
                      {"validation", number_to_json(each.validation_accuracy)},
                      {"test", number_to_json(each.test_accuracy)}});
-  const json settings = study.settings_json.empty() ? json() : json::parse(study.settings_json);
+  const json settings = study.settings_json.empty() ? json() : parse_json(study.settings_json);
   const json card = {
       {"file", "model.tflite"},
       {"sha256", sha256_hex(read_file(folder / run.file))},

@@ -108,13 +108,13 @@ std::vector<Gene> genes(const std::vector<const TrialResult*>& trials) {
     for (const graph::MicroNetwork& network : networks) gene.values.push_back(value(network));
     result.push_back(std::move(gene));
   };
-  // The mean over blocks that are no pools.
+  // The mean over convolutions' blocks.
   const auto mean = [&](const std::function<double(const Block&)>& value) {
     return [=](const graph::MicroNetwork& network) {
       double sum = 0;
       double count = 0;
       for (const Block& block : network.blocks) {
-        if (graph::is_pool(block.kind)) continue;
+        if (!graph::is_convolution(block.kind)) continue;
         sum += value(block);
         ++count;
       }
@@ -125,7 +125,8 @@ std::vector<Gene> genes(const std::vector<const TrialResult*>& trials) {
       [](const graph::MicroNetwork& network) { return static_cast<double>(network.blocks.size()); });
   add("mean width", mean([](const Block& block) { return static_cast<double>(block.width); }));
   add("first width", [](const graph::MicroNetwork& network) {
-    return network.blocks.empty() ? 0.0 : static_cast<double>(network.blocks.front().width);
+    const auto first = std::ranges::find_if(network.blocks, graph::is_convolution, &Block::kind);
+    return first == network.blocks.end() ? 0.0 : static_cast<double>(first->width);
   });
   add("last width", [](const graph::MicroNetwork& network) {
     return network.blocks.empty() ? 0.0 : static_cast<double>(network.blocks.back().width);
@@ -133,7 +134,7 @@ std::vector<Gene> genes(const std::vector<const TrialResult*>& trials) {
   add("total stride", [](const graph::MicroNetwork& network) {
     double stride = 1;
     for (const Block& block : network.blocks)
-      stride *= graph::is_pool(block.kind) ? block.width : block.stride;
+      stride *= graph::is_pool(block.kind) ? block.width : block.stride;  // of "gray" 1
     return stride;
   });
   for (const auto& [name, kind] :
@@ -144,6 +145,9 @@ std::vector<Gene> genes(const std::vector<const TrialResult*>& trials) {
   add("kernels of 5", mean([](const Block& block) { return block.kernel == 5 ? 1.0 : 0.0; }));
   add("pools", [](const graph::MicroNetwork& network) {
     return static_cast<double>(std::ranges::count_if(network.blocks, graph::is_pool, &Block::kind));
+  });
+  add("grey first", [](const graph::MicroNetwork& network) {
+    return static_cast<double>(std::ranges::count(network.blocks, BlockKind::Gray, &Block::kind));
   });
   add("dense layers",
       [](const graph::MicroNetwork& network) { return static_cast<double>(network.dense.size()); });

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "search/results.h"
 
 namespace retort::search {
@@ -14,6 +15,15 @@ inline nlohmann::json number_to_json(double value) {
 
 inline double number_from_json(const nlohmann::json& json) {
   return json.is_null() ? kUnknown : json.get<double>();
+}
+
+// A size or a count of something that is there, as a study stores it: sums of many do not overflow. Throws Error(Failure)
+// for what no study of ours holds.
+inline int64_t size_from_json(const nlohmann::json& json) {
+  constexpr int64_t kMost = int64_t{1} << 48U;
+  const auto size = json.get<int64_t>();
+  if (size < 0 || size > kMost) throw_failure("a stored size is {}, which is none", json.dump());
+  return size;
 }
 
 }  // namespace retort::search

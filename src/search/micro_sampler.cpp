@@ -62,6 +62,8 @@ graph::MicroNetwork random_micro_network(Rng& rng, graph::Shape input) {
     side = (side + 1) / 2;
     return 2;
   };
+  if (input.channels == 3 && rng.below(5) == 0)
+    network.blocks.push_back({.kind = BlockKind::Gray, .width = 1});
   double width = pick(rng, std::vector<double>{4, 8, 8, 12, 16, 16, 20, 24, 32});
   const int stem_stride = rng.below(4) == 0 ? halve() : 1;
   network.blocks.push_back({.kind = BlockKind::Conv, .width = in_fours(width), .stride = stem_stride});

@@ -2,7 +2,6 @@
 
 #include <fmt/ranges.h>
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/nearest.h"
+#include "base/toml.h"
 
 namespace retort::search {
 namespace {
@@ -74,8 +74,8 @@ class SpaceReader {
       }
     MicroSpace space;
     names("blocks", space.kinds, kind_names());
-    if (std::ranges::all_of(space.kinds, graph::is_pool))
-      fail(*table_.get("blocks"), "blocks has pools alone, which learn nothing: add conv, sep, inv or res");
+    if (std::ranges::none_of(space.kinds, graph::is_convolution))
+      fail(*table_.get("blocks"), "blocks has nothing that learns features: add conv, sep, inv or res");
     integer("least_width", space.least_width, 1, 1024);
     integer("most_width", space.most_width, 1, 1024);
     integer("width_step", space.width_step, 1, 64);
@@ -167,28 +167,25 @@ int allowed_width(const MicroSpace& space, int width) {
 }  // namespace
 
 MicroSpace parse_micro_space(std::string_view toml, const std::string& file) {
-  try {
-    const toml::table table = toml::parse(toml, file);
-    return SpaceReader(table, file).read();
-  } catch (const toml::parse_error& error) {
-    throw_usage("{}:{}: is no TOML: {}", file, error.source().begin.line, error.description());
-  }
+  const toml::table table = parse_toml(toml, file);
+  return SpaceReader(table, file).read();
 }
 
 MicroSpace load_micro_space(const std::filesystem::path& file) {
-  return parse_micro_space(read_text(file), file.string());
+  return parse_micro_space(read_toml_text(file), file.string());
 }
 
 graph::MicroNetwork within(graph::MicroNetwork network, const MicroSpace& space, Rng& rng) {
   std::vector<BlockKind> convolutions = space.kinds;
-  std::erase_if(convolutions, graph::is_pool);
+  std::erase_if(convolutions, [](BlockKind kind) { return !graph::is_convolution(kind); });
   std::erase_if(network.blocks, [&](const Block& block) {
-    return graph::is_pool(block.kind) && std::ranges::find(space.kinds, block.kind) == space.kinds.end();
+    return !graph::is_convolution(block.kind) &&
+           std::ranges::find(space.kinds, block.kind) == space.kinds.end();
   });
   if (network.blocks.size() > static_cast<size_t>(space.most_blocks))
     network.blocks.resize(static_cast<size_t>(space.most_blocks));
   for (Block& block : network.blocks) {
-    if (graph::is_pool(block.kind)) continue;
+    if (!graph::is_convolution(block.kind)) continue;
     if (std::ranges::find(space.kinds, block.kind) == space.kinds.end())
       block.kind = convolutions[rng.below(static_cast<uint32_t>(convolutions.size()))];
     block.width = allowed_width(space, block.width);

@@ -16,7 +16,8 @@ namespace retort::search {
 struct MicroSpace {
   std::vector<graph::BlockKind> kinds = {graph::BlockKind::Conv,     graph::BlockKind::Separable,
                                          graph::BlockKind::Inverted, graph::BlockKind::Residual,
-                                         graph::BlockKind::MaxPool,  graph::BlockKind::AvgPool};
+                                         graph::BlockKind::MaxPool,  graph::BlockKind::AvgPool,
+                                         graph::BlockKind::Gray};
   int least_width = 2;
   int most_width = 512;
   int width_step = 2;  // widths are multiples of it

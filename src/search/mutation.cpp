@@ -33,11 +33,11 @@ int resized(int width, double factor) {
   return factor > 1 ? in_steps(width + (width < 16 ? 2 : 4)) : in_steps(std::max(width - 2, 2));
 }
 
-// The blocks that are no pools.
+// The blocks that have a width.
 std::vector<size_t> convolutions(const MicroNetwork& network) {
   std::vector<size_t> indices;
   for (size_t i = 0; i < network.blocks.size(); ++i)
-    if (!graph::is_pool(network.blocks[i].kind)) indices.push_back(i);
+    if (graph::is_convolution(network.blocks[i].kind)) indices.push_back(i);
   return indices;
 }
 
@@ -58,7 +58,8 @@ void change_width(MicroNetwork& network, Rng& rng) {
   size_t last = at;
   if (rng.below(4) != 0) {
     const auto alike = [&](size_t i) {
-      return !graph::is_pool(network.blocks[i].kind) && network.blocks[i].width == network.blocks[at].width;
+      return graph::is_convolution(network.blocks[i].kind) &&
+             network.blocks[i].width == network.blocks[at].width;
     };
     while (first > 0 && alike(first - 1)) --first;
     while (last + 1 < network.blocks.size() && alike(last + 1)) ++last;
@@ -108,8 +109,8 @@ void remove_block(MicroNetwork& network, Rng& rng) {
   if (network.blocks.size() < 2) return;
   const auto at = rng.below(static_cast<uint32_t>(network.blocks.size()));
   // The next one takes over its stride.
-  if (at + 1 < network.blocks.size() && !graph::is_pool(network.blocks[at].kind) &&
-      !graph::is_pool(network.blocks[at + 1].kind))
+  if (at + 1 < network.blocks.size() && graph::is_convolution(network.blocks[at].kind) &&
+      graph::is_convolution(network.blocks[at + 1].kind))
     network.blocks[at + 1].stride = std::min(network.blocks[at + 1].stride * network.blocks[at].stride, 4);
   network.blocks.erase(network.blocks.begin() + at);
 }
@@ -137,8 +138,18 @@ void change_pool(MicroNetwork& network, Rng& rng) {
     return;
   }
   const Block block{.kind = pick(rng, std::array{BlockKind::MaxPool, BlockKind::AvgPool}), .width = 2};
-  const auto at = rng.below(static_cast<uint32_t>(network.blocks.size() + 1));
+  const uint32_t first = !network.blocks.empty() && network.blocks.front().kind == BlockKind::Gray ? 1 : 0;
+  const uint32_t at = first + rng.below(static_cast<uint32_t>(network.blocks.size()) + 1 - first);
   network.blocks.insert(network.blocks.begin() + at, block);
+}
+
+// Of images that are grey already it makes a network that cannot be built.
+void change_color(MicroNetwork& network, Rng& /*rng*/) {
+  const bool is_gray = !network.blocks.empty() && network.blocks.front().kind == BlockKind::Gray;
+  if (is_gray)
+    network.blocks.erase(network.blocks.begin());
+  else
+    network.blocks.insert(network.blocks.begin(), {.kind = BlockKind::Gray, .width = 1});
 }
 
 void change_head(MicroNetwork& network, Rng& /*rng*/) {
@@ -164,14 +175,14 @@ constexpr std::array kChanges = {
     Change{change_width, 6},  Change{change_all_widths, 2}, Change{change_kind, 3},
     Change{change_kernel, 2}, Change{change_stride, 2},     Change{move_stride, 2},
     Change{insert_block, 4},  Change{remove_block, 3},      Change{change_expansion, 2},
-    Change{change_skip, 1},   Change{change_pool, 1},       Change{change_head, 1},
-    Change{change_dense, 1}};
+    Change{change_skip, 1},   Change{change_pool, 1},       Change{change_color, 1},
+    Change{change_head, 1},   Change{change_dense, 1}};
 
 }  // namespace
 
 MicroNetwork scaled(MicroNetwork network, double factor) {
   for (Block& block : network.blocks)
-    if (!graph::is_pool(block.kind)) block.width = resized(block.width, factor);
+    if (graph::is_convolution(block.kind)) block.width = resized(block.width, factor);
   graph::repair(network);
   return network;
 }

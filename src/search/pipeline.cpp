@@ -45,7 +45,8 @@ fs::path best_path(const Candidate& candidate, std::string_view stage_name) {
 }
 
 void save_stages(const Candidate& candidate) {
-  const json state = {{"stages", candidate.stages}, {"epochs", candidate.epochs}};
+  const json state = {
+      {"stages", candidate.stages}, {"epochs", candidate.epochs}, {"diverged", candidate.diverged}};
   keep([&] { write_text_atomic(candidate.folder / "stages.json", dump_json(state, 1)); });
 }
 
@@ -59,14 +60,17 @@ void restore(Candidate& candidate, const Context& context) {
   const fs::path path = candidate.folder / "stages.json";
   if (candidate.folder.empty() || !fs::exists(path)) return;
   try {
-    const json state = json::parse(read_text(path));
+    const json state = parse_json(read_text(path));
     const auto stages = state.at("stages").get<std::vector<StageResult>>();
+    const auto diverged = state.value("diverged", std::vector<Diverged>());
     candidate.epochs = state.at("epochs").get<decltype(candidate.epochs)>();
-    if (stages.empty()) return;
-    engine::Model model = engine::load_model(model_path(candidate, stages.back().name));
-    candidate.graph = std::move(model.graph);
-    candidate.parameters = std::move(model.parameters);
-    candidate.stages = stages;
+    if (!stages.empty()) {
+      engine::Model model = engine::load_model(model_path(candidate, stages.back().name));
+      candidate.graph = std::move(model.graph);
+      candidate.parameters = std::move(model.parameters);
+      candidate.stages = stages;
+    }
+    candidate.diverged = diverged;  // with what it was about: what begins anew diverges anew
   } catch (const std::exception& error) {
     context.progress.message(fmt::format("{} begins anew: {}", candidate.name, error.what()));
   }
@@ -95,6 +99,7 @@ engine::TrainOptions train_options(const Candidate& candidate, const Context& co
   options.epochs = epochs;
   options.batch_size = context.settings.batch_size;
   options.schedule = context.settings.schedule;
+  if (!candidate.diverged.empty()) options.schedule.peak *= kRateAfterDivergence;
   options.views = context.settings.views;
   return options;
 }
@@ -190,10 +195,13 @@ void train_stage(Candidate& candidate, const Context& context, Training training
   callbacks.task = fmt::format("{}: {}", candidate.name, training.stage);
   callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
     if (training.keep == KeepEpoch::Best) best.after_epoch(checkpoint);
-    if (keeps_files)
+    if (keeps_files) {
       keep([&] {
         engine::save_checkpoint(checkpoint_path(candidate, training.stage), candidate.graph, checkpoint);
       });
+      if (context.epoch_kept) context.epoch_kept();
+    }
+    if (context.epoch_finished) context.epoch_finished(candidate, checkpoint.history);
   };
   const engine::TrainData data{.dataset = context.dataset,
                                .train = training.images,
@@ -207,6 +215,7 @@ void train_stage(Candidate& candidate, const Context& context, Training training
   // A stage that stopped early never reaches its total by itself.
   context.progress.update(callbacks.task, 1, 1, {});
 
+  result.trained = static_cast<int>(result.history.epochs.size());
   result.seconds = result.history.seconds;
   if (training.keep == KeepEpoch::Best) {
     candidate.parameters = best.take();
@@ -258,6 +267,30 @@ double int8_sparsity(const int8::QuantGraph& graph) {
     weights += static_cast<int64_t>(kernel.data.size());
   }
   return weights == 0 ? 0 : static_cast<double>(zeros) / static_cast<double>(weights);
+}
+
+// From the stage's beginning once more, after it diverged. Its files go first: a checkpoint of the old rate would go on
+// with the new one.
+void begin_anew(std::string_view stage_name, const engine::Divergence& error, Candidate& candidate,
+                const Context& context) {
+  candidate.diverged.push_back({std::string(stage_name), error.what()});
+  if (candidate.diverged.size() > kMostDivergences) throw error;
+  context.progress.message(fmt::format("{}, {}: {}. It begins anew with {} of the rate.", candidate.name,
+                                       stage_name, error.what(), kRateAfterDivergence));
+  if (candidate.folder.empty()) return;
+  remove_file(checkpoint_path(candidate, stage_name));
+  remove_file(best_path(candidate, stage_name));
+  save_stages(candidate);
+}
+
+Verdict run_stage(const Stage& stage, Candidate& candidate, const Context& context) {
+  while (true) {
+    try {
+      return stage.run(candidate, context);
+    } catch (const engine::Divergence& error) {
+      begin_anew(stage.name, error, candidate, context);
+    }
+  }
 }
 
 constexpr Stage kStages[] = {{"quick", quick_evaluation}, {"gate", gate},
@@ -410,7 +443,7 @@ Verdict run_stages(Candidate& candidate, const Context& context) {
     next = last + 1;
   }
   for (; next != end; ++next)
-    if (stage(*next).run(candidate, context) == Verdict::Skip) return Verdict::Skip;
+    if (run_stage(stage(*next), candidate, context) == Verdict::Skip) return Verdict::Skip;
   return Verdict::Continue;
 }
 

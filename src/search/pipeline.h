@@ -50,6 +50,7 @@ struct Candidate {
   std::filesystem::path folder;
   std::vector<StageResult> stages;                 // finished so far
   std::map<std::string, int, std::less<>> epochs;  // of each stage, as decided when it began
+  std::vector<Diverged> diverged;                  // after the first, rates are lower
   std::optional<ExportedModel> exported;
   std::string reason;  // why a stage said Skip
 };
@@ -60,6 +61,8 @@ Candidate make_candidate(std::string name, const graph::Graph& graph, const Rng&
 // A trained network that goes on.
 Candidate adopt_candidate(std::string name, const graph::Graph& graph, graph::Parameters parameters,
                           const Rng& rng, std::filesystem::path folder = {});
+
+class MemoryBudget;
 
 // What all candidates share. Read-only: any number of threads may use one Context, each with its own
 // Candidate.
@@ -72,12 +75,17 @@ struct Context {
   // None.
   std::span<const uint32_t> curriculum{};
   const engine::Backend& backend = engine::backend();
-  int threads = 1;  // of one candidate's network
+  int threads = 1;                 // of one candidate's network
+  MemoryBudget* memory = nullptr;  // whose shares candidates wait for; none: they all begin at once
   ProgressSink& progress = silent_progress();
   std::stop_token stop{};
   // The epochs that a training stage shall have, asked once as it begins; empty: the settings'. A timed
   // search shortens stages here.
   std::function<int(const Candidate&, std::string_view stage, int epochs)> epochs{};
+  // After each epoch of a training stage, with those of the stage so far; candidate.stages has the ones before it.
+  std::function<void(const Candidate&, const engine::History&)> epoch_finished{};
+  // After each epoch whose checkpoint is in the candidate's folder.
+  std::function<void()> epoch_kept{};
   // After each finished stage, with its result as the last of candidate.stages.
   std::function<void(const Candidate&)> stage_finished{};
 };
@@ -115,7 +123,8 @@ const Stage& stage(std::string_view name);  // Error(Usage) that lists the names
 std::vector<std::string> stage_names();
 
 // Runs settings.stages in order until one says Skip. With a folder, what an earlier run finished there is
-// taken up instead of trained again. Throws Error(Interrupted) when stopped.
+// taken up instead of trained again. A stage that diverges begins anew with a lower rate, which those after it keep.
+// Throws Error(Interrupted) when stopped, engine::Divergence when it happens again.
 Verdict run_stages(Candidate& candidate, const Context& context);
 
 // Accuracy of a .tflite file on images by index, by the bit-exact evaluator. Throws Error(Interrupted) when

@@ -28,6 +28,9 @@ constexpr double kLogitsShare = 0.05;
 constexpr double kLeastFactor = 0.35;
 // Export, int8 evaluation, storing, and what the measurement of a few steps misses.
 constexpr double kOverhead = 1.06;
+// Export, int8 evaluation and the slower epochs of quantisation-aware training, for a structure whose epochs
+// were measured by training it.
+constexpr double kKnownOverhead = 1.04;
 // A machine that turns out slower leaves every candidate at least this share of its epochs.
 constexpr double kLeastShare = 0.8;
 
@@ -171,23 +174,39 @@ StageEpochs fewest_epochs(const PipelineSettings& settings) {
   return scaled_epochs(settings, kLeastFactor);
 }
 
-Work work_of(const graph::Graph& graph) {
-  constexpr int kBlock = 16;
-  const auto padding = [](int channels) {
-    return static_cast<double>((channels + kBlock - 1) / kBlock * kBlock) / channels;
-  };
-  Work work;
-  for (int i = 1; i < graph.size(); ++i) {
-    const graph::Node& node = graph.node(i);
-    const int inputs = graph.node(node.inputs.front()).shape.channels;
-    // Kernels of their own take the image's channels as they are.
-    const bool mixes_channels = std::holds_alternative<graph::Conv>(node.op) && node.inputs.front() != 0;
-    const double of_output = node.shape.flat ? 1 : padding(node.shape.channels);
-    work.macs +=
-        static_cast<double>(graph::node_macs(graph, i)) * of_output * (mixes_channels ? padding(inputs) : 1);
-    work.activations += static_cast<double>(node.shape.size()) * of_output;
+int rounds(int jobs, int workers) {
+  return (jobs + workers - 1) / std::max(workers, 1);
+}
+
+StageEpochs epochs_within(const PipelineSettings& settings, double epoch_seconds, double seconds) {
+  constexpr int kSteps = 1000;
+  for (int step = kSteps; step > 0; --step) {
+    const StageEpochs epochs = scaled_epochs(settings, static_cast<double>(step) / kSteps);
+    if (kKnownOverhead * epoch_seconds * epochs.total() <= seconds) return epochs;
   }
-  return work;
+  return scaled_epochs(settings, 0);
+}
+
+double seconds_of_fewest_runs(const SearchSettings& settings, double available, int workers) {
+  return available / (rounds(std::min(settings.exploration.candidates, kFewestCandidates), workers) +
+                      rounds(settings.finalist_seeds - 1, workers));
+}
+
+EqualRuns plan_equal_runs(const std::vector<double>& epoch_seconds, const SearchSettings& settings,
+                          double available, int workers) {
+  const StageEpochs all = scaled_epochs(settings.pipeline, 1);
+  const int confirmation = rounds(settings.finalist_seeds - 1, workers);
+  for (size_t count = epoch_seconds.size();; --count) {
+    const int together = rounds(static_cast<int>(count), workers) + confirmation;
+    const double seconds = available / std::max(together, 1);
+    const auto complete = [&](double epoch) {
+      return epochs_within(settings.pipeline, epoch, seconds) == all;
+    };
+    if (count <= kFewestCandidates ||
+        std::ranges::all_of(epoch_seconds.begin(), epoch_seconds.begin() + static_cast<std::ptrdiff_t>(count),
+                            complete))
+      return {.candidates = count, .seconds = seconds, .confirmation_seconds = confirmation * seconds};
+  }
 }
 
 SpeedModel fit_speed(const std::vector<MeasuredWork>& measured) {

@@ -12,6 +12,7 @@
 
 #include "data/dataset.h"
 #include "engine/network.h"
+#include "engine/work.h"
 #include "graph/graph.h"
 #include "search/settings.h"
 
@@ -50,24 +51,16 @@ struct Measured {
 Measured measure_spread(const std::vector<double>& macs, double seconds, int workers,
                         const std::function<double(size_t)>& measure);
 
-// What a training step computes and moves, for one image: with channels in blocks of 16, as the engine's
-// kernels have them, so that four channels cost what sixteen do.
-struct Work {
-  double macs = 0;
-  double activations = 0;  // values that its nodes put out
-};
-Work work_of(const graph::Graph& graph);
-
-// How long an epoch takes by that, on one thread of this machine.
+// How long an epoch of a network takes by its work, on one thread of this machine.
 struct SpeedModel {
   double seconds_a_mac = 0;
   double seconds_an_activation = 0;
-  [[nodiscard]] double epoch_seconds(const Work& work) const {
+  [[nodiscard]] double epoch_seconds(const engine::Work& work) const {
     return seconds_a_mac * work.macs + seconds_an_activation * work.activations;
   }
 };
 struct MeasuredWork {
-  Work work;
+  engine::Work work;
   double epoch_seconds = 0;
 };
 // Least squares of the relative errors, no coefficient below 0.
@@ -87,8 +80,29 @@ std::map<std::string, int, std::less<>> by_stage(const StageEpochs& epochs);
 
 // The settings' epochs times `factor`, rounded, each at least 1; 0 of a stage that the pipeline lacks.
 StageEpochs scaled_epochs(const PipelineSettings& settings, double factor);
-// Those below which a timed search rather does without a structure.
+// Those below which a timed search rather does without a structure of a list.
 StageEpochs fewest_epochs(const PipelineSettings& settings);
+
+// Rounds that `workers` need for jobs of equal length.
+int rounds(int jobs, int workers);
+// The most epochs, up to the settings', that a structure has in so many seconds; at least one a stage.
+StageEpochs epochs_within(const PipelineSettings& settings, double epoch_seconds, double seconds);
+
+// An exploration's candidates and the best one's other seeds are runs of equal length, whatever an epoch takes:
+// what learns most in that time is the best, be it by many epochs or by many weights.
+struct EqualRuns {
+  size_t candidates = 0;            // of those that were given, from the first on
+  double seconds = 0;               // of each run
+  double confirmation_seconds = 0;  // of the other seeds' runs
+};
+// Candidates that a search trains however short its time is, where it explored so many.
+inline constexpr int kFewestCandidates = 2;
+// Seconds of each run when no more than these are trained.
+double seconds_of_fewest_runs(const SearchSettings& settings, double available, int workers);
+// As many candidates as there is time to give all the settings' epochs, but the fewest in any case.
+// `epoch_seconds`: of each, the best first.
+EqualRuns plan_equal_runs(const std::vector<double>& epoch_seconds, const SearchSettings& settings,
+                          double available, int workers);
 
 // Epochs of a teacher within `share` of the time: at least 1, at most what the settings say. 0 when one epoch
 // alone takes more than half of the time: then the search goes without.

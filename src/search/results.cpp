@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/units.h"
+#include "search/explored.h"
 #include "search/json_costs.h"
 #include "search/json_numbers.h"
 
@@ -41,7 +43,7 @@ json history_to_json(const engine::History& history) {
 
 engine::History history_from_json(const json& value) {
   engine::History history;
-  for (const json& epoch : value.at("epochs"))
+  for (const json& epoch : value.value("epochs", json::array()))
     history.epochs.push_back({.epoch = epoch.at("epoch"),
                               .train_loss = number_from_json(epoch.at("train_loss")),
                               .train_accuracy = number_from_json(epoch.at("train_accuracy")),
@@ -78,6 +80,7 @@ void to_json(json& out, const StageResult& stage) {
                       {"sparsity", layer.sparsity}});
   out = {{"name", stage.name},
          {"epochs", stage.epochs},
+         {"trained", stage.trained},
          {"history", history_to_json(stage.history)},
          {"validation_accuracy", number_to_json(stage.validation_accuracy)},
          {"sparsity", stage.sparsity},
@@ -88,16 +91,26 @@ void to_json(json& out, const StageResult& stage) {
 void from_json(const json& in, StageResult& stage) {
   stage = {.name = in.at("name"),
            .epochs = in.at("epochs"),
+           .trained = 0,
            .history = history_from_json(in.at("history")),
            .validation_accuracy = number_from_json(in.at("validation_accuracy")),
            .sparsity = in.at("sparsity"),
            .layers = {},
            .seconds = in.at("seconds")};
-  for (const json& layer : in.at("layers"))
+  stage.trained = in.value("trained", static_cast<int>(stage.history.epochs.size()));
+  for (const json& layer : in.value("layers", json::array()))
     stage.layers.push_back({.node = layer.at("node"),
                             .name = layer.at("name"),
-                            .weights = layer.at("weights"),
+                            .weights = size_from_json(layer.at("weights")),
                             .sparsity = layer.at("sparsity")});
+}
+
+void to_json(json& out, const Diverged& diverged) {
+  out = {{"stage", diverged.stage}, {"what", diverged.what}};
+}
+
+void from_json(const json& in, Diverged& diverged) {
+  diverged = {.stage = in.at("stage"), .what = in.at("what")};
 }
 
 void to_json(json& out, const TrialResult& trial) {
@@ -111,6 +124,7 @@ void to_json(json& out, const TrialResult& trial) {
          {"outcome", to_string(trial.outcome)},
          {"reason", trial.reason},
          {"stages", trial.stages},
+         {"diverged", trial.diverged},
          {"quick_accuracy", number_to_json(trial.quick_accuracy)},
          {"accuracy_float", number_to_json(trial.accuracy_float)},
          {"accuracy_int8", number_to_json(trial.accuracy_int8)},
@@ -139,19 +153,23 @@ void from_json(const json& in, TrialResult& trial) {
            .outcome = outcome->first,
            .reason = in.at("reason"),
            .stages = in.at("stages"),
+           .diverged = in.value("diverged", std::vector<Diverged>()),
            .quick_accuracy = number_from_json(in.at("quick_accuracy")),
            .accuracy_float = number_from_json(in.at("accuracy_float")),
            .accuracy_int8 = number_from_json(in.at("accuracy_int8")),
-           .parameters = in.at("parameters"),
-           .macs = in.at("macs"),
-           .flash_bytes = in.at("flash_bytes"),
-           .arena_bytes_cortex_m4 = in.at("arena_bytes").at("cortex-m4"),
-           .arena_bytes_host = in.at("arena_bytes").at("host"),
+           .parameters = size_from_json(in.at("parameters")),
+           .macs = size_from_json(in.at("macs")),
+           .flash_bytes = size_from_json(in.at("flash_bytes")),
+           .arena_bytes_cortex_m4 = size_from_json(in.at("arena_bytes").at("cortex-m4")),
+           .arena_bytes_host = size_from_json(in.at("arena_bytes").at("host")),
            .footprint = in.value("footprint", cost::Footprint{}),
            .latency = latency_from_json(in),
            .sparsity = in.at("sparsity"),
            .file = in.at("file"),
            .seconds = in.at("seconds")};
+  // They are ranked by it, and an order needs numbers.
+  if (trial.outcome == Outcome::Complete && std::isnan(trial.accuracy_int8))
+    throw_failure("the stored trial {} is complete and has no accuracy", trial.number);
 }
 
 void to_json(json& out, const FinalistRun& run) {
@@ -190,6 +208,8 @@ void from_json(const json& in, Finalist& finalist) {
               .test_mean = number_from_json(in.at("test_mean")),
               .test_spread = number_from_json(in.at("test_spread")),
               .best_run = in.at("best_run")};
+  if (finalist.best_run < 0 || static_cast<size_t>(finalist.best_run) >= finalist.runs.size())
+    throw_failure("a stored finalist's best run is number {} of {}", finalist.best_run, finalist.runs.size());
 }
 
 void to_json(json& out, const TeacherResult& teacher) {
@@ -221,8 +241,8 @@ void to_json(json& out, const StudyResult& study) {
          {"validation_images", study.validation_images},
          {"test_images", study.test_images},
          {"preset", study.preset},
-         {"settings", study.settings_json.empty() ? json() : json::parse(study.settings_json)},
-         {"plan", study.plan_json.empty() ? json() : json::parse(study.plan_json)},
+         {"settings", study.settings_json.empty() ? json() : parse_json(study.settings_json)},
+         {"plan", study.plan_json.empty() ? json() : parse_json(study.plan_json)},
          {"command", study.command},
          {"teacher", study.teacher},
          {"trials", study.trials},
@@ -238,9 +258,9 @@ void from_json(const json& in, StudyResult& study) {
            .content_hash = in.at("content_hash"),
            .classes = in.at("classes"),
            .range = {.low = in.at("range").at("low"), .high = in.at("range").at("high")},
-           .train_images = in.at("train_images"),
-           .validation_images = in.at("validation_images"),
-           .test_images = in.at("test_images"),
+           .train_images = size_from_json(in.at("train_images")),
+           .validation_images = size_from_json(in.at("validation_images")),
+           .test_images = size_from_json(in.at("test_images")),
            .preset = in.at("preset"),
            .settings_json = in.at("settings").is_null() ? std::string() : dump_json(in.at("settings")),
            .plan_json = in.at("plan").is_null() ? std::string() : dump_json(in.at("plan")),
@@ -255,8 +275,12 @@ void from_json(const json& in, StudyResult& study) {
 }
 
 const TrialResult* find_trial(const StudyResult& study, int number) {
-  const auto found = std::ranges::find(study.trials, number, &TrialResult::number);
-  return found == study.trials.end() ? nullptr : &*found;
+  const auto found = std::ranges::lower_bound(study.trials, number, {}, &TrialResult::number);
+  return found == study.trials.end() || found->number != number ? nullptr : &*found;
+}
+
+bool shows_epochs(const StudyResult& study, const TrialResult& trial) {
+  return trial.number < kTrialsShown || std::ranges::find(study.top, trial.number) != study.top.end();
 }
 
 const Finalist* find_finalist(const StudyResult& study, int trial) {
@@ -275,15 +299,17 @@ std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) 
   std::vector<const TrialResult*> complete;
   for (const TrialResult& trial : trials)
     if (trial.outcome == Outcome::Complete) complete.push_back(&trial);
-  std::ranges::sort(complete, [](const TrialResult* a, const TrialResult* b) {
+  const auto wanted = std::min(complete.size(), static_cast<size_t>(std::max(count, 0)));
+  const auto better = [](const TrialResult* a, const TrialResult* b) {
     if (a->effort != b->effort) return a->effort < b->effort;
     if (a->accuracy_int8 != b->accuracy_int8) return a->accuracy_int8 > b->accuracy_int8;
     if (a->flash_bytes != b->flash_bytes) return a->flash_bytes < b->flash_bytes;
     return a->number < b->number;
-  });
+  };
+  // After each trial, of however many: only those at the top are put in order.
+  std::ranges::partial_sort(complete, complete.begin() + static_cast<std::ptrdiff_t>(wanted), better);
   std::vector<int> numbers;
-  for (const TrialResult* trial : complete)
-    if (static_cast<int>(numbers.size()) < count) numbers.push_back(trial->number);
+  for (size_t i = 0; i < wanted; ++i) numbers.push_back(complete[i]->number);
   return numbers;
 }
 
@@ -319,11 +345,20 @@ std::vector<int> pareto_front(const std::vector<TrialResult>& trials) {
 std::string epochs_text(const TrialResult& trial) {
   std::string text;
   for (const StageResult& stage : trial.stages)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", stage.name, stage.history.epochs.size());
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", stage.name, stage.trained);
   return text;
 }
 
-std::string printed_block(const TrialResult& trial) {
+std::string divergence_text(const TrialResult& trial) {
+  if (trial.diverged.empty()) return {};
+  const Diverged& first = trial.diverged.front();
+  return fmt::format("diverged in {} ({}), which began anew with {} of the learning rate", first.stage,
+                     first.what, kRateAfterDivergence);
+}
+
+namespace {
+
+std::string notebook_block(const TrialResult& trial) {
   std::string out = fmt::format("Configuration: {}\n", trial.layers.empty() ? trial.config : trial.layers);
   const auto add = [&out]<typename... Args>(fmt::format_string<Args...> format, Args&&... args) {
     fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
@@ -338,6 +373,7 @@ std::string printed_block(const TrialResult& trial) {
       add("Number of parameters: {} ({:.0f}% zeros, {} multiply-accumulates)\n", trial.parameters,
           trial.sparsity * 100, format_count(trial.macs));
       add("Epochs: {}\n", epochs_text(trial));
+      if (!trial.diverged.empty()) add("It {}\n", divergence_text(trial));
       break;
     case Outcome::Skipped:
       add("Quick Accuracy: {:.4f} - Skipped\n", trial.quick_accuracy);
@@ -350,6 +386,12 @@ std::string printed_block(const TrialResult& trial) {
       break;
   }
   return out + "--------------------";
+}
+
+}  // namespace
+
+std::string ending_text(std::string_view preset, const TrialResult& trial) {
+  return preset == "notebook" ? notebook_block(trial) : line(trial);
 }
 
 }  // namespace retort::search

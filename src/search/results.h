@@ -21,14 +21,26 @@ inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 // One stage that a candidate went through.
 struct StageResult {
-  std::string name;  // "quick", "distill", "prune", "quantize"
-  int epochs = 0;    // as decided when it began; early stopping may have ended it sooner
-  engine::History history;
-  double validation_accuracy = kUnknown;        // after the stage, in float (QAT: with fake quantisation)
-  double sparsity = 0;                          // zeros among the kernels' weights after the stage
+  std::string name;                       // "quick", "distill", "prune", "quantize"
+  int epochs = 0;                         // as decided when it began; early stopping may have ended it sooner
+  int trained = 0;                        // epochs that it had
+  engine::History history;                // with all of them, or none where a large study is read
+  double validation_accuracy = kUnknown;  // after the stage, in float (QAT: with fake quantisation)
+  double sparsity = 0;                    // zeros among the kernels' weights after the stage
   std::vector<compress::LayerSparsity> layers;  // the same layer by layer; empty while there are none
   double seconds = 0;                           // on this candidate's one thread
 };
+
+// A stage whose numbers ceased to be finite. The first time it begins anew with a lower rate, the second time the trial
+// fails.
+struct Diverged {
+  std::string stage;
+  std::string what;  // one sentence, with the step and the layer
+  bool operator==(const Diverged&) const = default;
+};
+// Of the learning rate, for the stage that diverged and those after it.
+inline constexpr float kRateAfterDivergence = 0.25F;
+inline constexpr size_t kMostDivergences = 1;  // that a trial gets over
 
 enum class Outcome {
   Complete,
@@ -58,6 +70,7 @@ struct TrialResult {
   Outcome outcome = Outcome::Complete;
   std::string reason;  // of Skipped, Infeasible and Failed: one sentence
   std::vector<StageResult> stages;
+  std::vector<Diverged> diverged;    // in the order of time; mostly none
   double quick_accuracy = kUnknown;  // validation, float
   double accuracy_float = kUnknown;  // validation, float, before quantising
   double accuracy_int8 = kUnknown;   // validation, bit-exact int8: what is ranked
@@ -131,6 +144,8 @@ std::string_view to_string(Outcome outcome);  // "complete", "skipped", "infeasi
 // JSON keeps everything; a number that is not known (NaN) is null.
 void to_json(nlohmann::json& json, const StageResult& stage);
 void from_json(const nlohmann::json& json, StageResult& stage);
+void to_json(nlohmann::json& json, const Diverged& diverged);
+void from_json(const nlohmann::json& json, Diverged& diverged);
 void to_json(nlohmann::json& json, const TeacherResult& teacher);
 void from_json(const nlohmann::json& json, TeacherResult& teacher);
 void to_json(nlohmann::json& json, const FinalistRun& run);
@@ -154,6 +169,11 @@ const Finalist* find_finalist(const StudyResult& study, int trial);
 // Null when there is no trial of that number.
 const TrialResult* find_trial(const StudyResult& study, int number);
 
+// Whether people are shown this trial's epochs: the first trials' and the top ones'. Those of a large study would be
+// gigabytes; of the others load_study() leaves them in the database.
+inline constexpr int kTrialsShown = 2000;
+bool shows_epochs(const StudyResult& study, const TrialResult& trial);
+
 // Numbers of the complete trials: those that got the whole pipeline first, then those of the heats, then the
 // explored ones; of each the best int8 validation accuracy first, then the smaller file; at most `count`.
 std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count);
@@ -165,7 +185,10 @@ std::vector<int> pareto_front(const std::vector<TrialResult>& trials);
 // The epochs that it was really trained: "quick 5, distill 10, prune 1, quantize 5".
 std::string epochs_text(const TrialResult& trial);
 
-// The notebook's printed block for a candidate, skipped ones too.
-std::string printed_block(const TrialResult& trial);
+// "diverged in distill (step 12 of 300: the output of layer 3 (conv) is not finite; …)", or empty.
+std::string divergence_text(const TrialResult& trial);
+
+// What is said of a trial at its end: of the preset "notebook" the notebook's printed block, of others one line.
+std::string ending_text(std::string_view preset, const TrialResult& trial);
 
 }  // namespace retort::search

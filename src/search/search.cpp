@@ -14,9 +14,12 @@
 #include "search/crash_mark.h"
 #include "search/explore_phase.h"
 #include "search/finalist_phase.h"
+#include "search/heats.h"
 #include "search/keep.h"
+#include "search/leadership.h"
 #include "search/pipeline.h"
 #include "search/proposals.h"
+#include "search/run_status.h"
 #include "search/session.h"
 #include "search/shared_work.h"
 #include "search/study_folder.h"
@@ -27,6 +30,7 @@
 namespace retort::search {
 namespace {
 
+namespace fs = std::filesystem;
 using nlohmann::json;
 
 enum class Phase { Measuring, Teacher, Exploring, Candidates, Finalists };
@@ -39,13 +43,15 @@ std::string where(Phase phase, const StudyResult& study) {
     case Phase::Teacher:
       return "while the teacher was prepared";
     case Phase::Exploring:
-      return fmt::format("with {} structures explored", study.trials.size());
+      return fmt::format("with {} explored",
+                         format_counted(static_cast<int64_t>(study.trials.size()), "structure"));
     case Phase::Candidates:
       break;
     case Phase::Finalists:
       return "while the finalists were confirmed";
   }
-  return fmt::format("with {} candidates finished", study.trials.size());
+  return fmt::format("with {} finished",
+                     format_counted(static_cast<int64_t>(study.trials.size()), "candidate"));
 }
 
 void say_teacher(const Teacher& teacher, ProgressSink& progress) {
@@ -57,15 +63,10 @@ void say_teacher(const Teacher& teacher, ProgressSink& progress) {
   progress.message(fmt::format(
       "Teacher ({}): {:.2f}% on validation{}.", result.source, result.validation_accuracy * 100,
       result.seconds > 0
-          ? fmt::format(", {} epochs in {}", result.history.epochs.size(), format_duration(result.seconds))
+          ? fmt::format(", {} in {}",
+                        format_counted(static_cast<int64_t>(result.history.epochs.size()), "epoch"),
+                        format_duration(result.seconds))
           : std::string()));
-}
-
-// Whether an exploration's candidates are stored already.
-bool has_candidates(const study::Storage& storage) {
-  return std::ranges::any_of(storage.trials(), [](const study::TrialRecord& record) {
-    return from_stored(json::parse(record.proposal)).effort == Effort::Full;
-  });
 }
 
 // Whether a finished search left out for lack of time what it has more time for now.
@@ -86,23 +87,30 @@ std::vector<StoredProposal> open_study(Session& session) {
   else
     check_teacher(settings, dataset);
   std::vector<StoredProposal> proposals;
-  if (folder.storage().trials().empty()) proposals = propose(settings, dataset, session.options.progress);
+  if (folder.storage().trial_count() == 0) proposals = propose(settings, dataset, session.options.progress);
   folder.describe(settings, dataset, session.options.command);
   session.split = folder.split(settings, dataset);
   folder.put_document(kImagesKey, {{"train", session.split.train.size()},
                                    {"validation", session.split.validation.size()},
                                    {"test", session.test_indices().size()}});
+  const RunOptions& run = session.options;
+  folder.put_document(kLastRunKey, {{"workers", run.workers},
+                                    {"teacher_threads", run.teacher_threads},
+                                    {"memory_bytes", run.memory_bytes ? json(*run.memory_bytes) : json()}});
   folder.put_document(kRangeKey, {{"low", dataset.range.low}, {"high", dataset.range.high}});
   session.earlier_seconds = folder.document(kSecondsKey).value_or(json(0.0)).get<double>();
-  // Of an earlier run, which is gone.
-  count_crash_marks(folder.storage(), folder.path(), folder.worker(), settings.seed);
-  folder.storage().release(folder.worker());
+  release_earlier(folder.storage(), Trials::Search, folder.path(), folder.worker(), settings.seed,
+                  session.options.progress);
   session.study = collect(folder.storage());
-  // Of candidates that other machines finished meanwhile.
-  if (!session.options.storage.url.empty())
-    for (const study::TrialRecord& record : folder.storage().trials())
-      if (study::is_finished(record.state))
-        get_files(folder.storage(), record, folder.path() / trial_folder(record.number));
+  // Of candidates that other machines finished meanwhile, or all of them in a new folder.
+  if (folder.is_shared())
+    for (const TrialResult& trial : session.study.trials) {
+      const fs::path place = folder.path() / trial_folder(trial.number);
+      const bool is_whole =
+          fs::exists(place / "result.json") && (trial.file.empty() || fs::exists(place / "weights.retort"));
+      if (trial.outcome != Outcome::Infeasible && !is_whole)
+        get_files(folder.storage(), folder.storage().trial(trial.number), place);
+    }
   if (more_to_do(session)) {
     folder.put_document(kFinalistPlanKey, nullptr);
     folder.put_document(kFinalistsKey, nullptr);
@@ -115,6 +123,7 @@ std::vector<StoredProposal> open_study(Session& session) {
 void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase& phase) {
   const SearchSettings& settings = session.settings;
   const bool explores = settings.exploration.epochs > 0;
+  int boundary = session.folder.storage().trial_count();
   int teacher_epochs =
       session.folder.document(kTeacherEpochsKey).value_or(settings.teacher.epochs).get<int>();
   if (settings.seconds) {
@@ -123,11 +132,14 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
     teacher_epochs = decide_teacher_epochs(session);
   }
   phase = Phase::Teacher;
+  get_teacher(session.folder);
   session.teacher = prepare_teacher(session.folder, settings, teacher_epochs, session.dataset, session.split,
                                     session.options);
+  put_teacher(session);
   session.study.teacher = session.teacher.result;
   say_teacher(session.teacher, session.options.progress);
   session.store_seconds();
+  session.announce();
 
   compress::Curriculum& curriculum = session.pipeline.curriculum;
   if (!session.teacher.logits && curriculum == compress::Curriculum::Entropy)
@@ -138,27 +150,22 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   if (explores) {
     phase = Phase::Exploring;
     explore(session);
+    boundary = session.folder.storage().trial_count();
     proposals.clear();
-    if (!has_candidates(session.folder.storage())) proposals = candidates_of_exploration(session);
+    if (!session.has_trials(Effort::Full)) proposals = candidates_of_exploration(session);
   }
-  session.planned = session.folder.storage().trials().size() + proposals.size();
+  session.planned = static_cast<size_t>(boundary) + proposals.size();
   // A search that was freed of its time limit keeps to the epochs that it began with; one that was cut before its
   // structures were stored has begun nothing.
   const bool follows_plan = settings.seconds || (proposals.empty() && session.folder.document(kPlanKey));
   const double confirmation_seconds = follows_plan ? decide_candidates(session, proposals) : 0;
   publish_work(session, session.pipeline);
-  if (!proposals.empty()) {
-    study::Storage& storage = session.folder.storage();
-    std::vector<study::NewTrial> trials;
-    for (const StoredProposal& proposal : proposals) trials.push_back(to_new_trial(proposal, settings));
-    keep([&] { storage.add_trials(static_cast<int>(storage.trials().size()), trials); });
-  }
+  if (!proposals.empty()) session.add_trials(Trials::Search, boundary, proposals);
   session.study.plan_json = plan_json(session.folder.storage());
-  session.study.left_out = static_cast<int>(session.folder.storage().trials().size() - session.planned);
+  session.study.left_out = session.folder.storage().trial_count() - static_cast<int>(session.planned);
   session.announce();
   phase = Phase::Candidates;
   run_candidates(session, confirmation_seconds);
-  publish_end(session);
   phase = Phase::Finalists;
   run_finalists(session);
 }
@@ -172,17 +179,25 @@ void store_seconds_if_possible(Session& session) noexcept {
   }
 }
 
-StudyResult run(Session& session) {
+StudyResult run(Session& session, RunStatus& status) {
+  const Leadership lead(session.folder.storage(), session.folder.worker(), session.options.lease_seconds,
+                        session.options.progress, session.options.stop);
   std::vector<StoredProposal> proposals = open_study(session);
+  RunStatus::Publication publication(status, session.folder.storage());
   if (session.folder.document(kFinalistsKey)) {
+    if (session.folder.is_shared()) {
+      get_teacher(session.folder);
+      restore_finalists(session);
+    }
     session.options.progress.message(
         session.settings.seconds
             ? session.study.left_out > 0
-                  ? fmt::format("This search is finished: {} structures were left out for lack of time; a "
-                                "longer --time takes them up.",
-                                session.study.left_out)
+                  ? fmt::format("This search is finished: {} left out for lack of time; a longer --time "
+                                "takes them up.",
+                                format_counted(session.study.left_out, "structure was", "structures were"))
                   : "This search is finished: more time changes nothing, another folder begins a new one."
             : "This search is finished: nothing is left to do.");
+    publication.set_end("done");
     return session.study;
   }
   Phase phase = Phase::Measuring;
@@ -191,12 +206,15 @@ StudyResult run(Session& session) {
   } catch (const Error& error) {
     store_seconds_if_possible(session);
     if (error.code() != ErrorCode::Interrupted) throw;
+    publication.set_end("stopped");
+    if (session.options.stopped) session.options.stopped(session.study);
     throw Error(ErrorCode::Interrupted,
                 fmt::format("stopped {}; the same command goes on from here", where(phase, session.study)));
   } catch (...) {
     store_seconds_if_possible(session);
     throw;
   }
+  publication.set_end("done");
   return session.study;
 }
 
@@ -206,8 +224,10 @@ StudyResult run_search(const SearchSettings& settings, const data::Dataset& data
                        const RunOptions& options) {
   validate(settings);
   try {
-    Session session(settings, dataset, options);
-    return run(session);
+    RunStatus status(options);
+    const RunOptions watched = status.options();
+    Session session(settings, dataset, watched);
+    return run(session, status);
   } catch (const json::exception& error) {
     throw_failure("{}: the study is damaged: {}", options.folder.string(), error.what());
   }

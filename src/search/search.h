@@ -1,8 +1,9 @@
 // A whole search: teacher, candidates, finalists, the best model; in a folder that a later run resumes.
 //
-// Files: study.db (the truth), teacher/ (weights.retort, logits.npy: of a foreign one too, so that a later
+// Files: study.db (the truth) or, where that is elsewhere, storage.json (study_place.h), teacher/ (weights.retort, logits.npy: of a foreign one too, so that a later
 // run does not need its file), trials/<number>/ (model.tflite, weights.retort, result.json, stages.json;
-// seed-<n>/ for a finalist's other seeds), best/ (model.tflite, model.json).
+// seed-<n>/ for a finalist's other seeds), best/ (model.tflite, model.json),
+// analysis.json (analysis.h).
 #pragma once
 
 #include <cstdint>
@@ -28,12 +29,16 @@ struct RunOptions {
   double lease_seconds = 60;  // how long a worker may be silent before another takes its candidate
   int workers = 0;            // candidates at a time; 0: one a core
   int teacher_threads = 0;    // 0: all cores
-  std::string command{};      // as given, for the report
+  std::optional<int64_t>
+      memory_bytes{};     // of the whole process; none: a share of what is available as trials begin
+  std::string command{};  // as given, for the report
   const engine::Backend& backend = engine::backend();
   ProgressSink& progress = silent_progress();
   std::stop_token stop{};
   // After each change of what was found, from one thread at a time.
   std::function<void(const StudyResult&)> changed{};
+  // Once, with what was found, when it is stopped.
+  std::function<void(const StudyResult&)> stopped{};
   // Seconds until the search ends as far as can be told: the time limit, else from what stages took so far.
   // Must be safe to call from several threads.
   std::function<void(double)> time_left{};
@@ -47,11 +52,30 @@ StudyResult run_search(const SearchSettings& settings, const data::Dataset& data
                        const RunOptions& options);
 
 // From here on a trial that ends its process by a signal of its own making (SIGSEGV, SIGABRT, …) leaves a mark in its
-// folder: the next search or worker there counts it as the trial's crash. Installs handlers of the whole process's.
-void leave_crash_marks();
+// folder: the next search or worker there counts it as the trial's crash. `then` is called once the mark is left: it
+// may do what a signal's handler may, such as starting the program anew; when it returns the process ends by the signal.
+// Installs handlers of the whole process's.
+void leave_crash_marks(void (*then)() = nullptr);
+
+// What a search was begun with, so that it can go on without being told again: the settings as they are stored (a
+// teacher's file or data that have moved since are not found), the data, the command; and how it was run last. Without a URL of the folder's
+// study.db. Error(Usage) when there is none, or one of an earlier version.
+struct StoredSearch {
+  SearchSettings settings;
+  std::string data_spec;
+  std::string command;
+  int workers = 0;
+  int teacher_threads = 0;
+  std::optional<int64_t> memory_bytes;
+};
+StoredSearch stored_search(const std::filesystem::path& folder, const study::Place& storage = {});
 
 // What a folder holds, finished or not; changes nothing. Error(Usage) when it holds no search.
 StudyResult load_study(const std::filesystem::path& folder);
+
+// What a finished trial came to. Its stages have their epochs and layers only where the record has its stages:
+// those are not stored twice.
+TrialResult stored_result(const study::TrialRecord& record);
 
 // What a microcontroller's programmer needs to know of a trial's model, as JSON: accuracies, sizes, input and
 // output, classes, configuration, seeds, the data's hash. Of a finalist that of its best run.

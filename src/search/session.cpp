@@ -1,10 +1,15 @@
 #include "search/session.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
 
+#include "base/json.h"
 #include "base/parallel.h"
+#include "search/keep.h"
+#include "search/study_place.h"
+#include "search/trial_record.h"
 
 namespace retort::search {
 Session::Session(const SearchSettings& search_settings, const data::Dataset& data,
@@ -13,16 +18,17 @@ Session::Session(const SearchSettings& search_settings, const data::Dataset& dat
       dataset(data),
       options(run_options),
       workers(options.workers > 0 ? options.workers : available_cores()),
-      folder(options.folder, options.storage),
+      folder(options.folder, until(options.stop, options.storage)),
       pipeline(settings.pipeline) {}
 
-Context Session::context(const PipelineSettings& stages, std::stop_token stop) const {
+Context Session::context(const PipelineSettings& stages, std::stop_token stop) {
   return {.dataset = dataset,
           .split = split,
           .settings = stages,
           .teacher = teacher.logits ? &*teacher.logits : nullptr,
           .curriculum = curriculum,
           .backend = options.backend,
+          .memory = memory ? &*memory : nullptr,
           .progress = options.progress,
           .stop = std::move(stop)};
 }
@@ -34,10 +40,38 @@ std::vector<uint32_t> Session::test_indices() const {
   return all;
 }
 
+std::vector<StoredProposal> Session::unfinished(Effort effort) {
+  std::vector<StoredProposal> proposals;
+  for (const study::TrialRecord& record :
+       folder.storage().trials({.results = false, .stages = study::Stages::None})) {
+    if (study::is_finished(record.state)) continue;
+    StoredProposal proposal = from_stored(parse_json(record.proposal));
+    if (proposal.effort == effort) proposals.push_back(std::move(proposal));
+  }
+  return proposals;
+}
+
+bool Session::has_trials(Effort effort) {
+  {
+    const std::lock_guard lock(mutex);
+    if (std::ranges::find(study.trials, effort, &TrialResult::effort) != study.trials.end()) return true;
+  }
+  return !unfinished(effort).empty();
+}
+
+void Session::add_trials(Trials trials, int boundary, const std::vector<StoredProposal>& proposals) {
+  std::vector<study::NewTrial> added;
+  for (const StoredProposal& proposal : proposals) added.push_back(to_new_trial(proposal, settings));
+  if (!keep([&] { return folder.storage_of(trials).add_trials(boundary, added); }))
+    throw FolderError(
+        "another search has added trials to this study meanwhile: run one at a time, the same command goes "
+        "on");
+}
+
 void Session::finish(const TrialResult& result, const std::string& message) {
   const std::lock_guard lock(mutex);
-  study.trials.push_back(result);
-  std::ranges::sort(study.trials, {}, &TrialResult::number);
+  study.trials.insert(std::ranges::upper_bound(study.trials, result.number, {}, &TrialResult::number),
+                      result);
   study.top = rank_trials(study.trials, settings.top);
   store_seconds();
   options.progress.message(message);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "search/memory_budget.h"
 #include "search/pipeline.h"
 #include "search/results.h"
 #include "search/search.h"
@@ -31,6 +32,8 @@ class Session {
   const RunOptions& options;
   const int workers;
   StudyFolder folder;
+  // From the first trials on, when all that they share is there.
+  std::optional<MemoryBudget> memory;
 
   // Filled in as the run gets there; read-only while workers run.
   double earlier_seconds = 0;  // of the runs before this one
@@ -43,10 +46,17 @@ class Session {
   mutable std::mutex mutex;  // for the study, while workers run
   StudyResult study;
 
-  [[nodiscard]] Context context(const PipelineSettings& stages, std::stop_token stop) const;
+  [[nodiscard]] Context context(const PipelineSettings& stages, std::stop_token stop);
   // Of the data's own test set, else of the part that was set aside.
   [[nodiscard]] std::vector<uint32_t> test_indices() const;
 
+  // Whether some are stored, finished or not.
+  [[nodiscard]] bool has_trials(Effort effort);
+  // The stored ones that wait or run.
+  [[nodiscard]] std::vector<StoredProposal> unfinished(Effort effort);
+  // Adds them to the trials of this study, of which there were `boundary` when they were decided on; Error(Failure) when
+  // somebody else has added some since.
+  void add_trials(Trials trials, int boundary, const std::vector<StoredProposal>& proposals);
   // Takes what a trial came to, as it is stored, into the study, and then announces it with this message.
   void finish(const TrialResult& result, const std::string& message);
 

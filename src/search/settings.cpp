@@ -119,6 +119,7 @@ void check_exploration(const SearchSettings& settings) {
   check("the size of the tournament", exploration.tournament, 1, kMostStructures);
   check("the number of heats", exploration.heats, 0, 1000);
   check("the number of epochs of a heat", exploration.heat_epochs, 1, kMostEpochs);
+  check("the number of rungs", exploration.rungs, 1, 10);
   check("the number of candidates", exploration.candidates, 1, 1000);
   check("exploration's share of the time", exploration.share, 0.01, 0.95);
   if (settings.sampler != "evolution") return;
@@ -172,6 +173,9 @@ SearchSettings preset(std::string_view name) {
     settings.teacher.config = "conv 16, res 32 s2, res 64 s2, res 64, gap";
     settings.teacher.schedule = {engine::ScheduleKind::OneCycle, 4e-3F};
     settings.pipeline.alpha = 0.3F;
+    // A quarter more epochs in the same time, with the same accuracy after as many: Fashion-MNIST within 16 KB in
+    // ten minutes has 92.3 % on validation for 92.2 %.
+    settings.pipeline.precision = engine::Precision::Bfloat16;
     // Without pruning a network loses hardly anything in int8, and what training on its grid gains it gains at
     // a small rate: measured on grey CIFAR-10 (residual network of 46,000 weights), 71.7 % at a tenth and
     // 70.5 % at the full rate where 71.4 % was without.
@@ -355,12 +359,28 @@ void from_json(const json& in, PipelineSettings& settings) {
               .ends = in.at("ends") == "int8" ? int8::Ends::Int8 : int8::Ends::Float};
 }
 
+std::string_view to_string(Start start) {
+  return start == Start::Parent ? "parent" : start == Start::Grow ? "grow" : "fresh";
+}
+
+Start parse_start(std::string_view name) {
+  for (const Start start : {Start::Parent, Start::Grow, Start::Fresh})
+    if (name == to_string(start)) return start;
+  throw_usage("\"{}\" is unknown: write parent, grow or fresh", name);
+}
+
 void to_json(json& out, const Exploration& exploration) {
-  out = {{"epochs", exploration.epochs},         {"first", exploration.first},
-         {"generation", exploration.generation}, {"population", exploration.population},
-         {"tournament", exploration.tournament}, {"inherit", exploration.start == Start::Parent},
-         {"heats", exploration.heats},           {"heat_epochs", exploration.heat_epochs},
-         {"candidates", exploration.candidates}, {"share", exploration.share}};
+  out = {{"epochs", exploration.epochs},
+         {"first", exploration.first},
+         {"generation", exploration.generation},
+         {"population", exploration.population},
+         {"tournament", exploration.tournament},
+         {"start", to_string(exploration.start)},
+         {"heats", exploration.heats},
+         {"heat_epochs", exploration.heat_epochs},
+         {"rungs", exploration.rungs},
+         {"candidates", exploration.candidates},
+         {"share", exploration.share}};
 }
 
 void from_json(const json& in, Exploration& exploration) {
@@ -369,9 +389,12 @@ void from_json(const json& in, Exploration& exploration) {
                  .generation = in.at("generation"),
                  .population = in.at("population"),
                  .tournament = in.at("tournament"),
-                 .start = in.at("inherit").get<bool>() ? Start::Parent : Start::Fresh,
+                 .start = in.contains("start")           ? parse_start(in.at("start").get<std::string>())
+                          : in.at("inherit").get<bool>() ? Start::Parent
+                                                         : Start::Fresh,
                  .heats = in.at("heats"),
                  .heat_epochs = in.at("heat_epochs"),
+                 .rungs = in.value("rungs", 1),
                  .candidates = in.at("candidates"),
                  .share = in.at("share")};
 }

@@ -99,10 +99,16 @@ struct Space {
 
 // A search that explores first: generation after generation of structures that are each trained a little; the
 // best of them are the candidates that go through the whole pipeline.
-enum class Start { Parent, Fresh };  // a child begins with its parent's weights, or with new ones
+enum class Start {
+  Parent,  // a child begins with its parent's weights
+  Grow,  // with them where it has as many or more: what is narrower begins anew instead of being a pruned parent
+  Fresh  // with new ones
+};
+std::string_view to_string(Start start);   // "parent", "grow", "fresh"
+Start parse_start(std::string_view name);  // Error(Usage) for another
 struct Exploration {
   int epochs = 0;  // of a structure; 0: no exploration, all structures are candidates. At most, with a time
-  int first = 16;  // structures of the first generation
+  int first = 12;  // structures of the first generation
   int generation = 8;   // of each later one
   int population = 32;  // the youngest so many can be parents by age
   int tournament = 5;   // of so many the best one is the parent
@@ -111,8 +117,9 @@ struct Exploration {
   // candidates: an exploration favours what learns quickly, and what has a long line of parents.
   int heats = 8;         // so many of them; 0: none, the exploration decides
   int heat_epochs = 10;  // of each; at most, with a time
-  int candidates = 4;    // that go through the whole pipeline; as few as 2, with a time
-  double share = 0.35;   // of a timed search's time, the teacher's apart
+  int rungs = 2;  // heats after heats: the better half of them, with twice the epochs (successive halving)
+  int candidates = 4;   // that go through the whole pipeline; as few as 2, with a time
+  double share = 0.35;  // of a timed search's time, the teacher's apart
 };
 
 struct SearchSettings {

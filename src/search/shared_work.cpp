@@ -1,9 +1,11 @@
 #include "search/shared_work.h"
 
+#include <array>
 #include <climits>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "engine/onednn/onednn.h"
 #include "search/keep.h"
 
 namespace retort::search {
@@ -14,44 +16,91 @@ using nlohmann::json;
 
 constexpr std::string_view kWorkKey = "work";
 constexpr const char* kFilesStage = "files";
+constexpr std::array kLogits = {"logits.npy", "logits.json"};
+
+// Unless these very bytes are there.
+void get_file(const study::Storage& storage, const std::string& hash, const fs::path& file) {
+  if (fs::exists(file) && sha256_hex(read_file(file)) == hash) return;
+  write_file_atomic(file, storage.artefact(hash));
+}
+
+std::string to_text(const SharedWork& work) {
+  return dump_json(json{{"pipeline", work.pipeline},
+                        {"confirms", work.trials == Trials::Confirmations},
+                        {"planned", work.planned},
+                        {"teacher", work.teacher},
+                        {"over", work.over},
+                        {"cpu", work.cpu}});
+}
 
 }  // namespace
 
+std::string cpu_class() {
+  return engine::onednn::instruction_set() + (engine::onednn::multiplies_matrices() ? " and AMX" : "");
+}
+
+bool SharedWork::operator==(const SharedWork& other) const {
+  return to_text(*this) == to_text(other);
+}
+
 void publish(study::Storage& storage, const SharedWork& work) {
-  storage.put_document(kWorkKey, dump_json(json{{"pipeline", work.pipeline},
-                                                {"planned", work.planned},
-                                                {"teacher", work.teacher},
-                                                {"over", work.over}}));
+  storage.put_document(kWorkKey, to_text(work));
 }
 
 std::optional<SharedWork> shared_work(const study::Storage& storage) {
   const auto text = storage.document(kWorkKey);
   if (!text) return std::nullopt;
-  const json in = json::parse(*text);
+  const json in = parse_json(*text);
   return SharedWork{.pipeline = in.at("pipeline"),
+                    .trials = in.value("confirms", false) ? Trials::Confirmations : Trials::Search,
                     .planned = in.at("planned"),
                     .teacher = in.at("teacher"),
-                    .over = in.at("over")};
+                    .over = in.at("over"),
+                    .cpu = in.value("cpu", std::string())};
 }
 
-void publish_work(Session& session, const PipelineSettings& pipeline) {
-  if (session.options.storage.url.empty()) return;
+void publish_work(Session& session, const PipelineSettings& pipeline, Trials trials) {
+  if (!session.folder.is_shared()) return;
   SharedWork work{.pipeline = pipeline,
-                  .planned = session.planned > 0 ? static_cast<int>(session.planned) : INT_MAX,
-                  .teacher = {}};
+                  .trials = trials,
+                  .planned = trials == Trials::Search && session.planned > 0
+                                 ? static_cast<int>(session.planned)
+                                 : INT_MAX,
+                  .teacher = {},
+                  .cpu = cpu_class()};
   keep([&] {
-    study::Storage& storage = session.folder.storage();
+    const json files = session.folder.document(kTeacherFilesKey).value_or(json::object());
     if (session.teacher.logits)
-      for (const char* name : {"logits.npy", "logits.json"})
-        work.teacher[name] = storage.put_artefact(read_file(session.folder.path() / "teacher" / name));
-    publish(storage, work);
+      for (const char* name : kLogits) work.teacher[name] = files.at(name).get<std::string>();
+    publish(session.folder.storage(), work);
   });
 }
 
 void publish_end(Session& session) {
-  if (session.options.storage.url.empty()) return;
+  if (!session.folder.is_shared()) return;
   keep([&] {
     publish(session.folder.storage(), {.pipeline = session.pipeline, .teacher = {}, .over = true});
+  });
+}
+
+void put_teacher(Session& session) {
+  if (!session.folder.is_shared() || !session.teacher.logits) return;
+  json files = json::object();
+  keep([&] {
+    for (const char* name : {kLogits[0], kLogits[1], "weights.retort"}) {
+      const fs::path file = session.folder.path() / "teacher" / name;
+      if (fs::exists(file)) files[name] = session.folder.storage().put_artefact(read_file(file));
+    }
+  });
+  session.folder.put_document(kTeacherFilesKey, files);
+}
+
+void get_teacher(StudyFolder& folder) {
+  if (!folder.is_shared()) return;
+  const json files = folder.document(kTeacherFilesKey).value_or(json::object());
+  keep([&] {
+    for (const auto& [name, hash] : files.items())
+      get_file(folder.storage(), hash, folder.path() / "teacher" / fs::path(name).filename());
   });
 }
 
@@ -66,10 +115,9 @@ void put_files(study::Storage& storage, const study::Claim& claim, const fs::pat
 void get_files(const study::Storage& storage, const study::TrialRecord& record, const fs::path& folder) {
   for (const study::StageRecord& stage : record.stages) {
     if (stage.name != kFilesStage) continue;
-    const json files = json::parse(stage.result);
+    const json files = parse_json(stage.result);
     for (const auto& [name, hash] : files.items()) {
-      const fs::path file = folder / fs::path(name).filename();
-      if (!fs::exists(file)) write_file_atomic(file, storage.artefact(hash.get<std::string>()));
+      get_file(storage, hash, folder / fs::path(name).filename());
     }
   }
 }

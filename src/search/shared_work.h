@@ -17,19 +17,30 @@ namespace retort::search {
 // What a trial of this phase of the search needs beside its proposal and the data.
 struct SharedWork {
   PipelineSettings pipeline;
+  Trials trials = Trials::Search;
   int planned = 0;                             // trials below this number are to be trained
   std::map<std::string, std::string> teacher;  // files of its logits and their artefacts; none: no teacher
   bool over = false;                           // nothing more will come
+  std::string cpu{};                           // cpu_class() of the search; empty: of an earlier version
+  [[nodiscard]] bool operator==(const SharedWork& other) const;
 };
+
+// What of a processor decides how numbers are rounded: "AVX-512 with bfloat16". Two of one class train the same networks to
+// the same bytes.
+std::string cpu_class();
 
 void publish(study::Storage& storage, const SharedWork& work);
 // Nothing until it was published.
 std::optional<SharedWork> shared_work(const study::Storage& storage);
 
 // The search's side, before the first trials of a phase are added: with the teacher's logits.
-void publish_work(Session& session, const PipelineSettings& pipeline);
+void publish_work(Session& session, const PipelineSettings& pipeline, Trials trials = Trials::Search);
 // And when nothing more will come.
 void publish_end(Session& session);
+
+// The teacher's files: from the folder into a shared study, once a run, and from there into a folder that lacks them.
+void put_teacher(Session& session);
+void get_teacher(StudyFolder& folder);
 
 // A finished candidate's files, from its folder into the study, and from there into another folder.
 void put_files(study::Storage& storage, const study::Claim& claim, const std::filesystem::path& folder);

@@ -6,13 +6,17 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <iterator>
 #include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "data/reader.h"
 #include "search/json_costs.h"
+#include "search/json_numbers.h"
 #include "search/search.h"
+#include "search/study_place.h"
 #include "search/teacher.h"
 #include "search/timed_plan.h"
 #include "search/trial_record.h"
@@ -35,15 +39,18 @@ std::string board_identity(const cost::Board& board) {
 json identity_of(json description) {
   json& settings = description.at("settings");
   settings.erase("seconds");
+  // How one explores that does not explore.
+  if (settings.at("exploration").at("epochs") == 0) settings.erase("exploration");
   settings.at("teacher").erase("path");
   if (json& board = settings.at("board"); !board.is_null()) board = board_identity(board.get<cost::Board>());
   description.erase("command");
   description.at("data").erase("spec");
+  description.at("data").erase("from");
   return description;
 }
 
-// Studies from before there was a choice of precision, of quantisation-aware training's rate and of exploring
-// had these.
+// Studies from before there was a choice of precision, of quantisation-aware training's rate, of exploring and of
+// rungs had these.
 // Studies from before there were boards: limits of flash and RAM meant the .tflite file and TFLM's arena. One
 // without any goes on, with the runtime that this run names.
 void bring_up_to_date(json& description, const json& here, const fs::path& path) {
@@ -52,6 +59,12 @@ void bring_up_to_date(json& description, const json& here, const fs::path& path)
   pipeline.emplace("precision", engine::to_string(engine::Precision::Float32));
   pipeline.emplace("qat_rate", 1.0);
   settings.emplace("exploration", Exploration{});
+  json& exploration = settings.at("exploration");
+  exploration.emplace("rungs", 1);
+  if (exploration.contains("inherit")) {
+    exploration.emplace("start", exploration.at("inherit").get<bool>() ? "parent" : "fresh");
+    exploration.erase("inherit");
+  }
   settings.emplace("micro_space", MicroSpace{});
   if (settings.contains("runtime")) return;
   json& limits = settings.at("limits");
@@ -101,7 +114,7 @@ std::optional<json> read_document(const study::Storage& storage, std::string_vie
   const std::optional<std::string> text = storage.document(key);
   if (!text) return std::nullopt;
   try {
-    json value = json::parse(*text);
+    json value = parse_json(*text);
     return value.is_null() ? std::nullopt : std::optional(std::move(value));
   } catch (const json::exception& error) {
     throw_failure("the study's '{}' is damaged: {}", key, error.what());
@@ -111,21 +124,27 @@ std::optional<json> read_document(const study::Storage& storage, std::string_vie
 }  // namespace
 
 json to_stored(const StoredProposal& stored) {
-  return {{"effort", to_string(stored.effort)},
-          {"parent", stored.proposal.parent},
-          {"config", stored.proposal.config},
-          {"layers", stored.proposal.layers},
-          {"hash", stored.proposal.hash},
-          {"graph", json::parse(graph::graph_to_json(stored.proposal.graph))},
-          {"parameters", stored.costs.parameters},
-          {"macs", stored.costs.macs},
-          {"flash_bytes", stored.costs.flash_bytes},
-          {"arena_bytes_cortex_m4", stored.costs.arena_bytes_cortex_m4},
-          {"arena_bytes_host", stored.costs.arena_bytes_host},
-          {"footprint", stored.costs.footprint},
-          {"latency", latency_to_json(stored.costs.latency)},
-          {"infeasible", stored.infeasible},
-          {"epoch_seconds", stored.epoch_seconds}};
+  json out = {{"effort", to_string(stored.effort)},
+              {"parent", stored.proposal.parent},
+              {"config", stored.proposal.config},
+              {"layers", stored.proposal.layers},
+              {"hash", stored.proposal.hash},
+              {"graph", parse_json(graph::graph_to_json(stored.proposal.graph))},
+              {"parameters", stored.costs.parameters},
+              {"macs", stored.costs.macs},
+              {"flash_bytes", stored.costs.flash_bytes},
+              {"arena_bytes_cortex_m4", stored.costs.arena_bytes_cortex_m4},
+              {"arena_bytes_host", stored.costs.arena_bytes_host},
+              {"footprint", stored.costs.footprint},
+              {"latency", latency_to_json(stored.costs.latency)},
+              {"infeasible", stored.infeasible},
+              {"epoch_seconds", stored.epoch_seconds},
+              {"epochs", stored.epochs}};
+  if (stored.confirms)
+    out["confirms"] = {{"trial", stored.confirms->trial},
+                       {"seed", stored.confirms->seed},
+                       {"epochs", stored.confirms->epochs}};
+  return out;
 }
 
 StoredProposal from_stored(const json& in) {
@@ -136,15 +155,20 @@ StoredProposal from_stored(const json& in) {
                      .graph = graph::graph_from_json(dump_json(in.at("graph"))),
                      .hash = in.at("hash"),
                      .parent = in.value("parent", -1)};
-  stored.costs.parameters = in.at("parameters");
-  stored.costs.macs = in.at("macs");
-  stored.costs.flash_bytes = in.at("flash_bytes");
-  stored.costs.arena_bytes_cortex_m4 = in.at("arena_bytes_cortex_m4");
-  stored.costs.arena_bytes_host = in.at("arena_bytes_host");
+  stored.costs.parameters = size_from_json(in.at("parameters"));
+  stored.costs.macs = size_from_json(in.at("macs"));
+  stored.costs.flash_bytes = size_from_json(in.at("flash_bytes"));
+  stored.costs.arena_bytes_cortex_m4 = size_from_json(in.at("arena_bytes_cortex_m4"));
+  stored.costs.arena_bytes_host = size_from_json(in.at("arena_bytes_host"));
   stored.costs.footprint = in.value("footprint", cost::Footprint{});
   stored.costs.latency = latency_from_json(in);
   stored.infeasible = in.at("infeasible");
   stored.epoch_seconds = in.at("epoch_seconds");
+  stored.epochs = in.value("epochs", decltype(stored.epochs){});
+  if (const auto confirms = in.find("confirms"); confirms != in.end())
+    stored.confirms = {.trial = confirms->at("trial"),
+                       .seed = confirms->at("seed"),
+                       .epochs = confirms->at("epochs").get<decltype(Confirmation::epochs)>()};
   return stored;
 }
 
@@ -157,10 +181,18 @@ StudyFolder::StudyFolder(const fs::path& path, const study::Place& place) : path
   fs::create_directories(path, error);
   if (error) throw_failure("{}: the folder cannot be created: {}", path.string(), error.message());
   lock_ = std::make_unique<FileLock>(path / ".lock");
-  worker_ = fmt::format("{}:{}", host_name(), fs::canonical(path).string());
-  study::Place where = place;
-  if (where.url.empty()) where.url = study::sqlite_place(path / "study.db").url;
-  storage_ = study::open_storage(where, objectives());
+  place_ = place_of(path, place);
+  check_place(path, place_);
+  shared_ = !is_own(path, place_);
+  worker_ = worker_name(path, shared_);
+  storage_ = study::open_storage(place_, objectives());
+  remember_place(path, place_);
+}
+
+study::Storage& StudyFolder::storage_of(Trials trials) {
+  if (trials == Trials::Search) return *storage_;
+  if (!confirmations_) confirmations_ = storage_->beside(confirmations_of(place_).study, objectives());
+  return *confirmations_;
 }
 
 std::optional<json> StudyFolder::document(std::string_view key) const {
@@ -185,13 +217,16 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
   } else if (settings.teacher.kind == TeacherKind::Train) {
     teacher_sha256 = graph::structural_hash(teacher_network(settings.teacher, dataset));
   }
-  const json description = {
-      {"format", 1},
-      {"settings", settings},
-      {"teacher_sha256", teacher_sha256},
-      {"data",
-       {{"spec", dataset.spec}, {"content_hash", dataset.content_hash}, {"classes", dataset.classes}}},
-      {"command", command}};
+  std::error_code ignored;
+  const json description = {{"format", 1},
+                            {"settings", settings},
+                            {"teacher_sha256", teacher_sha256},
+                            {"data",
+                             {{"spec", dataset.spec},
+                              {"from", fs::current_path(ignored).string()},  // where it was so called
+                              {"content_hash", dataset.content_hash},
+                              {"classes", dataset.classes}}},
+                            {"command", command}};
   if (!stored) {
     put_document(kDescriptionKey, description);
     return;
@@ -243,6 +278,16 @@ std::string host_name() {
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "host";
 }
 
+std::string search_identity(const json& description) {
+  const std::string text = dump_json(identity_of(description));
+  return sha256_hex(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+}
+
+study::Place confirmations_of(study::Place place) {
+  place.study += ": finalists";
+  return place;
+}
+
 data::Split stored_split(const json& stored, const data::Dataset& dataset) {
   data::Split split;
   split.validation = stored.at("validation").get<std::vector<uint32_t>>();
@@ -292,9 +337,9 @@ StudyResult collect(const study::Storage& storage) {
   study.settings_json = dump_json(settings);
   study.command = description->at("command");
   if (const auto images = read_document(storage, kImagesKey)) {
-    study.train_images = images->at("train");
-    study.validation_images = images->at("validation");
-    study.test_images = images->at("test");
+    study.train_images = size_from_json(images->at("train"));
+    study.validation_images = size_from_json(images->at("validation"));
+    study.test_images = size_from_json(images->at("test"));
   }
   if (const auto range = read_document(storage, kRangeKey))
     study.range = {.low = range->at("low"), .high = range->at("high")};
@@ -302,20 +347,26 @@ StudyResult collect(const study::Storage& storage) {
   if (const auto teacher = read_document(storage, kTeacherKey)) study.teacher = *teacher;
   const auto finalists = read_document(storage, kFinalistsKey);
   const int planned = read_document(storage, kPlanKey).value_or(json::object()).value("planned", INT_MAX);
-  const std::vector<study::TrialRecord> records = storage.trials();
-  std::vector<const std::string*> results;
+  // Of most trials of a large study only what is shown of them is read.
+  std::vector<study::TrialRecord> records = storage.trials({.last = kTrialsShown - 1, .proposals = false});
+  std::ranges::move(
+      storage.trials({.first = kTrialsShown, .proposals = false, .stages = study::Stages::None}),
+      std::back_inserter(records));
+  std::vector<const study::TrialRecord*> results;
   for (const study::TrialRecord& record : records) {
     if (study::is_finished(record.state))
-      results.push_back(&record.result);
+      results.push_back(&record);
     else if (finalists || record.number >= planned)
       ++study.left_out;
   }
   // Reading them is most of the time that a large study takes.
   constexpr size_t kChunk = 64;
   study.trials.resize(results.size());
-  parallel_for(results.size(), kChunk, 0,
-               [&](size_t i) { study.trials[i] = json::parse(*results[i]).get<TrialResult>(); });
+  parallel_for(results.size(), kChunk, 0, [&](size_t i) { study.trials[i] = stored_result(*results[i]); });
   study.top = rank_trials(study.trials, settings.at("top"));
+  for (TrialResult& trial : study.trials)
+    if (trial.number >= kTrialsShown && shows_epochs(study, trial))
+      trial = stored_result(storage.trial(trial.number));
   if (finalists) {
     study.finalists = finalists->at("finalists").get<std::vector<Finalist>>();
     study.best = finalists->at("best");
@@ -325,15 +376,43 @@ StudyResult collect(const study::Storage& storage) {
   return study;
 }
 
+StoredSearch stored_search(const fs::path& folder, const study::Place& given) {
+  const study::Place place = place_of(folder, given);
+  if (is_own(folder, place) && !fs::exists(folder / "study.db"))
+    throw_usage("{}: holds no search that could go on: a new one needs --data", folder.string());
+  const auto storage = study::open_storage(place, study::Access::Read);
+  const auto description = read_document(*storage, kDescriptionKey);
+  if (!description)
+    throw_usage("{}: holds no search that could go on: a new one needs --data", folder.string());
+  try {
+    StoredSearch stored = {.settings = description->at("settings"),
+                           .data_spec = data::spec_from(description->at("data").at("spec").get<std::string>(),
+                                                        description->at("data").value("from", "")),
+                           .command = description->at("command")};
+    if (const auto run = read_document(*storage, kLastRunKey)) {
+      stored.workers = run->at("workers");
+      stored.teacher_threads = run->at("teacher_threads");
+      if (!run->at("memory_bytes").is_null()) stored.memory_bytes = run->at("memory_bytes").get<int64_t>();
+    }
+    return stored;
+  } catch (const json::exception&) {
+    throw_usage("{}: holds a search of an earlier version: give its command as it was begun",
+                folder.string());
+  }
+}
+
 StudyResult load_study(const fs::path& folder) {
-  const fs::path path = folder / "study.db";
-  if (!fs::exists(path)) throw_usage("{}: holds no search (there is no study.db)", folder.string());
-  const auto storage = study::open_storage(study::sqlite_place(path), study::Access::Read);
+  const study::Place place = place_of(folder);
+  if (is_own(folder, place) && !fs::exists(folder / "study.db"))
+    throw_usage("{}: holds no search (there is no study.db)", folder.string());
+  const auto storage = study::open_storage(place, study::Access::Read);
   try {
     return collect(*storage);
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("{}: {}", folder.string(), error.what()));
-  } catch (const json::exception& error) {
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
     throw_failure("{}: the study is damaged: {}", folder.string(), error.what());
   }
 }

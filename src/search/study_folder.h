@@ -1,7 +1,10 @@
 // A study's folder: its lock, its database, and what it holds. Private to this room.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -29,11 +32,21 @@ inline constexpr std::string_view kExplorationKey =
     "exploration";                                          // Exploring, as explore_phase.cpp stores it
 inline constexpr std::string_view kPlanKey = "plan";        // of a timed search
 inline constexpr std::string_view kTeacherKey = "teacher";  // TeacherResult
+inline constexpr std::string_view kTeacherFilesKey = "teacher_files";  // {name: artefact} of a shared study
 inline constexpr std::string_view kTeacherEpochsKey = "teacher_epochs";
 inline constexpr std::string_view kFinalistPlanKey =
     "finalist_plan";                                            // {conditions, jobs: [[trial, run], …]}
 inline constexpr std::string_view kFinalistsKey = "finalists";  // when all is done
-inline constexpr std::string_view kSecondsKey = "seconds";      // over resumed runs
+inline constexpr std::string_view kLastRunKey =
+    "last_run";  // how it was run last: workers, threads, memory; shapes nothing
+inline constexpr std::string_view kSecondsKey = "seconds";  // over resumed runs
+
+// A finalist's run from another seed.
+struct Confirmation {
+  int trial = 0;  // the finalist
+  uint64_t seed = 0;
+  std::map<std::string, int, std::less<>> epochs;  // of each stage, as the finalist had them
+};
 
 // A proposal with what it costs, as a trial stores it.
 struct StoredProposal {
@@ -42,18 +55,28 @@ struct StoredProposal {
   TrialResult costs;       // parameters, macs, flash_bytes, arena_bytes_*, footprint, latency; the rest unset
   std::string infeasible;  // one sentence, or empty
   double epoch_seconds = 0;  // measured; 0 when it was not
+  // Planned for this one by stage; a stage that is not here has the pipeline's.
+  std::map<std::string, int, std::less<>> epochs{};
+  std::optional<Confirmation> confirms{};
 };
 nlohmann::json to_stored(const StoredProposal& stored);
 StoredProposal from_stored(const nlohmann::json& json);
 
+// Which study trials are in: the search's own, or the one beside it of its finalists' runs from other seeds.
+enum class Trials { Search, Confirmations };
+
 class StudyFolder {
  public:
-  // Creates the folder, takes its lock and opens the database: its own study.db unless `place` names another.
+  // Creates the folder, takes its lock and opens the database: that of place_of(path, place), which the folder remembers.
+  // Error(Usage) where it would begin a second search in the folder.
   explicit StudyFolder(const std::filesystem::path& path, const study::Place& place = {});
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] study::Storage& storage() { return *storage_; }
-  // The name under which this process claims trials: nobody else's while it has the lock.
+  [[nodiscard]] study::Storage& storage_of(Trials trials);
+  // Whether other machines may work on the study: it is elsewhere.
+  [[nodiscard]] bool is_shared() const { return shared_; }
+  // The name under which this process claims trials and leads: nobody else's while it has the lock.
   [[nodiscard]] const std::string& worker() const { return worker_; }
 
   // Nothing when there is none; null counts as none.
@@ -70,12 +93,19 @@ class StudyFolder {
   std::filesystem::path path_;
   std::string worker_;
   std::unique_ptr<FileLock> lock_;
+  study::Place place_;
+  bool shared_ = false;
   std::unique_ptr<study::Storage> storage_;
+  std::unique_ptr<study::Storage> confirmations_;
 };
 
+// Where the runs of a study's finalists from other seeds are.
+study::Place confirmations_of(study::Place place);
 // The split as it was stored under kSplitKey.
 data::Split stored_split(const nlohmann::json& stored, const data::Dataset& dataset);
 std::string host_name();
+// A hash of what must not change in a search, of its description.
+std::string search_identity(const nlohmann::json& description);
 
 // Key of a finalist's run from another seed, as a TrialResult; runs count from 1.
 std::string finalist_key(int trial, int run);

@@ -115,9 +115,13 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
   callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
     keep([&] { engine::save_checkpoint(checkpoint_path, model.graph, checkpoint); });
   };
-  result.history =
-      engine::train(*network, {.dataset = dataset, .train = split.train, .validation = split.validation},
-                    train_options, rng, callbacks, options.stop, resumed ? &*resumed : nullptr);
+  try {
+    result.history =
+        engine::train(*network, {.dataset = dataset, .train = split.train, .validation = split.validation},
+                      train_options, rng, callbacks, options.stop, resumed ? &*resumed : nullptr);
+  } catch (const engine::Divergence& error) {
+    throw engine::Divergence(fmt::format("the teacher, {}", error.what()));
+  }
   result.seconds = result.history.seconds;
   model.parameters = network->parameters();
   keep([&] { engine::save_model(folder / "weights.retort", model); });

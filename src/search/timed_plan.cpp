@@ -1,5 +1,7 @@
 #include "search/timed_plan.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cassert>
 #include <nlohmann/json.hpp>
@@ -7,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "base/units.h"
 #include "search/plan.h"
@@ -22,6 +25,8 @@ constexpr double kClosingShare = 0.02;
 // Time for measuring one network's speed, and the share of the search's time that all of it may take.
 constexpr double kMeasureSeconds = 0.25;
 constexpr double kMeasureShare = 0.03;
+// All cores meet after each operation, so that other programs disturb a teacher more, and more unevenly.
+constexpr double kTeacherMeasureSeconds = 3;
 
 void set_epochs(PipelineSettings& pipeline, const StageEpochs& epochs) {
   pipeline.quick_epochs = epochs.quick;
@@ -51,7 +56,8 @@ double resume_plan(Session& session, json plan) {
                            .qat = plan.at("quantize")};
   set_epochs(session.pipeline, epochs);
   const double confirmation = plan.at("confirmation_seconds");
-  const std::vector<study::TrialRecord> records = session.folder.storage().trials();
+  const std::vector<study::TrialRecord> records =
+      session.folder.storage().trials({.results = false, .stages = study::Stages::None});
   session.planned = plan.value("planned", records.size());
   if (!has_more_time(settings, plan.value("limit_seconds", json()))) return confirmation;
 
@@ -63,7 +69,7 @@ double resume_plan(Session& session, json plan) {
     std::vector<double> jobs;
     for (const study::TrialRecord& record : records) {
       if (study::is_finished(record.state)) continue;
-      jobs.push_back(candidate_seconds(from_stored(json::parse(record.proposal)).epoch_seconds, epochs));
+      jobs.push_back(candidate_seconds(from_stored(parse_json(record.proposal)).epoch_seconds, epochs));
       const auto number = static_cast<size_t>(record.number);
       if (number < session.planned) continue;
       if (makespan(jobs, session.workers) > available) break;
@@ -80,9 +86,37 @@ double resume_plan(Session& session, json plan) {
   };
   if (waiting(records.size()) > 0)
     session.options.progress.message(
-        fmt::format("Plan: {} of the {} structures that wait, {} epochs each as before.",
-                    waiting(session.planned), waiting(records.size()), epochs.total()));
+        fmt::format("Plan: {} of the {} structures that wait, {} each as before.", waiting(session.planned),
+                    waiting(records.size()), format_counted(epochs.total(), "epoch")));
   return confirmation;
+}
+
+// The candidates of an exploration, the best first: those that there is time for, each with its own epochs.
+double decide_equal_runs(Session& session, std::vector<StoredProposal>& proposals) {
+  // Their epochs were measured by training them, so that hardly anything is left to chance.
+  constexpr double kEqualAim = 0.985;
+  const double available = kEqualAim * (session.seconds_left() - closing_seconds(session.settings));
+  std::vector<double> epoch_seconds;
+  for (const StoredProposal& proposal : proposals) epoch_seconds.push_back(proposal.epoch_seconds);
+  const EqualRuns plan = plan_equal_runs(epoch_seconds, session.settings, available, session.workers);
+  proposals.resize(plan.candidates);
+  std::vector<int> totals;
+  for (StoredProposal& proposal : proposals) {
+    const StageEpochs epochs = epochs_within(session.pipeline, proposal.epoch_seconds, plan.seconds);
+    proposal.epochs = by_stage(epochs);
+    totals.push_back(epochs.total());
+  }
+  session.planned = static_cast<size_t>(session.folder.storage().trial_count()) + proposals.size();
+  json document = by_stage(scaled_epochs(session.pipeline, 1));
+  document["limit_seconds"] = limit_seconds(session);
+  document["planned"] = session.planned;
+  document["confirmation_seconds"] = plan.confirmation_seconds;
+  session.folder.put_document(kPlanKey, document);
+  session.options.progress.message(fmt::format(
+      "Plan: {} of {} each ({} epochs), and as long for each other seed of the best{}.",
+      format_counted(static_cast<int64_t>(proposals.size()), "candidate"), format_duration(plan.seconds),
+      fmt::join(totals, ", "), of_what_is_left(session, available)));
+  return plan.confirmation_seconds;
 }
 
 }  // namespace
@@ -113,7 +147,8 @@ void measure(Session& session, std::vector<StoredProposal>& proposals) {
     const double seconds = kMeasureShare * limit_seconds(session);
     const double each =
         std::min(seconds * session.workers / static_cast<double>(macs.size()), kMeasureSeconds);
-    options.progress.message(fmt::format("Measuring the speed of up to {} networks.", macs.size()));
+    options.progress.message(fmt::format("Measuring the speed of up to {}.",
+                                         format_counted(static_cast<int64_t>(macs.size()), "network")));
     const engine::CompileOptions compile{.batch_size = session.pipeline.batch_size,
                                          .precision = session.pipeline.precision};
     // As many at once as will train at once: they share the machine's caches and memory.
@@ -144,7 +179,7 @@ int decide_teacher_epochs(Session& session) {
   const engine::CompileOptions compile{
       .batch_size = teacher.batch_size, .threads = threads, .precision = session.settings.pipeline.precision};
   const double epoch = measure_speed(graph, options.backend, compile, session.dataset,
-                                     std::min(2 * kMeasureSeconds, kMeasureShare * total))
+                                     std::min(kTeacherMeasureSeconds, kMeasureShare * total))
                            .epoch(session.split);
   const int epochs = plan_teacher_epochs(teacher, epoch, total);
   session.folder.put_document(kTeacherEpochsKey, epochs);
@@ -152,14 +187,16 @@ int decide_teacher_epochs(Session& session) {
     options.progress.message(fmt::format("Plan: no teacher, one epoch of it would take {} of {}.",
                                          format_duration(epoch), format_duration(total)));
   else
-    options.progress.message(fmt::format("Plan: {} for the teacher ({} epochs of {}).",
-                                         format_duration(epochs * epoch), epochs, format_duration(epoch)));
+    options.progress.message(fmt::format("Plan: {} for the teacher ({} of {}).",
+                                         format_duration(epochs * epoch), format_counted(epochs, "epoch"),
+                                         format_duration(epoch)));
   return epochs;
 }
 
 double decide_candidates(Session& session, std::vector<StoredProposal>& proposals) {
   if (auto stored = session.folder.document(kPlanKey); stored && proposals.empty())
     return resume_plan(session, std::move(*stored));
+  if (session.settings.exploration.epochs > 0) return decide_equal_runs(session, proposals);
   std::vector<StoredProposal> fitting;
   std::vector<StoredProposal> chosen;
   std::vector<double> epoch_seconds;
@@ -174,7 +211,7 @@ double decide_candidates(Session& session, std::vector<StoredProposal>& proposal
   const double available = plannable_seconds(session);
   const CandidatePlan plan = plan_candidates(epoch_seconds, session.settings, available, session.workers);
   for (const size_t index : plan.chosen) chosen.push_back(std::move(fitting[index]));
-  const size_t earlier = session.folder.storage().trials().size();  // of an exploration
+  const auto earlier = static_cast<size_t>(session.folder.storage().trial_count());  // of an exploration
   session.planned = earlier + chosen.size();
   for (const size_t index : plan.left_out) chosen.push_back(std::move(fitting[index]));
   proposals = std::move(chosen);
@@ -186,13 +223,15 @@ double decide_candidates(Session& session, std::vector<StoredProposal>& proposal
   document["predicted_seconds"] = plan.seconds;
   session.folder.put_document(kPlanKey, document);
   session.options.progress.message(fmt::format(
-      "Plan: {} of {} structures, {} epochs each (quick {}, distil {}, prune {}, quantise {}), and other "
+      "Plan: {} of {}, {} each (quick {}, distil {}, prune {}, quantise {}), and other "
       "seeds for the best: {}{}.{}",
-      plan.chosen.size(), fitting.size(), plan.epochs.total(), plan.epochs.quick, plan.epochs.distill,
-      plan.epochs.prune, plan.epochs.qat, format_duration(plan.seconds),
-      of_what_is_left(session, plan.seconds),
-      plan.left_out.empty() ? std::string()
-                            : fmt::format(" {} more are left for a longer --time.", plan.left_out.size())));
+      plan.chosen.size(), format_counted(static_cast<int64_t>(fitting.size()), "structure"),
+      format_counted(plan.epochs.total(), "epoch"), plan.epochs.quick, plan.epochs.distill, plan.epochs.prune,
+      plan.epochs.qat, format_duration(plan.seconds), of_what_is_left(session, plan.seconds),
+      plan.left_out.empty()
+          ? std::string()
+          : fmt::format(" {} left for a longer --time.",
+                        format_counted(static_cast<int64_t>(plan.left_out.size()), "more is", "more are"))));
   return plan.confirmation_seconds;
 }
 

@@ -14,6 +14,7 @@
 #include "search/pipeline.h"
 #include "search/results.h"
 #include "search/session.h"
+#include "search/shared_work.h"
 #include "search/study_folder.h"
 #include "study/lease_keeper.h"
 #include "study/storage.h"
@@ -22,7 +23,7 @@ namespace retort::search {
 
 // Attempts of a trial that ends with errors of its own: memory may have been short the first time.
 inline constexpr int kMostCrashes = 2;
-// Workers that a trial may cost, one after the other, without finishing a stage. Each of them may have been killed or have
+// Workers that a trial may cost, one after the other, without an epoch. Each of them may have been killed or have
 // lost its machine, and then it is no attempt; but a trial that ends its worker where nobody sees it (no memory left, say)
 // looks just so, and would be tried for ever.
 inline constexpr int kMostLosses = 10;
@@ -36,11 +37,15 @@ struct ClaimedWork {
   std::function<std::optional<graph::Parameters>(const StoredProposal&)> weights{};  // CandidateRun's
   // With the result, before it is stored as the trial's end: for its files.
   std::function<void(const study::Claim&, const StoredProposal&)> before_end{};
+  // How often a trial's checkpoint goes to the storage for another machine's worker, and when it is given back; none:
+  // never.
+  std::optional<double> checkpoint_seconds{};
 };
 
 // Runs it, stores its stages (then context.stage_finished is called) and its result. Nothing when it is not
 // finished after all: its lease was lost to another worker, or an error of its own ended it and it waits for a
-// second attempt, which takes up where this one was (memory may have been short); context.progress is told.
+// second attempt, which takes up where this one was (memory may have been short); context.progress is told. One
+// that another worker had goes on from the checkpoint that it left.
 // One that has cost too many workers is Failed at once. Throws as run_candidate; the trial waits again then.
 std::optional<TrialResult> run_claimed(const study::ClaimedTrial& claimed, const StoredProposal& proposal,
                                        const ClaimedWork& work, Context context, const std::stop_token& stop);
@@ -48,13 +53,14 @@ std::optional<TrialResult> run_claimed(const study::ClaimedTrial& claimed, const
 // A phase of a search.
 struct TrialLoop {
   PipelineSettings pipeline;
+  Trials trials = Trials::Search;
   int below = INT_MAX;                      // trials below this number
   std::function<void(Context&)> prepare{};  // each worker's context
   // Whether there is time for it; else it stays unfinished in this run. Empty: always.
   std::function<bool(int number, const StoredProposal&)> has_room{};
   std::function<std::optional<graph::Parameters>(const StoredProposal&)> weights{};
-  // Each trial that is finished and stored, once, from one thread at a time; also those that other machines'
-  // workers finished, whose files are in the folder by then.
+  // Each trial that is finished and stored and not in the session's study yet, once, from one thread at a time; also
+  // those that other machines' workers finished, whose files are in the folder by then.
   std::function<void(const StoredProposal&, const TrialResult&)> finished;
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "graph/micro.h"
+#include "search/search.h"
 #include "study/parameters.h"
 
 namespace retort::search {
@@ -73,8 +74,8 @@ std::vector<study::Parameter> micro_genes(const graph::MicroNetwork& network) {
   int blocks = 0;
   for (const graph::Block& block : network.blocks) {
     const auto kind = std::ranges::find(kKinds, block.kind, &std::pair<BlockKind, std::string_view>::first);
-    if (kind == kKinds.end()) {  // a pool
-      ++halvings;
+    if (kind == kKinds.end()) {
+      if (graph::is_pool(block.kind)) ++halvings;
       continue;
     }
     ++blocks;
@@ -164,7 +165,13 @@ study::Ending to_ending(const TrialResult& result) {
   };
   json shown = {{"seed", result.seed}};
   if (!result.reason.empty()) shown["reason"] = result.reason;
-  study::Ending ending{.state = state(), .result = dump_json(json(result)), .values = {}, .attributes = {}};
+  if (!result.diverged.empty()) shown["diverged"] = result.diverged;
+  json stored = result;
+  for (json& stage : stored.at("stages")) {
+    stage.erase("layers");
+    stage.at("history").erase("epochs");
+  }
+  study::Ending ending{.state = state(), .result = dump_json(stored), .values = {}, .attributes = {}};
   if (ending.state == study::TrialState::Complete) {
     shown.update(costs_json(result));
     shown["accuracy_float"] = result.accuracy_float;
@@ -177,18 +184,23 @@ study::Ending to_ending(const TrialResult& result) {
   return ending;
 }
 
-std::vector<study::IntermediateValue> intermediate_values(const std::vector<StageResult>& stages) {
+std::vector<study::IntermediateValue> intermediate_values(std::span<const StageResult> before,
+                                                          const engine::History& stage) {
+  size_t step = 0;
+  for (const StageResult& earlier : before) step += static_cast<size_t>(earlier.trained);
   std::vector<study::IntermediateValue> out;
-  if (stages.empty()) return out;
-  int step = 0;
-  for (const StageResult& stage : stages) {
-    const bool last = &stage == &stages.back();
-    for (const engine::EpochResult& epoch : stage.history.epochs) {
-      ++step;
-      if (last) out.push_back({step, epoch.validation_accuracy});
-    }
-  }
+  for (const engine::EpochResult& epoch : stage.epochs)
+    out.push_back({static_cast<int>(++step), epoch.validation_accuracy});
   return out;
+}
+
+TrialResult stored_result(const study::TrialRecord& record) {
+  auto result = parse_json(record.result).get<TrialResult>();
+  for (const study::StageRecord& stored : record.stages) {
+    const auto stage = std::ranges::find(result.stages, stored.name, &StageResult::name);
+    if (stage != result.stages.end()) *stage = parse_json(stored.result).get<StageResult>();
+  }
+  return result;
 }
 
 }  // namespace retort::search

@@ -2,6 +2,7 @@
 // room.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "search/results.h"
@@ -20,7 +21,8 @@ study::NewTrial to_new_trial(const StoredProposal& stored, const SearchSettings&
 // Its objectives when it is complete.
 study::Ending to_ending(const TrialResult& result);
 
-// The validation accuracy of the last stage's epochs, which count on over the stages.
-std::vector<study::IntermediateValue> intermediate_values(const std::vector<StageResult>& stages);
+// The validation accuracy of a stage's epochs, which count on over the stages `before` it.
+std::vector<study::IntermediateValue> intermediate_values(std::span<const StageResult> before,
+                                                          const engine::History& stage);
 
 }  // namespace retort::search

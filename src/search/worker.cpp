@@ -1,12 +1,9 @@
 #include "search/worker.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <utility>
 
 #include "base/error.h"
@@ -17,11 +14,15 @@
 #include "search/candidates.h"
 #include "search/crash_mark.h"
 #include "search/explore_phase.h"
+#include "search/memory_budget.h"
 #include "search/shared_work.h"
 #include "search/study_folder.h"
+#include "search/study_place.h"
 #include "search/trial_loop.h"
+#include "search/trial_record.h"
 #include "search/workers.h"
 #include "study/lease_keeper.h"
+#include "study/secrets.h"
 
 namespace retort::search {
 namespace {
@@ -32,8 +33,8 @@ using Clock = std::chrono::steady_clock;
 
 json description_of(const study::Storage& storage, const study::Place& place) {
   const auto text = storage.document(kDescriptionKey);
-  if (!text) throw_usage("{}: study '{}' holds no search", place.url, place.study);
-  return json::parse(*text);
+  if (!text) throw_usage("{}: study '{}' holds no search", study::hide_passwords(place.url), place.study);
+  return parse_json(*text);
 }
 
 // Asks `find` until it does not throw: workers may be started before the search. Says once what it waits for.
@@ -52,53 +53,85 @@ auto wait_for(const WorkerOptions& options, const Find& find) {
   }
 }
 
-// Where its unfinished candidates are. One of a name is locked, and its worker's name goes with it.
+// Where its unfinished candidates are, of one search: a folder of its own in the one that it was given, which may hold a
+// search, or anything. It is locked, and the worker's name goes with it.
 class Workplace {
  public:
-  explicit Workplace(const fs::path& folder) {
-    if (folder.empty()) {
-      std::string pattern = (fs::temp_directory_path() / "retort-worker-XXXXXX").string();
-      if (mkdtemp(pattern.data()) == nullptr)
-        throw_failure("{}: no folder can be made there for unfinished candidates", pattern);
-      path_ = pattern;
-      is_temporary_ = true;
-      name_ = fmt::format("{}:{}:{:08x}", host_name(), getpid(), std::random_device{}());
-      return;
-    }
-    fs::create_directories(folder);
-    path_ = fs::canonical(folder);
+  Workplace(const fs::path& folder, const std::string& search) {
+    if (folder.empty()) throw_usage("the worker's folder has no name: give one for unfinished candidates");
+    fs::create_directories(folder / kName);
+    path_ = fs::canonical(folder / kName);
     lock_ = std::make_unique<FileLock>(path_ / ".lock");
-    name_ = fmt::format("{}:{}", host_name(), path_.string());
+    name_ = worker_name(path_, true);
+    const fs::path file = path_ / "search";
+    if (fs::exists(file) && read_text(file) == search) return;
+    for (const char* part : {"trials", "parents", "teacher"}) fs::remove_all(path_ / part);
+    write_text_atomic(file, search);
   }
-  ~Workplace() {
-    std::error_code ignored;
-    if (is_temporary_) fs::remove_all(path_, ignored);
-  }
-  Workplace(const Workplace&) = delete;
-  Workplace& operator=(const Workplace&) = delete;
 
   [[nodiscard]] const fs::path& path() const { return path_; }
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
+  static constexpr const char* kName = "retort-worker";
   fs::path path_;
   std::string name_;
   std::unique_ptr<FileLock> lock_;
-  bool is_temporary_ = false;
+};
+
+// Trials of one study, and how they are run here.
+class Source {
+ public:
+  Source(Trials trials, study::Storage& storage, const Workplace& workplace, const SearchSettings& settings,
+         const WorkerOptions& options, decltype(ClaimedWork::weights) weights)
+      : leases_(storage, options.lease_seconds),
+        work_{.storage = storage,
+              .leases = leases_,
+              .folder = workplace.path(),
+              .seed = settings.seed,
+              .target = settings.target,
+              .weights = std::move(weights),
+              .before_end =
+                  [this](const study::Claim& claim, const StoredProposal& proposal) {
+                    put_files(work_.storage, claim, folder_of(claim.trial, proposal));
+                  },
+              .checkpoint_seconds = options.lease_seconds} {
+    release_earlier(storage, trials, workplace.path(), workplace.name(), settings.seed, options.progress);
+  }
+
+  [[nodiscard]] study::Storage& storage() { return work_.storage; }
+
+  std::optional<TrialResult> run(const study::ClaimedTrial& claimed, const Context& context,
+                                 const std::stop_token& stop) {
+    const StoredProposal proposal = from_stored(parse_json(claimed.trial.proposal));
+    auto result = run_claimed(claimed, proposal, work_, context, stop);
+    std::error_code ignored;
+    if (result) fs::remove_all(folder_of(claimed.trial.number, proposal), ignored);
+    return result;
+  }
+
+ private:
+  [[nodiscard]] fs::path folder_of(int number, const StoredProposal& proposal) const {
+    return work_.folder / candidate_run(proposal, number, work_.seed, work_.target).file;
+  }
+
+  study::LeaseKeeper leases_;
+  ClaimedWork work_;
 };
 
 }  // namespace
 
 std::string data_spec(const WorkerOptions& options) {
   return wait_for(options, [&] {
-    const auto storage = study::open_storage(options.storage, study::Access::Read);
+    const auto storage = study::open_storage(until(options.stop, options.storage), study::Access::Read);
     return description_of(*storage, options.storage).at("data").at("spec").get<std::string>();
   });
 }
 
 WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& options) {
-  const auto storage =
-      wait_for(options, [&] { return study::open_storage(options.storage, study::Access::Write); });
+  const auto storage = wait_for(options, [&] {
+    return study::open_storage(until(options.stop, options.storage), study::Access::Write);
+  });
   const json description = wait_for(options, [&] { return description_of(*storage, options.storage); });
   const std::string hash = description.at("data").at("content_hash");
   if (hash != dataset.content_hash)
@@ -106,58 +139,70 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
                 options.storage.study, description.at("data").at("spec").get<std::string>(), hash,
                 dataset.spec, dataset.content_hash);
   const SearchSettings settings = description.at("settings");
-  const Workplace workplace(options.folder);
-  // Of an earlier worker there, which is gone.
-  count_crash_marks(*storage, workplace.path(), workplace.name(), settings.seed);
-  storage->release(workplace.name());
-
+  const Workplace workplace(options.folder, options.storage.study + " " + search_identity(description));
   const SharedWork shared = wait_for(options, [&] {
     auto published = shared_work(*storage);
     if (!published)
       throw_failure(
           "{}: study '{}' has no candidates for other machines yet (its search needs the same --storage)",
-          options.storage.url, options.storage.study);
+          study::hide_passwords(options.storage.url), options.storage.study);
     return *std::move(published);
   });
-  const data::Split split = stored_split(json::parse(storage->document(kSplitKey).value_or("null")), dataset);
+  if (const std::string here = cpu_class(); !shared.cpu.empty() && shared.cpu != here)
+    options.progress.message(fmt::format(
+        "The search is on a CPU with {} and this one has {}, which rounds differently: what is trained here "
+        "is not, to the last bit, what the search alone would find.",
+        shared.cpu, here));
+  const data::Split split = stored_split(parse_json(storage->document(kSplitKey).value_or("null")), dataset);
   std::optional<engine::TeacherLogits> logits;
   for (const auto& [name, artefact] : shared.teacher)
     write_file_atomic(workplace.path() / "teacher" / name, storage->artefact(artefact));
   if (!shared.teacher.empty())
     logits = compress::load_teacher_logits(workplace.path() / "teacher" / "logits.npy", dataset);
 
-  study::LeaseKeeper leases(*storage, options.lease_seconds);
-  const ClaimedWork work{.storage = *storage,
-                         .leases = leases,
-                         .folder = workplace.path(),
-                         .seed = settings.seed,
-                         .target = settings.target,
-                         .weights = [&](const StoredProposal& stored) -> std::optional<graph::Parameters> {
-                           if (!inherits(stored, settings)) return std::nullopt;
-                           const study::TrialRecord parent = storage->trial(stored.proposal.parent);
-                           const fs::path folder = workplace.path() / "parents" / trial_folder(parent.number);
-                           get_files(*storage, parent, folder);
-                           return inherited_weights(stored,
-                                                    from_stored(json::parse(parent.proposal)).proposal.config,
-                                                    folder / "weights.retort", settings, dataset);
-                         },
-                         .before_end =
-                             [&](const study::Claim& claim, const StoredProposal&) {
-                               put_files(*storage, claim, workplace.path() / trial_folder(claim.trial));
-                             }};
+  const auto weights = [&](const StoredProposal& stored) -> std::optional<graph::Parameters> {
+    if (!inherits(stored, settings)) return std::nullopt;
+    const study::TrialRecord parent = storage->trial(stored.proposal.parent);
+    const fs::path folder = workplace.path() / "parents" / trial_folder(parent.number);
+    get_files(*storage, parent, folder);
+    return inherited_weights(stored, from_stored(parse_json(parent.proposal)).proposal.config,
+                             folder / "weights.retort", settings, dataset);
+  };
+  Source trials(Trials::Search, *storage, workplace, settings, options, weights);
+  std::unique_ptr<study::Storage> confirmations;
+  std::optional<Source> runs;
   std::mutex mutex;
+  // The search makes their study when it comes to them.
+  const auto confirmation_runs = [&]() -> Source& {
+    const std::lock_guard lock(mutex);
+    if (!runs) {
+      confirmations = storage->beside(confirmations_of(options.storage).study, objectives());
+      runs.emplace(Trials::Confirmations, *confirmations, workplace, settings, options, nullptr);
+    }
+    return *runs;
+  };
   WorkerResult result;
+  MemoryBudget memory(options.memory_bytes);
+  Waiting waiting;
   on_workers(options.workers > 0 ? options.workers : available_cores(), options.stop,
              [&](const std::stop_token& stop) {
                SharedWork phase = shared;
                while (!stop.stop_requested()) {
-                 const auto claimed = storage->claim(workplace.name(), options.lease_seconds, phase.planned);
+                 Source& source = phase.trials == Trials::Search ? trials : confirmation_runs();
+                 const auto claimed =
+                     source.storage().claim(workplace.name(), options.lease_seconds, phase.planned);
                  // The search may be in another phase by now; what it needs is published before its trials are added.
                  if (auto now = shared_work(*storage)) phase = *std::move(now);
                  if (!claimed) {
                    // Candidates that run elsewhere may be lost by their workers, and others be added.
                    if (phase.over) break;
-                   wait_a_little(stop);
+                   constexpr double kMostSeconds = 2;
+                   waiting.until(
+                       [&] {
+                         const auto now = shared_work(*storage);
+                         return (now && !(*now == phase)) || source.storage().may_claim(phase.planned);
+                       },
+                       kMostSeconds, stop);
                    continue;
                  }
                  const std::vector<uint32_t> curriculum = curriculum_order(
@@ -168,15 +213,13 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
                                        .teacher = logits ? &*logits : nullptr,
                                        .curriculum = curriculum,
                                        .backend = options.backend,
+                                       .memory = &memory,
                                        .progress = options.progress,
                                        .stop = stop};
-                 const auto trial = run_claimed(*claimed, from_stored(json::parse(claimed->trial.proposal)),
-                                                work, context, stop);
+                 const auto trial = source.run(*claimed, context, stop);
                  if (!trial) continue;
-                 std::error_code ignored;
-                 fs::remove_all(workplace.path() / trial_folder(trial->number), ignored);
                  const std::lock_guard lock(mutex);
-                 options.progress.message(printed_block(*trial));
+                 options.progress.message(ending_text(settings.preset, *trial));
                  ++(trial->outcome == Outcome::Complete  ? result.complete
                     : trial->outcome == Outcome::Skipped ? result.skipped
                                                          : result.failed);

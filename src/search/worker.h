@@ -19,10 +19,10 @@ namespace retort::search {
 
 struct WorkerOptions {
   study::Place storage;
-  // For unfinished candidates; a worker that is started again with the same one goes on with them. Empty: a
-  // temporary one.
-  std::filesystem::path folder{};
-  int workers = 0;  // candidates at a time; 0: one a core
+  // For unfinished candidates; a worker that is started again with the same one goes on with them.
+  std::filesystem::path folder;
+  int workers = 0;                        // candidates at a time; 0: one a core
+  std::optional<int64_t> memory_bytes{};  // as RunOptions'
   double lease_seconds = 60;
   double patience_seconds = 300;  // how long it waits for a search that is not there or not ready
   const engine::Backend& backend = engine::backend();

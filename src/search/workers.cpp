@@ -1,9 +1,11 @@
 #include "search/workers.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -43,6 +45,41 @@ void wait_a_little(const std::stop_token& stop) {
   std::condition_variable_any never;
   std::unique_lock lock(mutex);
   never.wait_for(lock, stop, std::chrono::milliseconds(500), [] { return false; });
+}
+
+void Waiting::until(const std::function<bool()>& ready, double most_seconds, const std::stop_token& stop) {
+  constexpr double kFirstSeconds = 0.25;
+  std::unique_lock lock(mutex_);
+  if (asking_) {
+    changed_.wait(lock, stop, [this, before = answers_] { return answers_ != before; });
+    return;
+  }
+  asking_ = true;
+  // Still under the lock when it goes.
+  struct Answer {
+    Waiting& waiting;
+    ~Answer() {
+      waiting.asking_ = false;
+      ++waiting.answers_;
+      waiting.changed_.notify_all();
+    }
+  };
+  const Answer answer{*this};
+  std::minstd_rand random(std::random_device{}());
+  for (double pause = kFirstSeconds; !stop.stop_requested(); pause = std::min(2 * pause, most_seconds)) {
+    const double seconds = pause * std::uniform_real_distribution(0.5, 1.0)(random);
+    changed_.wait_for(lock, stop, std::chrono::duration<double>(seconds), [] { return false; });
+    lock.unlock();
+    bool is_ready = false;
+    try {
+      is_ready = stop.stop_requested() || ready();
+    } catch (...) {
+      lock.lock();
+      throw;
+    }
+    lock.lock();
+    if (is_ready) return;
+  }
 }
 
 }  // namespace retort::search

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "study/secrets.h"
 
 namespace retort::study {
 
@@ -49,9 +50,9 @@ Result insert_rows(Connection& connection, std::string_view table, std::string_v
   return all;
 }
 
-std::unique_ptr<Database> open_database(std::string_view url, Access access) {
+std::unique_ptr<Database> open_database(std::string_view url, Access access, const Patience& patience) {
   if (url.starts_with("postgresql://") || url.starts_with("postgres://"))
-    return open_postgres(std::string(url), access);
+    return open_postgres(std::string(url), access, patience);
   if (url.starts_with("sqlite:")) {
     url.remove_prefix(7);
     if (url.starts_with("///")) url.remove_prefix(3);  // as SQLAlchemy writes it
@@ -59,7 +60,7 @@ std::unique_ptr<Database> open_database(std::string_view url, Access access) {
     throw_usage(
         "{}: no kind of database that is known; give postgresql://user@host/database, sqlite:FILE or a "
         "file's name",
-        url);
+        hide_passwords(url));
   }
   if (url.empty())
     throw_usage("the storage has no name: give postgresql://user@host/database or sqlite:FILE");

@@ -3,6 +3,7 @@
 // Statements are the same text on both, with $1, $2, … for values; what differs is in Dialect.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -38,6 +40,8 @@ struct Dialect {
   std::vector<std::string_view> prelude;
   // Behind a SELECT of rows that are to be changed: they are locked; or those are left out that others hold.
   std::string_view for_update, skip_locked;
+  // Whether the clock of now() may be set back while it has the same name.
+  bool clock_may_be_set_back;
 };
 
 class Connection {
@@ -68,22 +72,39 @@ class Database {
   virtual bool has_table(Connection& connection, std::string_view table) = 0;
   // Keeps others from making tables at the same time, until the transaction ends.
   virtual void lock_schema(Connection& connection) = 0;
-  // Seconds of a clock as an expression of SQL, and the clock's name: times of another one mean nothing.
+  // Seconds of a clock as an expression of SQL, of the moment when it is evaluated, and the clock's name: times of
+  // another one mean nothing.
   [[nodiscard]] virtual std::string now() const = 0;
   [[nodiscard]] virtual const std::string& clock() const = 0;
 };
 
+// How long PostgreSQL's callers wait.
+struct Patience {
+  // For a server that is gone: it may be restarted, or the network come back.
+  std::chrono::milliseconds server{180'000};
+  // For a program that was stopped in the midst of writing: its server ends what it began, and with it its locks.
+  std::chrono::milliseconds idle{30'000};
+  // For somebody else's lock, before the transaction is tried again.
+  std::chrono::milliseconds lock{10'000};
+  // Once requested a server that is gone is waited for no longer.
+  std::stop_token stop{};
+};
+
 std::unique_ptr<Database> open_sqlite(const std::filesystem::path& path, Access access);
 std::unique_ptr<Database> open_sqlite_in_memory();
-std::unique_ptr<Database> open_postgres(const std::string& url, Access access);
-std::unique_ptr<Database> open_database(std::string_view url, Access access);
+std::unique_ptr<Database> open_postgres(const std::string& url, Access access, const Patience& patience = {});
+std::unique_ptr<Database> open_database(std::string_view url, Access access, const Patience& patience = {});
 
 // Optuna's column and Retort's tables; see schema.cpp.
 inline constexpr std::string_view kOptunaSchema = "v3.2.0.a";
 inline constexpr std::string_view kOldOptunaSchema = "v3.0.0.d";
 // Makes those that are missing of Optuna's tables, or all, in the schema of that version.
 void make_optuna_tables(Connection& connection, const Dialect& dialect, std::string_view optuna_schema);
+// Of Retort's tables. 1 was no schema of Optuna's; 2 had no checkpoints, 3 no leads; both are read as they are.
+inline constexpr int kVersion = 4;
+inline constexpr int kOldestVersion = 2;
 void make_retort_tables(Connection& connection, const Dialect& dialect);
+void upgrade_retort_tables(Connection& connection, const Dialect& dialect, int version);
 std::span<const std::string_view> optuna_table_names();  // in an order that foreign keys allow
 
 // INSERT of any number of rows; `tail` is what follows VALUES (…): ON CONFLICT …, RETURNING ….

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <utility>
 #include <vector>
 
@@ -42,8 +43,8 @@ void LeaseKeeper::beat(const std::stop_token& stop) {
     std::vector<Claim> lost;
     try {
       lost = storage_.heartbeat(claims);
-    } catch (const Error&) {
-      continue;  // those who store results will say what is wrong with the storage
+    } catch (const std::exception&) {
+      continue;  // those who store results will say what is wrong with the storage, or that memory is short
     }
     const std::lock_guard lock(mutex_);
     for (Hold* hold : holds_)

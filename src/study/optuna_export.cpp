@@ -7,6 +7,25 @@
 #include "study/database.h"
 
 namespace retort::study {
+namespace {
+
+bool is_time(std::string_view column) {
+  return column == "datetime_start" || column == "datetime_complete" || column == "heartbeat";
+}
+
+// PostgreSQL leaves a fraction's last zeros out, and SQLAlchemy takes the digits that it finds for microseconds.
+std::string with_microseconds(std::string time) {
+  constexpr size_t kDigits = 6;
+  size_t point = time.find('.');
+  if (point == std::string::npos) {
+    point = time.size();
+    time += '.';
+  }
+  time.append(point + 1 + kDigits - std::min(time.size(), point + 1 + kDigits), '0');
+  return time;
+}
+
+}  // namespace
 
 void export_for_optuna(std::string_view url, std::string_view optuna_schema,
                        const std::filesystem::path& file) {
@@ -24,11 +43,14 @@ void export_for_optuna(std::string_view url, std::string_view optuna_schema,
         make_optuna_tables(target, to->dialect(), optuna_schema);
         for (const std::string_view table : optuna_table_names()) {
           if (table == "version_info" || table == "alembic_version") continue;
-          const Result all = source.run(fmt::format("SELECT * FROM {}", table));
+          Result all = source.run(fmt::format("SELECT * FROM {}", table));
           std::vector<std::vector<Value>> rows;
-          for (const auto& row : all.rows) {
+          for (auto& row : all.rows) {
             std::vector<Value>& values = rows.emplace_back();
-            for (const Cell& cell : row) values.push_back(cell ? Value(std::string_view(*cell)) : nullptr);
+            for (size_t i = 0; i < row.size(); ++i) {
+              if (row[i] && is_time(all.columns[i])) row[i] = with_microseconds(*std::move(row[i]));
+              values.push_back(row[i] ? Value(std::string_view(*row[i])) : nullptr);
+            }
           }
           insert_rows(target, table, fmt::format("\"{}\"", fmt::join(all.columns, "\", \"")), rows);
         }

@@ -10,19 +10,21 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 #include <utility>
 
 #include "base/error.h"
 #include "study/database.h"
+#include "study/secrets.h"
 
 namespace retort::study {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long a call waits for a server that is gone: it may be restarted, or the network come back.
-constexpr std::chrono::seconds kPatience{180};
+// A transaction that met another one is still worth another try: trials are given back so.
+constexpr std::chrono::milliseconds kPatienceOfTheStopped{2000};
 constexpr size_t kMostConnections = 64;
 constexpr Oid kByteaOid = 17;
 
@@ -40,7 +42,8 @@ const Dialect kPostgres = {
                 "CREATE TYPE trialstate AS ENUM ('RUNNING', 'COMPLETE', 'PRUNED', 'FAIL', 'WAITING')",
                 "CREATE TYPE trialvaluetype AS ENUM ('FINITE', 'INF_POS', 'INF_NEG')"},
     .for_update = " FOR UPDATE",
-    .skip_locked = " FOR UPDATE SKIP LOCKED"};
+    .skip_locked = " FOR UPDATE SKIP LOCKED",
+    .clock_may_be_set_back = true};
 
 struct Finish {
   void operator()(PGconn* connection) const { PQfinish(connection); }
@@ -63,21 +66,28 @@ std::string first_line(std::string_view text) {
 }
 
 bool may_pass(std::string_view sqlstate) {
-  // Serialisation, deadlock; the server stops or starts; it has no connection left.
-  constexpr std::array<std::string_view, 6> kCodes = {"40001", "40P01", "57P01", "57P02", "57P03", "53300"};
+  // Serialisation, deadlock; the server stops or starts; it has no connection left; somebody holds a lock for long; we were
+  // silent for too long.
+  constexpr std::array<std::string_view, 8> kCodes = {"40001", "40P01", "57P01", "57P02",
+                                                      "57P03", "53300", "55P03", "25P03"};
   return sqlstate.starts_with("08") || std::ranges::find(kCodes, sqlstate) != kCodes.end();
 }
 
 class PostgresConnection final : public Connection {
  public:
   PostgresConnection(const std::string& url, const std::string& name) : name_(name) {
-    // What the URL says overrides these. A server that vanished without a word is noticed. Every statement of ours
-    // has an index; without statistics, of tables that were empty a moment ago, the server would read them whole.
-    const std::array<const char*, 9> keys = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
-                                             "tcp_user_timeout", "application_name", "client_encoding",
-                                             "options",          "dbname",           nullptr};
-    const std::array<const char*, 9> values = {
-        "10", "10", "5", "30000", "retort", "UTF8", "-c enable_seqscan=off", url.c_str(), nullptr};
+    // What the URL says overrides these. A server that vanished without a word is noticed. Nothing here is refused by
+    // PgBouncer.
+    const std::array<const char*, 8> keys = {"connect_timeout",
+                                             "keepalives_idle",
+                                             "keepalives_interval",
+                                             "tcp_user_timeout",
+                                             "application_name",
+                                             "client_encoding",
+                                             "dbname",
+                                             nullptr};
+    const std::array<const char*, 8> values = {"10",     "10",   "5",         "30000",
+                                               "retort", "UTF8", url.c_str(), nullptr};
     handle_.reset(PQconnectdbParams(keys.data(), values.data(), 1));
     if (PQstatus(handle_.get()) != CONNECTION_OK)
       throw TryAgain(first_line(PQerrorMessage(handle_.get())), true);
@@ -115,6 +125,13 @@ class PostgresConnection final : public Connection {
     return take(raw.get());
   }
   using Connection::run;
+
+  // Several statements without values, in one message.
+  void run_script(const char* sql) {
+    const std::unique_ptr<PGresult, Clear> raw(PQexec(handle_.get(), sql));
+    const ExecStatusType status = PQresultStatus(raw.get());
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) fail(raw.get());
+  }
 
   [[nodiscard]] bool is_usable() const {
     return PQstatus(handle_.get()) == CONNECTION_OK && PQtransactionStatus(handle_.get()) == PQTRANS_IDLE;
@@ -165,13 +182,15 @@ class PostgresConnection final : public Connection {
 
 // Host, port and database of a URL: without a password.
 std::string name_of(const std::string& url) {
-  char* message = nullptr;
+  // Not libpq's words: they repeat what may be a password.
   const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
-      PQconninfoParse(url.c_str(), &message), &PQconninfoFree);
-  const std::unique_ptr<char, decltype(&PQfreemem)> free_message(message, &PQfreemem);
-  if (!options)
-    throw_usage("--storage: this is no URL of PostgreSQL, as postgresql://user@host/database: {}",
-                message == nullptr ? "out of memory" : first_line(message));
+      PQconninfoParse(url.c_str(), nullptr), &PQconninfoFree);
+  if (!options || has_bare_slash_in_password(url))
+    throw_usage(
+        "--storage: {} is no URL of PostgreSQL, as postgresql://user@host/database; in a user's name and in "
+        "a "
+        "password @ is written as %40, / as %2F, : as %3A and % as %25",
+        hide_passwords(url));
   std::string host = "localhost";
   std::string port;
   std::string database;
@@ -187,7 +206,8 @@ std::string name_of(const std::string& url) {
 
 class PostgresDatabase final : public Database {
  public:
-  PostgresDatabase(const std::string& url, Access access) : url_(url), access_(access), name_(name_of(url)) {
+  PostgresDatabase(const std::string& url, Access access, const Patience& patience)
+      : url_(url), access_(access), patience_(patience), name_(name_of(url)) {
     // A wrong name or password is told at once; only later is a server that is gone waited for.
     try {
       idle_.push_back(std::make_unique<PostgresConnection>(url_, name_));
@@ -206,10 +226,8 @@ class PostgresDatabase final : public Database {
         return;
       } catch (const TryAgain& error) {
         if (error.connection_lost) drop_idle();
-        if (Clock::now() - start > kPatience)
-          throw_failure("{}: the database's server cannot be reached: {}", name_, error.what());
+        wait(pause, start, error);
       }
-      std::this_thread::sleep_for(pause);
       pause = std::min(2 * pause, std::chrono::milliseconds(1000));
     }
   }
@@ -254,7 +272,12 @@ class PostgresDatabase final : public Database {
     Loan loan(*this);
     PostgresConnection& connection = loan.connection();
     const bool read = kind == Transaction::Read || access_ == Access::Read;
-    connection.run(read ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN");
+    // A server's default may be another level, at which claims that meet fail one another. Those who write look for a
+    // few rows by an index; without statistics, of tables that were empty a moment ago, the server would read them whole.
+    // A writer that is stopped (a signal, a machine that is paused) while its connection lives would hold its rows for
+    // ever, and everybody else leave them out or wait for them.
+    // For the transaction alone: behind PgBouncer the next one on this connection may be another program's.
+    connection.run_script(read ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : begin_to_write_.c_str());
     try {
       body(connection);
       connection.run("COMMIT");
@@ -262,6 +285,21 @@ class PostgresDatabase final : public Database {
       roll_back(connection);
       throw;
     }
+  }
+
+  void wait(std::chrono::milliseconds pause, Clock::time_point start, const TryAgain& error) const {
+    if (patience_.stop.stop_requested()) {
+      std::this_thread::sleep_for(pause);
+    } else {
+      std::mutex mutex;
+      std::condition_variable_any never;
+      std::unique_lock lock(mutex);
+      never.wait_for(lock, patience_.stop, pause, [] { return false; });
+    }
+    const auto most = patience_.stop.stop_requested() ? std::min(patience_.server, kPatienceOfTheStopped)
+                                                      : patience_.server;
+    if (Clock::now() - start > most)
+      throw_failure("{}: the database's server cannot be reached: {}", name_, error.what());
   }
 
   static void roll_back(PostgresConnection& connection) noexcept {
@@ -311,7 +349,12 @@ class PostgresDatabase final : public Database {
 
   std::string url_;
   Access access_;
+  Patience patience_;
   std::string name_;
+  std::string begin_to_write_ = fmt::format(
+      "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL enable_seqscan=off;"
+      " SET LOCAL idle_in_transaction_session_timeout={}; SET LOCAL lock_timeout={}",
+      patience_.idle.count(), patience_.lock.count());
   std::mutex mutex_;
   std::condition_variable given_back_;
   std::vector<std::unique_ptr<PostgresConnection>> idle_;
@@ -320,8 +363,8 @@ class PostgresDatabase final : public Database {
 
 }  // namespace
 
-std::unique_ptr<Database> open_postgres(const std::string& url, Access access) {
-  return std::make_unique<PostgresDatabase>(url, access);
+std::unique_ptr<Database> open_postgres(const std::string& url, Access access, const Patience& patience) {
+  return std::make_unique<PostgresDatabase>(url, access, patience);
 }
 
 }  // namespace retort::study

@@ -61,8 +61,17 @@ constexpr std::array<Table, 13> kOptunaTables = {{
 }};
 
 // `state` is ours, of which trials.state is Optuna's view; `attempt` counts claims and `crashes` the trial's
-// own errors; `worker` is who claimed it last. A trial has a lease while it is RUNNING.
-constexpr std::array<Table, 6> kRetortTables = {{
+// own errors; `worker` is who claimed it last (`rung` is of earlier versions). A trial has a lease while it is RUNNING; its
+// token tells a claim whose answer was lost what it has claimed. `fence` grows with each who takes a study's lead.
+constexpr Table kCheckpoints = {
+    "retort_checkpoints",
+    "trial_id INTEGER NOT NULL PRIMARY KEY REFERENCES trials(trial_id), worker TEXT NOT NULL,"
+    " sha256 TEXT NOT NULL"};
+constexpr Table kLeads = {
+    "retort_leads",
+    "study_id INTEGER NOT NULL PRIMARY KEY REFERENCES studies(study_id), leader TEXT NOT NULL,"
+    " fence INTEGER NOT NULL, clock TEXT NOT NULL, beat_at {real} NOT NULL, seconds {real} NOT NULL"};
+constexpr std::array<Table, 8> kRetortTables = {{
     {"retort_version", "version INTEGER NOT NULL PRIMARY KEY"},
     {"retort_documents",
      "study_id INTEGER NOT NULL REFERENCES studies(study_id), \"key\" TEXT NOT NULL, json TEXT NOT NULL,"
@@ -76,11 +85,14 @@ constexpr std::array<Table, 6> kRetortTables = {{
      " UNIQUE (study_id, number)"},
     {"retort_leases",
      "trial_id INTEGER NOT NULL PRIMARY KEY REFERENCES trials(trial_id), worker TEXT NOT NULL,"
-     " attempt INTEGER NOT NULL, clock TEXT NOT NULL, beat_at {real} NOT NULL, seconds {real} NOT NULL"},
+     " attempt INTEGER NOT NULL, clock TEXT NOT NULL, beat_at {real} NOT NULL, seconds {real} NOT NULL,"
+     " token TEXT NOT NULL DEFAULT ''"},
     {"retort_stages",
      "trial_id INTEGER NOT NULL REFERENCES trials(trial_id), name TEXT NOT NULL, position INTEGER NOT NULL,"
      " result TEXT NOT NULL, PRIMARY KEY (trial_id, name)"},
     {"retort_artefacts", "sha256 TEXT NOT NULL PRIMARY KEY, bytes {bytes} NOT NULL"},
+    kCheckpoints,
+    kLeads,
 }};
 
 constexpr int kOptunaSchemaVersion = 12;
@@ -119,6 +131,16 @@ void make_optuna_tables(Connection& connection, const Dialect& dialect, std::str
 void make_retort_tables(Connection& connection, const Dialect& dialect) {
   for (const Table& table : kRetortTables) make(connection, dialect, table);
   connection.run("CREATE INDEX retort_trials_state ON retort_trials (study_id, state, number)");
+  connection.run("INSERT INTO retort_version VALUES ($1)", {int64_t{kVersion}});
+}
+
+void upgrade_retort_tables(Connection& connection, const Dialect& dialect, int version) {
+  if (version < 3) make(connection, dialect, kCheckpoints);
+  if (version < 4) {
+    make(connection, dialect, kLeads);
+    connection.run("ALTER TABLE retort_leases ADD COLUMN token TEXT NOT NULL DEFAULT ''");
+  }
+  connection.run("UPDATE retort_version SET version=$1", {int64_t{kVersion}});
 }
 
 }  // namespace retort::study

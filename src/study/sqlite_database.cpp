@@ -27,7 +27,15 @@ const Dialect kSqlite = {.id = "INTEGER NOT NULL PRIMARY KEY",
                          .intermediate_type = "VARCHAR(7)",
                          .prelude = {},
                          .for_update = "",
-                         .skip_locked = ""};
+                         .skip_locked = "",
+                         .clock_may_be_set_back = false};
+
+// A function of SQL: its statements stay the same, and it is evaluated when they have waited their turn to write.
+constexpr const char* kNow = "retort_now";
+void steady_seconds(sqlite3_context* context, int /*count*/, sqlite3_value** /*values*/) {
+  const auto since_boot = std::chrono::steady_clock::now().time_since_epoch();
+  sqlite3_result_double(context, std::chrono::duration<double>(since_boot).count());
+}
 
 struct CloseDatabase {
   void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
@@ -58,6 +66,9 @@ class SqliteConnection final : public Connection {
     handle_.reset(raw);
     if (code != SQLITE_OK) fail(code);
     sqlite3_busy_timeout(raw, kBusyMilliseconds);
+    const int made =
+        sqlite3_create_function(raw, kNow, 0, SQLITE_UTF8, nullptr, steady_seconds, nullptr, nullptr);
+    if (made != SQLITE_OK) fail(made);
   }
 
   Result run(const std::string& sql, std::span<const Value> values) override {
@@ -221,10 +232,7 @@ class SqliteDatabase final : public Database {
   void lock_schema(Connection& /*connection*/) override {}  // BEGIN IMMEDIATE has done it
 
   // All who write to the file are on this machine: its steady clock, which a reboot starts anew.
-  [[nodiscard]] std::string now() const override {
-    const auto since_boot = std::chrono::steady_clock::now().time_since_epoch();
-    return fmt::format("{:.3f}", std::chrono::duration<double>(since_boot).count());
-  }
+  [[nodiscard]] std::string now() const override { return fmt::format("{}()", kNow); }
   [[nodiscard]] const std::string& clock() const override {
     static const std::string boot = [] {
       std::string id = "boot";

@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,6 +70,20 @@ TEST_F(FileTest, ReadErrorsNameThePath) {
   EXPECT_EQ(std::string(caught([&] { read_file(pipe); }).what()), pipe.string() + ": is not a regular file");
 }
 
+TEST_F(FileTest, FilesThatAreTooLargeAreRefusedUnread) {
+  const fs::path file = folder_ / "large";
+  write_text_atomic(file, "0123456789");
+  EXPECT_EQ(read_text(file, 10), "0123456789");
+  EXPECT_EQ(std::string(caught([&] { read_text(file, 9); }).what()),
+            file.string() + ": has 10 bytes; at most 9 are read");
+  fs::resize_file(file, uintmax_t{1} << 42U);  // without any disk behind it
+  const Error error = caught([&] { read_file(file); });
+  EXPECT_EQ(std::string(error.what())
+                .find(file.string() + ": its bytes would take 4398.0 GB, more than this machine's "),
+            0U)
+      << error.what();
+}
+
 TEST_F(FileTest, AFailedWriteLeavesNothingBehind) {
   fs::create_directory(folder_ / "target");
   const Error error = caught([&] { write_text_atomic(folder_ / "target", "text"); });
@@ -89,6 +104,26 @@ TEST_F(FileTest, ManyWritersLeaveOneWholeFile) {
   const std::string text = read_text(folder_ / "shared");
   EXPECT_EQ(text, std::string(10000, text.at(0)));
   EXPECT_EQ(file_count(), 1U);
+}
+
+// Every process of a container has the number 1: names that follow from it are another's, too.
+TEST_F(FileTest, NoNameOfATemporaryFileCanBeGuessed) {
+  write_text_atomic(folder_ / "victim", "untouched");
+  for (int serial = 0; serial < 2000; ++serial)
+    fs::create_symlink("victim", folder_ / fmt::format(".retort-{}-{}.tmp", ::getpid(), serial));
+  write_text_atomic(folder_ / "file", "text");
+  EXPECT_EQ(read_text(folder_ / "victim"), "untouched");
+  EXPECT_EQ(read_text(folder_ / "file"), "text");
+  EXPECT_FALSE(fs::is_symlink(folder_ / "file"));
+  remove_temporaries(folder_);
+  EXPECT_EQ(file_count(), 2U);
+}
+
+TEST_F(FileTest, AFileHasTheModesThatTheUserWants) {
+  const mode_t before = ::umask(027);
+  write_text_atomic(folder_ / "file", "text");
+  ::umask(before);
+  EXPECT_EQ(fs::status(folder_ / "file").permissions(), fs::perms(0640));
 }
 
 TEST_F(FileTest, LockExcludesASecondHolder) {

@@ -78,6 +78,14 @@ TEST(Units, FormatsBytesAndCounts) {
   EXPECT_EQ(format_integer(INT64_MIN), "-9,223,372,036,854,775,808");
 }
 
+TEST(Units, CountsThings) {
+  EXPECT_EQ(format_counted(0, "image"), "0 images");
+  EXPECT_EQ(format_counted(1, "image"), "1 image");
+  EXPECT_EQ(format_counted(1234, "image"), "1,234 images");
+  EXPECT_EQ(format_counted(1, "class", "classes"), "1 class");
+  EXPECT_EQ(format_counted(2, "class", "classes"), "2 classes");
+}
+
 TEST(Units, FormatsDurations) {
   EXPECT_EQ(format_duration(0), "0.0s");
   EXPECT_EQ(format_duration(0.012), "12ms");

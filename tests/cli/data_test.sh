@@ -46,7 +46,14 @@ good data export --npy "$work/npy" --data "idx:$work/train-only" --test-fraction
 [[ $out == *'"test": 60'*'"train": 144'*'"validation": 36'* ]] || fail "the split is not counted"
 
 bad 2 "spec is required" data check
-bad 2 "--npy is required" data export --data "idx:$work/idx"
+good data export --images "$work/pictures" --data "idx:$work/idx"
+says "240 training and 80 test images as PNG files in $work/pictures"
+good data check "images:$work/pictures" --json
+[ "$(field train)" = 240 ] && [ "$(field test)" = 80 ] || fail "the exported pictures do not come back"
+bad 2 "$work/pictures: is not empty" data export --images "$work/pictures" --data "idx:$work/idx"
+bad 2 "--split-seed is without effect" data export --images "$work/p" --data "idx:$work/idx" --split-seed 7
+bad 2 "either --npy DIR or --images DIR" data export --data "idx:$work/idx"
+bad 2 "either --npy DIR or --images DIR" data export --data "idx:$work/idx" --npy "$work/a" --images "$work/b"
 bad 2 "$work/nowhere" data check "idx:$work/nowhere"
 bad 2 "nonsense" data check nonsense:x
 bad 2 "size=big" data check "idx:$work/idx?size=big"
@@ -93,7 +100,7 @@ fresh && { printf "$(big_endian 2049)$(big_endian 80)" && head -c 79 /dev/zero &
 refused "$broken/t10k-labels-idx1-ubyte: label 9 at index 79 is out of range: there are 4 classes" \
   "$broken/t10k-labels-idx1-ubyte, index 79: label 9 is out of range: there are 4 classes" "idx:$broken"
 looked "idx:$broken" --skip-bad
-says "left out    1 broken images or empty class folders"
+says "left out    1 broken image or empty class folder"
 
 # CIFAR-10: two records of each class in the first file, one image in each other, then damage.
 cifar=$work/cifar
@@ -117,7 +124,7 @@ looked "cifar10:$cifar" --skip-bad --json
 refused "$cifar/data_batch_1.bin: record 0 (byte 0) has label 10; CIFAR-10 labels are 0 to 9" \
   "$cifar/data_batch_1.bin, record 0: has label 10; CIFAR-10 labels are 0 to 9" "cifar10:$cifar"
 looked "cifar10:$cifar" --skip-bad
-says "left out    1 broken images or empty class folders"
+says "left out    1 broken image or empty class folder"
 head -c $((3073 * 9)) "$work/whole" >"$cifar/data_batch_1.bin"
 bad 2 "class \"truck\" has no training image" data check "cifar10:$cifar"
 printf 'a\nb\n' >"$cifar/batches.meta.txt"
@@ -154,7 +161,7 @@ printf '\0\1\377\1' | write_npy "$npy/y_train.npy" '|i1' '(4,)'
 refused "$npy/y_train.npy: label -1 at index 2 is out of range: labels are 0 to 65534" \
   "$npy/y_train.npy, index 2: label -1 is out of range: labels are 0 to 65534" "npy:$npy"
 looked "npy:$npy" --skip-bad
-says "left out    1 broken images or empty class folders"
+says "left out    1 broken image or empty class folder"
 fresh_npy && head -c 6 /dev/zero | write_npy "$npy/x_test.npy" '|u1' '(1, 3, 2)'
 bad 2 "$npy: has x_test.npy without y_test.npy" data check "npy:$npy"
 printf '\1' | write_npy "$npy/y_test.npy" '|u1' '(1,)'
@@ -172,7 +179,7 @@ says "images      4x4x1, 4 for training, 0 for testing"
 broken_image() {
   refused "$folder/a/1.png: $1" "$folder/a/1.png: $1" "$spec"
   looked "$spec" --skip-bad
-  says "left out    1 broken images or empty class folders"
+  says "left out    1 broken image or empty class folder"
   says "4x4x1, 3 for training"
 }
 head -c 50 "$work/pixel.png" >"$folder/a/1.png"
@@ -191,7 +198,7 @@ rm "$folder/a/1.png"
 cp -r "$folder/b" "$folder/c"
 refused "$folder/a: the class folder has no image" "$folder/a: the class folder has no image" "$spec"
 looked "$spec" --skip-bad
-says "left out    1 broken images or empty class folders"
+says "left out    1 broken image or empty class folder"
 says "class \"b\" has 2 training images, too few to appear in every part of the split; 7 are enough."
 mkdir -p "$work/sets/train" && cp -r "$folder/b" "$folder/c" "$work/sets/train/"
 mkdir -p "$work/sets/test" && cp -r "$folder/b" "$work/sets/test/"
@@ -232,7 +239,7 @@ cp "$work/idx/train-labels-idx1-ubyte" "$work/leaky/t10k-labels-idx1-ubyte"
 run data check "idx:$work/leaky" --json
 [ "$code" = 1 ] && [[ $out == *'"name": "copies-across-sets"'* && $out == *'"kind": "across-sets"'* ]] ||
   fail "images in both sets are no problem"
-[ "$err" = "retort: idx:$work/leaky: one problem would spoil a training" ] || fail "the last line is not the verdict"
+[ "${err##*$'\n'}" = "retort: idx:$work/leaky: one problem would spoil a training" ] || fail "the last line is not the verdict"
 
 # Known data sets. (tests/data/fetch_test.cpp has a server.)
 bad 2 '"imagenet" is no data set that can be fetched; known are cifar10, fashion-mnist, mnist' data fetch imagenet

@@ -29,7 +29,7 @@ if command -v pkg-config >/dev/null; then
   step "$compiler" -std=c++20 "$examples/library/what_fits.cpp" $(pkg-config --cflags --libs retort) -o "$work/what_fits"
   step "$work/what_fits" nano33ble "idx:$work/idx"
   out=$(cat "$work/out")
-  says "2 blocks, 1 layers, 16 filters "
+  says "2 blocks, 1 layer, 16 filters "
   says " fits"
 fi
 [ "$(wc -l <"$examples/library/what_fits.cpp")" -lt 60 ] || fail "the example has grown"
@@ -43,7 +43,7 @@ grep -qx '[0-3]' "$work/out" || fail "the embedded network gives no class"
 
 # Where a person's shell and man look.
 for file in share/man/man1/retort-search.1.gz share/bash-completion/completions/retort \
-  share/zsh/vendor-completions/_retort share/fish/vendor_completions.d/retort.fish; do
+  share/zsh/site-functions/_retort share/fish/vendor_completions.d/retort.fish; do
   [ -s "$work/prefix/$file" ] || fail "$file is not installed"
 done
 finish

@@ -55,6 +55,32 @@ field() {
   printf '%s\n' "$out" | sed -n "s/^  \"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" | head -n 1
 }
 
+# start_postgres [COMMAND…]: a server of its own in $work/pg, run by COMMAND, that accepts connections at $postgres; its
+# process is $server. 1 where none is installed, with words that say so.
+start_postgres() {
+  local bin unprivileged=()
+  bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)
+  if [ -z "$bin" ]; then
+    echo "PostgreSQL: skipped, no server is installed: apt-get install postgresql"
+    return 1
+  fi
+  if [ "$(id -u)" = 0 ]; then unprivileged=(setpriv --reuid=nobody --regid=nogroup --clear-groups); fi
+  mkdir "$work/pg"
+  chmod 755 "$work"
+  [ "$(id -u)" != 0 ] || chown nobody "$work/pg"
+  "${unprivileged[@]}" "$bin/initdb" -D "$work/pg/data" -A trust -U retort --no-sync >/dev/null
+  # After setpriv, so that what COMMAND preloads is not root's.
+  "${unprivileged[@]}" "$@" "$bin/postgres" -D "$work/pg/data" -k "$work/pg" -c listen_addresses= >"$work/server" 2>&1 &
+  server=$!
+  until "$bin/pg_isready" -q -h "$work/pg" || ! kill -0 "$server" 2>/dev/null; do sleep 0.1; done
+  kill -0 "$server" || fail "no server runs: $(cat "$work/server")"
+  postgres="postgresql://retort@/postgres?host=$work/pg"
+}
+stop_postgres() {
+  kill -INT "$server"
+  wait "$server"
+}
+
 # Bytes of a 32-bit number, big endian, as printf escapes.
 big_endian() {
   printf '\\x%02x\\x%02x\\x%02x\\x%02x' $(($1 >> 24 & 255)) $(($1 >> 16 & 255)) $(($1 >> 8 & 255)) $(($1 & 255))
@@ -92,6 +118,12 @@ small_data() {
   mkdir -p "$1"
   write_idx "$1/train" 240
   write_idx "$1/t10k" 80
+}
+
+# essence FOLDER: what must not depend on time, workers or faults, of a search with --seeds 2.
+essence() {
+  grep -vE '"(seconds|logits_seconds|threads|command)":' "$1/study.json"
+  for file in "$1"/trials/*/model.tflite "$1"/trials/*/seed-43/model.tflite "$1/best/model.tflite"; do sha256sum <"$file"; done
 }
 
 # The end of each script.

@@ -31,7 +31,7 @@ completes() {
   )
   [ "$got" = "$expected" ] || fail "bash completes «$*» to «$got», not to «$expected»"
 }
-completes 'search' retort se
+completes 'search serve' retort se
 completes 'check export fetch' retort data ''
 completes '--html' retort data check --h --ht
 completes '--board --boards' retort search out --boar

@@ -24,7 +24,11 @@ flash=$(printf '%s\n' "$out" | sed -n 's/^    "flash_bytes": \([0-9]*\),$/\1/p' 
 [ "$(wc -l <"$work/plain/trials.csv")" = 3 ] || fail "trials.csv has not a line a trial"
 grep -q "search .*/plain --data idx:.* --teacher-config &#39;1 block, 8 filters&#39;" "$work/plain/report.html" ||
   fail "the command in the report is not the one that was given"
-grep -q 'layer by layer' "$work/plain/report.html" || fail "no sparsity by layer in the report"
+grep -q 'Zeros after pruning' "$work/plain/report.html" || fail "no sparsity by layer in the report"
+for part in mistakes labels use front; do
+  grep -q "<section id=$part>" "$work/plain/report.html" || fail "the report has no part $part"
+done
+grep -q '"confusion"' "$work/plain/analysis.json" || fail "what the best model gets wrong is not kept"
 grep -q '"layers": \[$' "$work/plain/study.json" || fail "no sparsity by layer in study.json"
 good inspect "$work/plain/best/model.tflite"
 make -C "$work/plain/best/c" test >"$work/make.txt" 2>&1 || fail "best/c does not pass its own test: $(cat "$work/make.txt")"
@@ -127,6 +131,12 @@ for filters in 1 2 3 4 5 6 7 8 9 10 11 12 13; do configs+=(--config "1,1,$filter
 good search "$work/many" --data "$data" --time none --teacher none --stages distill,export --distill-epochs 1 \
   --seeds 1 --top 1 "${configs[@]}" --json
 says '"complete": 13'
+good bench proxies "$work/many" --data "$data" --batch 16
+says "13 structures of $work/many"
+[[ $out =~ "activation patterns"\ +-?[01]\.[0-9][0-9]\ +(–|-?[0-9]) ]] || fail "a proxy's correlations are missing"
+good bench proxies "$work/many" --data "$data" --batch 16 --json
+says '"at_equal_macs": '
+bad 2 "has 1 structures that were trained on equal terms; a correlation needs at least 8" bench proxies "$work/timed" --data "$data"
 
 # ---- exploring: generations, heats, candidates, in a space of one's own
 cat >"$work/space.toml" <<'EOF'
@@ -223,6 +233,21 @@ bad 2 "9 blocks of nonsense" search "$work/x" --data "$data" --teacher-config '9
 bad 2 "--teacher: 'logits:' lacks its file" search "$work/x" --data "$data" --teacher logits:
 bad 2 "$work/nothing.retort" search "$work/x" --data "$data" --teacher "$work/nothing.retort"
 bad 2 "final sparsity" search "$work/x" --data "$data" --prune-initial-sparsity 0.9
+
+# ---- images that are left out, and a split of the user's own: the report's commands see the data as the search did
+good data export --images "$work/pictures" --data "$data"
+printf 'no picture' >"$(find "$work/pictures/train" -name '*.png' | sort | head -n 1)"
+split=(--split-seed 7 --test-fraction 0.3)
+good search "$work/left out" --data "images:$work/pictures/train?gray=1" --skip-bad "${split[@]}" --config '1,1,8,0' --teacher none \
+  --stages distill,export --distill-alpha 1 --distill-epochs 4 --batch 16 --workers 1 --seeds 1 --time none --json
+tested() { printf '%s\n' "$out" | sed -n 's/.*"test_accuracy_int8": \([0-9.]*\).*/\1/p' | head -n 1; }
+tested=$(tested)
+check=$(sed -n "s/.*<pre tabindex=0>retort eval \(.*\)/\1/p" "$work/left out/report.html" | sed "s/&#39;/'/g; s/&amp;/\&/g")
+[ -n "$check" ] || fail "no eval in the report"
+eval "good eval $check --json"
+[ "$(field accuracy)" = "$tested" ] || fail "the report's eval finds $(field accuracy), and the search $tested: $check"
+good search "$work/left out" --json
+[ "$(tested)" = "$tested" ] || fail "a search that left images out does not go on by itself"
 
 # ---- options without effect
 without() { # SENTENCE ARGUMENTS…

@@ -5,11 +5,6 @@ data=(--data "idx:$work/idx")
 search=("${data[@]}" --teacher-config '1 block, 8 filters' --teacher-epochs 40 --batch 16 --time none --seeds 2 --top 2
   --config 1,1,8,0 --config 1,1,8,1,16 --config 1,1,16,0 --config 1,1,12,0 --config 1,2,8,0 --config 1,2,12,0
   --quick-epochs 2 --distill-epochs 100 --prune-update-every 2 --qat-epochs 10)
-# What must not depend on time, workers or faults.
-essence() {
-  grep -vE '"(seconds|logits_seconds|threads|command)":' "$1/study.json"
-  for file in "$1"/trials/*/model.tflite "$1/best/model.tflite"; do sha256sum <"$file"; done
-}
 
 good search "$work/alone" "${search[@]}" --workers 2
 
@@ -19,10 +14,15 @@ several() {
   local shared=(--storage "$url" --study several --lease 1)
   "$retort" search "$work/$name" "${search[@]}" --workers 1 "${shared[@]}" >"$work/$name.out" 2>&1 </dev/null &
   searching=$!
-  "$retort" worker "${shared[@]}" "${data[@]}" --workers 1 >"$work/held.out" 2>&1 </dev/null &
+  "$retort" worker "${shared[@]}" "${data[@]}" --workers 1 --folder "$work/$name-held" >"$work/held.out" 2>&1 </dev/null &
   held=$!
-  sleep 0.7
-  kill -STOP "$held" 2>/dev/null
+  # It is stopped while it has a trial, which others must finish: until the search has ended.
+  while :; do
+    until [ -n "$(find "$work/$name-held" -name '*.checkpoint' 2>/dev/null)" ] || ! kill -0 "$held" 2>/dev/null; do sleep 0.02; done
+    kill -STOP "$held" || fail "the worker that was to be stopped had ended: $(tail -n 1 "$work/held.out")"
+    [ -z "$(find "$work/$name-held" -name '*.checkpoint')" ] || break
+    kill -CONT "$held" || break
+  done
   for i in 1 2 3 4; do
     "$retort" worker "${shared[@]}" --workers 2 --folder "$work/$name-worker" >"$work/worker.out" 2>&1 </dev/null &
     worker=$!
@@ -36,37 +36,106 @@ several() {
       searching=$!
     fi
   done
-  kill -CONT "$held" 2>/dev/null
   wait "$searching" || fail "the search on $url: $(tail -n 1 "$work/$name.out")"
+  kill -CONT "$held"
   wait "$held" || fail "the worker that was stopped: $(tail -n 1 "$work/held.out")"
+  grep -q 'was silent for too long' "$work/held.out" || fail "a worker that woke too late was not told: $(cat "$work/held.out")"
   [ "$(essence "$work/alone")" = "$(essence "$work/$name")" ] || fail "several workers on $url find something else"
   good study list "$url"
   says "several: 6 COMPLETE"
 }
 several "sqlite:$work/shared.db" sqlite
 
-bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)
-if [ -n "$bin" ]; then
-  unprivileged=()
-  if [ "$(id -u)" = 0 ]; then unprivileged=(setpriv --reuid=nobody --regid=nogroup --clear-groups); fi
-  mkdir "$work/pg"
-  chmod 755 "$work"
-  [ "$(id -u)" != 0 ] || chown nobody "$work/pg"
-  "${unprivileged[@]}" "$bin/initdb" -D "$work/pg/data" -A trust -U retort --no-sync >/dev/null
-  "${unprivileged[@]}" "$bin/postgres" -D "$work/pg/data" -k "$work/pg" -c listen_addresses= 2>/dev/null &
-  server=$!
-  until "$bin/pg_isready" -q -h "$work/pg"; do sleep 0.1; done
-  several "postgresql://retort@/postgres?host=$work/pg" postgresql
-  kill -INT "$server"
-  wait "$server"
-else
-  echo "PostgreSQL: skipped, no server is installed: apt-get install postgresql"
+if start_postgres; then
+  several "$postgres" postgresql
+  # ---- all connections are cut, at random moments
+  psql=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)/psql
+  shared=(--storage "$postgres" --study cut --lease 2)
+  "$retort" search "$work/cut" "${search[@]}" --workers 1 "${shared[@]}" >"$work/cut.out" 2>&1 </dev/null &
+  searching=$!
+  "$retort" worker "${shared[@]}" "${data[@]}" --workers 1 >"$work/cut-worker.out" 2>&1 </dev/null &
+  worker=$!
+  cuts=0
+  while kill -0 "$searching" 2>/dev/null; do
+    sleep "0.$((RANDOM % 9 + 1))"
+    "$psql" -q -t -A "$postgres" -c "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+      WHERE application_name='retort'" >"$work/cuts" 2>/dev/null && cuts=$((cuts + $(<"$work/cuts")))
+  done
+  wait "$searching" || fail "a search whose connections are cut: $(tail -n 1 "$work/cut.out")"
+  wait "$worker" || fail "a worker whose connections are cut: $(tail -n 1 "$work/cut-worker.out")"
+  [ "$cuts" -gt 3 ] || fail "only $cuts connections were cut"
+  [ "$(essence "$work/alone")" = "$(essence "$work/cut")" ] || fail "after $cuts cuts something else is found"
+  stop_postgres
 fi
+
+# ---- the folder knows where its study is
+good report "$work/sqlite"
+good pick "$work/sqlite"
+good study list "$work/sqlite"
+says "several: 6 COMPLETE"
+good search "$work/sqlite" "${search[@]}"
+[ ! -e "$work/sqlite/study.db" ] || fail "a second study was begun over the same trials"
+bad 2 "holds a search already, whose study 'several' is in sqlite:" search "$work/sqlite" "${search[@]}" \
+  --storage "sqlite:$work/third.db" --quiet
+bad 2 "is in the folder itself" search "$work/alone" "${search[@]}" --storage "sqlite:$work/third.db" --quiet
+
+# ---- a worker in the folder of a finished search
+good worker --storage "sqlite:$work/shared.db" --study several "${data[@]}" --folder "$work/sqlite"
+[ "$(essence "$work/alone")" = "$(essence "$work/sqlite")" ] || fail "a worker took files of the search away"
+
+# ---- what another worker takes over goes on from the last checkpoint, a finalist's other seed as well
+long=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 1 --config 1,1,8,0 --quick-epochs 2
+  --distill-epochs 600 --prune-update-every 2 --qat-epochs 2)
+good search "$work/long" "${long[@]}" --workers 1
+shared=(--storage "sqlite:$work/handed.db" --study handed --lease 1 --artefacts "$work/artefacts")
+# begun FILE: a search that has FILE in its folder, and a checkpoint in the storage.
+begun() {
+  mkdir -p "$work/artefacts"
+  "$retort" search "$work/handed" "${long[@]}" --workers 1 "${shared[@]}" >"$work/handed.out" 2>&1 </dev/null &
+  searching=$!
+  until [ -e "$work/handed/$1" ]; do sleep 0.05; done
+  local before
+  before=$(ls "$work/artefacts")
+  until [ "$(ls "$work/artefacts")" != "$before" ]; do sleep 0.05; done
+}
+killed() {
+  kill -KILL "$searching"
+  wait "$searching" 2>/dev/null
+}
+# worker_until TEXT: a worker of a folder of its own ($worker, its words in $work/words) that has said so.
+worker_until() {
+  "$retort" worker "${shared[@]}" "${data[@]}" --workers 1 >"$work/words" 2>&1 </dev/null &
+  worker=$!
+  until grep -q "$1" "$work/words" || ! kill -0 "$worker" 2>/dev/null; do sleep 0.05; done
+  grep -q "$1" "$work/words" || fail "no worker that says «$1»: $(cat "$work/words")"
+}
+stopped() {
+  kill -TERM "$worker"
+  code=0
+  wait "$worker" || code=$?
+  [ "$code" = 130 ] || fail "a worker that is stopped ends with $code: $(tail -n 1 "$work/words")"
+}
+# The search is killed, and a worker has its trial when the lease is over; that is stopped, and the next has it at once.
+begun trials/0/distill.checkpoint
+killed
+worker_until '^trial 0: goes on from where'
+stopped
+worker_until '^trial 0: goes on from where'
+until grep -q '^trial [0-9]*: [0-9.]*% int8' "$work/words" || ! kill -0 "$worker" 2>/dev/null; do sleep 0.05; done
+stopped
+# The search again, which confirms, and is killed again: a worker confirms without it.
+begun trials/0/seed-43/distill.checkpoint
+killed
+worker_until '^trial 0, seed 43: goes on from where'
+until grep -q '^trial [0-9]*: [0-9.]*% int8' "$work/words" || ! kill -0 "$worker" 2>/dev/null; do sleep 0.05; done
+good search "$work/handed" "${long[@]}" --workers 1 "${shared[@]}"
+wait "$worker" || fail "the worker that confirmed: $(tail -n 1 "$work/words")"
+[ "$(essence "$work/long")" = "$(essence "$work/handed")" ] || fail "what was handed over comes to something else"
 
 # ---- a worker that comes when all is done, or with other data
 shared=(--storage "sqlite:$work/shared.db" --study several)
 good worker "${shared[@]}" "${data[@]}"
-says "Nothing is left to do: 0 candidates completed here"
+says "Nothing is left to do: 0 completed here"
 mkdir "$work/other"
 write_idx "$work/other/train" 120
 write_idx "$work/other/t10k" 40
@@ -82,6 +151,20 @@ until [ -e "$work/two/study.db" ]; do sleep 0.02; done
 bad 1 "in use by another process" search "$work/two" "${search[@]}" --quiet
 wait "$first" || fail "the first of two searches"
 [ "$(essence "$work/alone")" = "$(essence "$work/two")" ] || fail "the first of two searches finds something else"
+
+# ---- two searches of one study: the second is refused while the first lives
+"$retort" search "$work/first" "${search[@]}" --workers 1 --storage "sqlite:$work/led.db" --study led --lease 4 \
+  >"$work/first.out" 2>&1 </dev/null &
+first=$!
+until ls "$work"/first/trials/*/stages.json >/dev/null 2>&1; do sleep 0.02; done
+bad 1 "another search works on this study" search "$work/second" "${search[@]}" --storage "sqlite:$work/led.db" --study led \
+  --lease 4 --quiet
+wait "$first" || fail "the first of two searches of a study: $(tail -n 1 "$work/first.out")"
+[ "$(essence "$work/alone")" = "$(essence "$work/first")" ] || fail "the first of two searches of a study finds something else"
+# In another folder it goes on, and has all files.
+good search "$work/third" "${search[@]}" --storage "sqlite:$work/led.db" --study led
+good report "$work/third"
+[ "$(essence "$work/alone")" = "$(essence "$work/third")" ] || fail "a search that went on in another folder lacks something"
 
 # ---- copies
 good study export "$work/alone" "$work/copy.db" --optuna-schema v3.0.0.d

@@ -160,9 +160,12 @@ TEST(Inheritance, NarrowingSilentChannelsChangesNothing) {
 }
 
 TEST(Inheritance, AnyTwoNetworksGiveFiniteWeights) {
-  const std::vector<std::string> texts = {
-      "conv 4, gap", "sep 6 s2, sep 6 skip, flatten, dense 4", "conv 8 s2, inv 8 e1, inv 12 e4 s2, gap",
-      "conv 3, pool 2, res 5, avgpool 2, flatten", "inv 6 e3 k5, res 7 s2 k5, conv 9, gap, dense 6, dense 5"};
+  const std::vector<std::string> texts = {"conv 4, gap",
+                                          "sep 6 s2, sep 6 skip, flatten, dense 4",
+                                          "conv 8 s2, inv 8 e1, inv 12 e4 s2, gap",
+                                          "conv 3, pool 2, res 5, avgpool 2, flatten",
+                                          "gray, conv 5 s2, sep 5 skip, gap",
+                                          "inv 6 e3 k5, res 7 s2 k5, conv 9, gap, dense 6, dense 5"};
   for (const std::string& parent : texts)
     for (const std::string& child : texts) {
       const Family family(parent, child);

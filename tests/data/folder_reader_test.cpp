@@ -13,6 +13,7 @@
 #include "data/export.h"
 #include "data/fixtures.h"
 #include "data/image_file.h"
+#include "data/image_files.h"
 #include "data/npy.h"
 #include "data/preprocess.h"
 
@@ -102,6 +103,32 @@ TEST_F(Folder, ReadsTrainAndTestAndFollowsLinks) {
   const auto dataset = load(spec());
   EXPECT_EQ(dataset->train.count(), 6U);
   EXPECT_EQ(dataset->test.count(), 2U);
+}
+
+TEST_F(Folder, ItsImagesHaveFilesAsLongAsItStaysAsItWas) {
+  write_pets("train/", 2);
+  write_pets("test/", 1);
+  const auto dataset = load(spec());
+  const ImageFiles files = image_files(*dataset);
+  EXPECT_EQ(files.train, (std::vector<std::string>{"train/cat/0.png", "train/cat/1.png", "train/dog/0.png",
+                                                   "train/dog/1.png"}));
+  EXPECT_EQ(files.test, (std::vector<std::string>{"test/cat/0.png", "test/dog/0.png"}));
+  write("train/cat/2.png", png());
+  EXPECT_TRUE(image_files(*dataset).train.empty()) << "which file is which is not known any more";
+  EXPECT_TRUE(image_files(*dataset).test.empty());
+  Dataset other = *dataset;
+  other.spec = "made up";
+  EXPECT_TRUE(image_files(other).train.empty());
+}
+
+TEST_F(Folder, FilesOfWhatIsSplitLaterAreThoseOfTheTrainingSet) {
+  write_pets();
+  write("cat/3.png", {1, 2, 3});
+  EXPECT_TRUE(image_files(*load(spec(), BadImages::Skip)).train.empty()) << "one was left out";
+  fs::remove(folder_ / "cat/3.png");
+  const ImageFiles files = image_files(*load(spec()));
+  EXPECT_EQ(files.train.size(), 6U);
+  EXPECT_EQ(files.train.back(), "dog/2.png");
 }
 
 TEST_F(Folder, AClassMayBeCalledTrain) {
@@ -201,7 +228,12 @@ TEST_F(Folder, BrokenImagesAreNamedOrSkippedAndCounted) {
     const auto dataset = load(spec(), BadImages::Skip);
     EXPECT_EQ(dataset->skipped, 1);
     EXPECT_EQ(dataset->content_hash, whole->content_hash);
-    EXPECT_EQ(load(spec(), BadImages::Skip)->skipped, 1);  // from the cache
+    const auto again = load(spec(), BadImages::Skip);  // from the cache
+    EXPECT_EQ(again->skipped, 1);
+    // What it is called gives it again without being told twice.
+    EXPECT_EQ(again->spec, spec() + "?skip-bad=1");
+    EXPECT_EQ(load(again->spec)->content_hash, again->content_hash);
+    EXPECT_EQ(load(spec() + "?gray=1", BadImages::Skip)->spec, spec() + "?gray=1&skip-bad=1");
   };
   write("cat/00.png", {good.begin(), good.end() - 20});
   check(": broken PNG: the file is truncated");
@@ -473,7 +505,9 @@ TEST_F(Folder, TheSplitIsExportedAsRowsOfTheTrainingImages) {
   EXPECT_EQ(rows("train_indices.npy"), split.train);
   EXPECT_EQ(rows("validation_indices.npy"), split.validation);
   EXPECT_EQ(rows("test_indices.npy"), split.test);
-  EXPECT_EQ(load("npy:" + other.path().string())->test.count(), 0U);
+  const auto again = load("npy:" + other.path().string());
+  EXPECT_EQ(again->content_hash, dataset->content_hash);  // names of classes too
+  EXPECT_EQ(again->range, dataset->range);
 
   write_pets("train/", 10);
   write_pets("test/", 1);

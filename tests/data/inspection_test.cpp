@@ -119,6 +119,42 @@ TEST_F(Inspect, TellsKindsOfCopiesApart) {
                                                    " (dog) = " + folder_.at("test/dog/leak.png") + " (dog)"});
 }
 
+// Photographs of one scene, each a little brighter than the one before.
+TEST_F(Inspect, TellsKindsOfNearCopiesApart) {
+  write_pets("train/");
+  write_pets("test/", 10, 10);
+  constexpr ImageShape kScene = {24, 24, 3};
+  const auto scene = [&](const std::string& name, uint64_t seed, int brighter) {
+    Rng rng(seed);
+    std::vector<uint8_t> pixels = random_bytes(kScene.bytes(), rng);
+    for (uint8_t& pixel : pixels) pixel = static_cast<uint8_t>(pixel / 2 + brighter);
+    write(name, png_file(pixels, kScene));
+  };
+  scene("train/cat/a1.png", 1, 0);
+  scene("train/cat/a2.png", 1, 9);
+  scene("train/dog/b1.png", 2, 0);
+  scene("test/dog/b2.png", 2, 9);
+  scene("test/dog/b3.png", 2, 18);
+  scene("train/cat/c1.png", 3, 0);
+  scene("train/dog/c2.png", 3, 9);
+  const Inspection inspection = look(BadImages::Fail, "?size=24x24");
+  EXPECT_TRUE(inspection.copies.empty());
+  ASSERT_EQ(inspection.near_copies.size(), 3U);
+  EXPECT_EQ(inspection.near_copies[0].kind, CopyKind::OtherClasses);
+  EXPECT_EQ(inspection.near_copies[1].kind, CopyKind::AcrossSets);
+  EXPECT_EQ(inspection.near_copies[1].images.size(), 3U);
+  EXPECT_EQ(inspection.near_copies[2].kind, CopyKind::SameClass);
+  EXPECT_EQ(names(inspection.problems), Names{});
+  EXPECT_EQ(names(inspection.notes), (Names{"near-copies-under-other-classes", "near-copies-across-sets",
+                                            "near-copies-within-a-class", "shapes"}));
+  EXPECT_EQ(
+      inspection.notes[1].sentence,
+      "2 test images (9.1%) are nearly the same as training images: if they are the same things, what is "
+      "measured there is memory");  // 2 of 22
+  EXPECT_EQ(inspection.notes[0].examples,
+            Names{folder_.at("train/cat/c1.png") + " (cat) ≈ " + folder_.at("train/dog/c2.png") + " (dog)"});
+}
+
 TEST_F(Inspect, CopiesSpoilASplitThatIsStillToBeDrawn) {
   write_pets();
   const std::vector<uint8_t> same = png();

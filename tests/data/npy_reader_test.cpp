@@ -82,6 +82,23 @@ TEST_F(NpyFolder, QuantisesFloatsWithTheTrainingRange) {
   EXPECT_EQ(dataset->test.pixels[1], 255);
 }
 
+TEST_F(NpyFolder, TakesNamesAndRangeFromItsDescription) {
+  const auto describe = [&](const std::string& text) {
+    write_bytes(folder_ / "dataset.json", std::vector<uint8_t>(text.begin(), text.end()));
+  };
+  describe(R"({"classes": ["cat", "dog"], "range": {"low": -2, "high": 3}})");
+  const auto dataset = load(spec());
+  EXPECT_EQ(dataset->classes, (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(dataset->range, (ValueRange{-2, 3}));
+  describe(R"({"classes": ["cat"], "range": {"low": -2, "high": 3}})");
+  EXPECT_EQ(error(), folder_.at("dataset.json") + ": names 1 classes, and the labels have 2");
+  describe(R"({"classes": ["cat", "dog"], "range": {"low": 3, "high": 3}})");
+  EXPECT_EQ(error(), folder_.at("dataset.json") + ": the range is 3 to 3: low must be below high");
+  describe("{");
+  EXPECT_TRUE(error().starts_with(folder_.at("dataset.json") + ": is no description of a data set"))
+      << error();
+}
+
 TEST_F(NpyFolder, QuantisesTheWidestRange) {
   const float most = 3.4e38F;
   write_floats("x_train.npy", {4, 1, 1}, {-most, most, 0, most});
@@ -122,6 +139,16 @@ TEST_F(NpyFolder, RefusesWrongImages) {
   EXPECT_EQ(load_error(spec() + "?gray=1"),
             spec() + "?gray=1: the training images have 2 channels; gray=0|1 is for images of 1 or 3");
   EXPECT_EQ(load(spec() + "?size=4x4")->train.shape, (ImageShape{4, 4, 2}));
+}
+
+TEST_F(NpyFolder, RefusesASizeThatMemoryDoesNotHold) {
+  write("x_train.npy", "|u1", {4, 1, 1, 65536}, std::vector<uint8_t>(4 * 65536));
+  const std::string said = load_error(spec() + "?size=4096x4096");
+  EXPECT_EQ(
+      said.find(spec() +
+                "?size=4096x4096: 4 training images of 4096x4096x65536 would take 4398.0 GB, more than"),
+      0U)
+      << said;
 }
 
 TEST_F(NpyFolder, RefusesWrongLabels) {

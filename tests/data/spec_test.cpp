@@ -64,13 +64,19 @@ TEST(Spec, RefusesWhatItDoesNotKnow) {
       error(""),
       "data \"\": unknown format \"\"; known are cifar10:DIR, fashion-mnist, idx:DIR, images:DIR, npy:DIR");
   EXPECT_EQ(error("images"), "data \"images\": a folder is missing; write images:DIR");
+  EXPECT_EQ(error("idx:x?skip-bad=yes"),
+            "data \"idx:x?skip-bad=yes\": skip-bad is \"yes\": write skip-bad=1 to leave broken images out");
+  EXPECT_EQ(error("idx:x?skip-bad=1&skip-bad=1"),
+            "data \"idx:x?skip-bad=1&skip-bad=1\": option \"skip-bad\" is given twice");
   EXPECT_EQ(error("images:"), "data \"images:\": a folder is missing; write images:DIR");
   EXPECT_EQ(error("fashion-mnist:"), "data \"fashion-mnist:\": a folder is missing; write fashion-mnist:DIR");
-  EXPECT_EQ(error("idx:x?grey=1"),
-            "data \"idx:x?grey=1\": unknown option \"grey\"; the options are size=HxW and gray=0|1");
+  EXPECT_EQ(
+      error("idx:x?grey=1"),
+      "data \"idx:x?grey=1\": unknown option \"grey\"; the options are size=HxW, gray=0|1 and skip-bad=0|1");
   EXPECT_EQ(error("idx:x?"), "data \"idx:x?\": no option follows the ?; remove it or write ?gray=1");
   EXPECT_EQ(error("idx:x?gray=1&&size=2x2"),
-            "data \"idx:x?gray=1&&size=2x2\": unknown option \"\"; the options are size=HxW and gray=0|1");
+            "data \"idx:x?gray=1&&size=2x2\": unknown option \"\"; the options are size=HxW, gray=0|1 and "
+            "skip-bad=0|1");
   EXPECT_EQ(error("idx:x?gray=yes"),
             "data \"idx:x?gray=yes\": gray is \"yes\": write gray=1 for grey images or gray=0 for RGB");
   EXPECT_EQ(error("idx:x?gray=1&gray=1"), "data \"idx:x?gray=1&gray=1\": option \"gray\" is given twice");
@@ -80,6 +86,18 @@ TEST(Spec, RefusesWhatItDoesNotKnow) {
         fmt::format("data \"idx:x?size={0}\": size is \"{0}\": write height x width, each 1 to 4096, like "
                     "size=32x32",
                     size));
+}
+
+TEST(Spec, IsFoundFromElsewhere) {
+  TestFolder folder;
+  std::filesystem::create_directories(folder / "photos");
+  const std::string whole = "images:" + (folder / "photos").string() + "?gray=1";
+  EXPECT_EQ(spec_from("images:photos?gray=1", folder.path()), whole);
+  EXPECT_EQ(spec_from("images:gone?gray=1", folder.path()), "images:gone?gray=1");
+  EXPECT_EQ(spec_from(whole, "/"), whole);
+  for (const char* same : {"fashion-mnist", "fashion-mnist?gray=0", "images:~/photos", "images:"})
+    EXPECT_EQ(spec_from(same, folder.path()), same);
+  EXPECT_EQ(spec_from("images:photos", ""), "images:photos");
 }
 
 }  // namespace

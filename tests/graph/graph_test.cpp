@@ -96,6 +96,15 @@ TEST(Graph, RefusesWhatDoesNotFit) {
   EXPECT_NE(usage_message([&] { branches.add(Add{}, {0, 1}); }).find("one shape"), std::string::npos);
 }
 
+TEST(Graph, RefusesMoreWeightsThanAGraphMayHave) {
+  Graph graph({.height = 1, .width = 1, .channels = 16384, .flat = true});
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(graph.add(Dense{.units = 4096}, {0}), i + 1);
+  EXPECT_NE(usage_message([&] { graph.add(Dense{.units = 1}, {0}); }).find("more than 268435456 weights"),
+            std::string::npos);
+  EXPECT_EQ(graph.size(), 5);
+  graph.add(Relu{});  // which has none
+}
+
 TEST(Graph, CountsMultiplyAccumulates) {
   // Figures of the papers and the benchmark: 12.5 M, 2.7 M, 7.5 M, 264 K.
   const auto total = [](std::string_view name) {

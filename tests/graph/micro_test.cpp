@@ -29,7 +29,8 @@ int count(const Graph& graph, std::string_view name) {
 
 TEST(Micro, TextComesBack) {
   for (const char* text : {"conv 16, gap", "conv 16, res 16, sep 32 k5 s2, inv 32 e3, pool 2, gap, dense 48",
-                           "sep 8 skip, avgpool 4, flatten, dense 32, dense 16", "inv 12 k7 s2 e1, gap"}) {
+                           "sep 8 skip, avgpool 4, flatten, dense 32, dense 16", "inv 12 k7 s2 e1, gap",
+                           "gray, conv 8 s2, gap"}) {
     const MicroNetwork network = micro_network(text);
     EXPECT_EQ(to_string(network), text);
     EXPECT_EQ(micro_network(to_string(network)), network);
@@ -54,6 +55,13 @@ TEST(Micro, BuildsWhatItSays) {
   EXPECT_EQ(count(graph_from_config("conv 12, inv 12 e1", kGrey, 10), "conv"), 2);
 }
 
+TEST(Micro, MakesAnImageGrey) {
+  const Graph graph = graph_from_config("gray, conv 8, gap", {32, 32, 3, false}, 10);
+  EXPECT_EQ(graph.node(1).shape, (Shape{32, 32, 1, false}));
+  EXPECT_EQ(node_macs(graph, 1), 32 * 32 * 3);
+  EXPECT_EQ(count(graph, "batch_norm"), 1);
+}
+
 // The same shapes and arithmetic as MLPerf Tiny's networks, whose convolutions have a bias too.
 TEST(Micro, ReachesKnownNetworks) {
   const auto macs = [](const Graph& graph) {
@@ -74,6 +82,9 @@ TEST(Micro, SaysWhatIsWrong) {
   EXPECT_NE(message("conv 16, sep 20 skip").find("which has 16"), std::string::npos);
   EXPECT_NE(message("conv 16 skip").find("takes no \"skip\""), std::string::npos);
   EXPECT_NE(message("gap, conv 16").find("stands behind the head"), std::string::npos);
+  EXPECT_NE(message("gray, conv 8").find("\"gray\": the images are grey already"), std::string::npos);
+  EXPECT_NE(message("conv 8, gray").find("stands behind another block"), std::string::npos);
+  EXPECT_NE(message("gray 1, conv 8").find("takes nothing more"), std::string::npos);
   EXPECT_NE(message("conv 8, gap, flatten").find("second head"), std::string::npos);
   EXPECT_NE(message("conv 8,, gap").find("entry 2 is empty"), std::string::npos);
   EXPECT_NE(message("conv 8, pool 40").find("larger than what is left, 32 × 32"), std::string::npos);

@@ -7,8 +7,10 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "graph/parameters.h"
 #include "graph/random_graph.h"
+#include "temporary_folder.h"
 
 namespace retort::graph {
 namespace {
@@ -172,6 +174,15 @@ TEST_F(ConfigFile, MustFitTheData) {
   EXPECT_NE(usage_message(path_).find("nested"), std::string::npos);
   write("");
   EXPECT_NE(usage_message(path_).find(path_), std::string::npos);
+}
+
+TEST(Config, ALargeFileIsRefusedBeforeItIsRead) {
+  const TemporaryFolder folder;
+  const std::filesystem::path file = folder.path() / "large.json";
+  write_text_atomic(file, "[");
+  std::filesystem::resize_file(file, uintmax_t{1} << 30U);  // without any disk behind it
+  EXPECT_NE(usage_message(file.string()).find("has 1073741824 bytes; at most 16777216 are read"),
+            std::string::npos);
 }
 
 }  // namespace

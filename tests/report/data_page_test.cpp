@@ -38,7 +38,7 @@ TEST(DataPage, ShowsASampleOfEachClassAndEscapesNames) {
   EXPECT_EQ(page.find("class <0>"), std::string::npos);
   EXPECT_EQ(page.find('\xff'), std::string::npos);  // all of it is UTF-8
   EXPECT_NE(page.find("Ready to train on."), std::string::npos);
-  EXPECT_EQ(page.find("http"), std::string::npos);  // nothing from the network
+  EXPECT_EQ(page.find("://"), std::string::npos);  // nothing from the network
 }
 
 TEST(DataPage, IsBoundedForManyClasses) {
@@ -56,8 +56,20 @@ TEST(DataPage, ShowsCopiesAndWhatIsBrokenWithItsReason) {
   const std::string page = data_page(inspection);
   EXPECT_NE(page.find("One problem would spoil a training."), std::string::npos);
   EXPECT_NE(page.find("Under different classes"), std::string::npos);
+  EXPECT_NE(page.find("<b>2</b><span>more than once</span>"), std::string::npos)
+      << "images, as in the sentences";
   EXPECT_NE(page.find("<b>…/x/a&lt;b.png</b><br>broken PNG: the file is truncated"), std::string::npos);
   EXPECT_EQ(count(page, "<figure"), 3U);
+}
+
+TEST(DataPage, ShowsNearCopiesApartFromCopies) {
+  data::Inspection inspection = sample(2);
+  inspection.near_copies.push_back(
+      {{{data::SetName::Train, 0}, {data::SetName::Train, 1}}, data::CopyKind::SameClass});
+  const std::string page = data_page(inspection);
+  EXPECT_NE(page.find("<h2>Nearly the same picture</h2>"), std::string::npos);
+  EXPECT_EQ(page.find("<h2>The same picture more than once</h2>"), std::string::npos);
+  EXPECT_NE(page.find("<b>1</b><span>nearly the same</span>"), std::string::npos);
 }
 
 TEST(DataPage, OfDataThatCannotBeReadListsWhy) {

@@ -48,6 +48,7 @@ inline search::StudyResult sample_study(int complete, int skipped) {
         if (stage.name == "prune") stage.layers = {{1, "conv 3×3×1→16", 144, 0.8}};
         for (int e = 1; e <= 3; ++e)
           stage.history.epochs.push_back({e, 1.0 / e, 0.6, 1.1 / e, 0.6 + 0.03 * e, 2.0});
+        stage.trained = 3;
         trial.stages.push_back(stage);
       }
     }

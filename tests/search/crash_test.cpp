@@ -2,6 +2,8 @@
 // with its reason, counted once.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <functional>
@@ -13,61 +15,36 @@
 #include "search/search.h"
 #include "search/study_folder.h"
 #include "synthetic.h"
+#include "wrapped_network.h"
 
 namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
 
-SearchSettings three() {
-  SearchSettings settings = preset("notebook");
-  settings.sampler = "list";
-  settings.configs = {"1,1,8,0", "1,1,16,0", "1,1,8,1,8"};
-  settings.teacher.kind = TeacherKind::None;
-  settings.pipeline.batch_size = 16;
-  settings.pipeline.gate = 0;
-  settings.pipeline.curriculum = compress::Curriculum::None;
-  settings.pipeline.quick_epochs = 1;
-  settings.pipeline.distill_epochs = 1;
-  settings.pipeline.pruning.update_every = 2;
-  settings.pipeline.qat_epochs = 1;
-  settings.finalist_seeds = 1;
-  return settings;
-}
 constexpr int kBad = 1;  // the trial that something happens to
 
+int overflow(volatile char* below);
+int (*volatile deeper)(volatile char*) = overflow;  // behind the compiler's back
+int overflow(volatile char* below) {
+  volatile char frame[4096];
+  frame[0] = *below;
+  return deeper(frame) + frame[0];
+}
+
 // The engine, but for what happens in the second step of one structure.
-class Network final : public engine::Network {
+class Network final : public WrappedNetwork {
  public:
   Network(std::unique_ptr<engine::Network> network, const std::function<double()>* happens)
-      : network_(std::move(network)), happens_(happens) {}
-  [[nodiscard]] const graph::Graph& graph() const override { return network_->graph(); }
-  void set_parameters(const graph::Parameters& parameters) override { network_->set_parameters(parameters); }
-  [[nodiscard]] graph::Parameters parameters() const override { return network_->parameters(); }
-  void set_masks(const graph::Parameters& masks) override { network_->set_masks(masks); }
-  [[nodiscard]] graph::Parameters masks() const override { return network_->masks(); }
-  void set_optimizer_state(const engine::OptimizerState& state) override {
-    network_->set_optimizer_state(state);
-  }
-  [[nodiscard]] engine::OptimizerState optimizer_state() const override {
-    return network_->optimizer_state();
-  }
+      : WrappedNetwork(std::move(network)), happens_(happens) {}
   engine::StepResult compute_gradients(const engine::Batch& batch, const engine::Objective& objective,
                                        Rng& rng) override {
-    engine::StepResult result = network_->compute_gradients(batch, objective, rng);
+    engine::StepResult result = WrappedNetwork::compute_gradients(batch, objective, rng);
     if (happens_ != nullptr && ++steps_ == 2) result.loss = (*happens_)();
     return result;
   }
-  [[nodiscard]] graph::Parameters gradients() const override { return network_->gradients(); }
-  void apply_gradients(float rate) override { network_->apply_gradients(rate); }
-  void predict(std::span<const uint8_t> images, std::span<float> logits) override {
-    network_->predict(images, logits);
-  }
-  [[nodiscard]] int64_t memory_bytes() const override { return network_->memory_bytes(); }
-  [[nodiscard]] std::vector<std::string> describe_plan() const override { return network_->describe_plan(); }
 
  private:
-  std::unique_ptr<engine::Network> network_;
   const std::function<double()>* happens_;
   int steps_ = 0;
 };
@@ -79,7 +56,7 @@ class Backend final : public engine::Backend {
   [[nodiscard]] std::unique_ptr<engine::Network> compile(
       const graph::Graph& graph, const engine::CompileOptions& options) const override {
     static const std::string bad =
-        graph::structural_hash(graph::graph_from_config(three().configs.at(kBad), {8, 8, 1}, 3));
+        graph::structural_hash(graph::graph_from_config(three_structures(1).configs.at(kBad), {8, 8, 1}, 3));
     return std::make_unique<Network>(engine::backend().compile(graph, options),
                                      graph::structural_hash(graph) == bad ? &happens_ : nullptr);
   }
@@ -89,7 +66,7 @@ class Backend final : public engine::Backend {
 };
 
 StudyResult run(const fs::path& folder, const engine::Backend& backend = engine::backend()) {
-  return run_search(three(), synthetic(), {.folder = folder, .workers = 1, .backend = backend});
+  return run_search(three_structures(1), synthetic(), {.folder = folder, .workers = 1, .backend = backend});
 }
 
 // The bad one has failed with this reason; the others are as if nothing had happened.
@@ -119,7 +96,7 @@ TEST(Crash, ATrialThatDivergesFailsAlone) {
     return std::numeric_limits<double>::quiet_NaN();
   });
   expect_others_complete(run(folder.path(), backend), "the loss is nan");
-  EXPECT_EQ(times, 2) << "it is tried once more";
+  EXPECT_EQ(times, 2) << "it is tried once more, with a lower rate";
   EXPECT_EQ(StudyFolder(folder.path()).storage().counts()[study::TrialState::Failed], 1);
 }
 
@@ -162,6 +139,29 @@ TEST(CrashDeathTest, ATrialThatEndsItsProcessIsTriedTwiceAndThenTheSearchGoesOn)
   unsetenv(kFolder);
 }
 
+TEST(CrashDeathTest, AfterAMarkTheCallersHookRuns) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const TemporaryFolder folder;
+  // A stack that has run over leaves no room but the handler's own.
+  const Backend backend([]() -> double {
+    volatile char begin = 0;
+    return overflow(&begin);
+  });
+  EXPECT_EXIT(
+      {
+        leave_crash_marks([] { _exit(7); });
+        run(folder.path(), backend);
+      },
+      testing::ExitedWithCode(7), "");
+  // What crashes outside of a trial does not call it.
+  EXPECT_EXIT(
+      {
+        leave_crash_marks([] { _exit(7); });
+        std::raise(SIGSEGV);
+      },
+      testing::KilledBySignal(SIGSEGV), "");
+}
+
 TEST(Crash, ATrialThatLosesWorkerAfterWorkerFails) {
   const TemporaryFolder folder;
   std::stop_source stop;
@@ -171,7 +171,7 @@ TEST(Crash, ATrialThatLosesWorkerAfterWorkerFails) {
   });
   // Stopped in the bad trial, in order: that is no loss.
   EXPECT_THROW(
-      run_search(three(), synthetic(),
+      run_search(three_structures(1), synthetic(),
                  {.folder = folder.path(), .workers = 1, .backend = stops, .stop = stop.get_token()}),
       Error);
   {

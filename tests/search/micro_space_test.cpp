@@ -72,7 +72,7 @@ TEST(MicroSpace, WhatMakesNoSenseIsNamedWithItsLine) {
   for (const auto& [text, expected] :
        {std::pair{"\nwidht_step = 2", "mine.toml:2: the unknown key 'widht_step': did you mean width_step?"},
         std::pair{"blocks = [\"conv\", \"lstm\"]", "mine.toml:1: blocks holds \"lstm\": known are conv, sep"},
-        std::pair{"blocks = [\"pool\"]", "mine.toml:1: blocks has pools alone"},
+        std::pair{"blocks = [\"pool\"]", "mine.toml:1: blocks has nothing that learns features"},
         std::pair{"blocks = []", "mine.toml:1: blocks must be a list of at least one"},
         std::pair{"blocks = [3]", "mine.toml:1: blocks holds what is no text"},
         std::pair{"kernels = [3, 99]", "mine.toml:1: kernels must hold a whole number from 1 to 15"},

@@ -357,9 +357,8 @@ TEST(Results, BlocksReadLikeTheNotebooks) {
   trial.accuracy_int8 = 0.7;
   trial.flash_bytes = 325'560;
   trial.parameters = 123;
-  trial.stages = {{.name = "quick", .epochs = 5, .history = {.epochs = {{.epoch = 1}, {.epoch = 2}}}},
-                  {.name = "prune", .epochs = 1, .history = {.epochs = {{.epoch = 1}}}}};
-  const std::string block = printed_block(trial);
+  trial.stages = {{.name = "quick", .epochs = 5, .trained = 2}, {.name = "prune", .epochs = 1, .trained = 1}};
+  const std::string block = ending_text("notebook", trial);
   EXPECT_NE(block.find("Configuration: [('Conv2D', 16), ('Dense', 10)]\nQuick Accuracy: 0.6543\n"
                        "Final Accuracy: 0.7000 (int8, validation)\nModel size: 0.31 MB"),
             std::string::npos)
@@ -367,8 +366,22 @@ TEST(Results, BlocksReadLikeTheNotebooks) {
   EXPECT_NE(block.find("\nNumber of parameters: 123"), std::string::npos);
   EXPECT_NE(block.find("\nEpochs: quick 2, prune 1\n"), std::string::npos) << block;
   trial.outcome = Outcome::Skipped;
-  EXPECT_NE(printed_block(trial).find("Quick Accuracy: 0.6543 - Skipped\n--------------------"),
+  EXPECT_NE(ending_text("notebook", trial).find("Quick Accuracy: 0.6543 - Skipped\n--------------------"),
             std::string::npos);
+}
+
+TEST(Results, OtherPresetsSayALine) {
+  TrialResult trial;
+  trial.number = 3;
+  trial.config = "conv 8, gap";
+  trial.layers = "[('Conv2D', 8)]";
+  trial.accuracy_int8 = 0.7;
+  trial.footprint = {.model_bytes = 2048, .arena_bytes = 1024};
+  EXPECT_EQ(ending_text("quick", trial),
+            "trial 3: 70.00% int8, 2.0 KB of flash, 1.0 KB of RAM, 0 multiply-accumulates: conv 8, gap");
+  trial.outcome = Outcome::Skipped;
+  trial.reason = "quick accuracy 0.5, gate 0.6";
+  EXPECT_EQ(ending_text("micro", trial), "trial 3: quick accuracy 0.5, gate 0.6");
 }
 
 TEST(Results, SurviveJsonWithUnknownNumbers) {
@@ -377,7 +390,8 @@ TEST(Results, SurviveJsonWithUnknownNumbers) {
   TrialResult trial;
   trial.outcome = Outcome::Failed;
   trial.reason = "why";
-  trial.stages.push_back({.name = "quick", .epochs = 4, .history = {.epochs = {{.epoch = 1, .seconds = 2}}}});
+  trial.stages.push_back(
+      {.name = "quick", .epochs = 4, .trained = 1, .history = {.epochs = {{.epoch = 1, .seconds = 2}}}});
   study.trials = {trial};
   study.finalists = {{.trial = 0, .runs = {{.seed = 3, .file = "f"}}}};
   study.best = 0;

@@ -42,6 +42,38 @@ TEST(Plan, TeacherTakesAQuarterAtMostUnlessOneEpochIsMore) {
   EXPECT_EQ(plan_teacher_epochs(teacher, 300, 480), 0);
 }
 
+TEST(Plan, EpochsWithinSecondsAreTheMostThatFit) {
+  const PipelineSettings settings = preset("micro").pipeline;  // 70 and 3 epochs
+  EXPECT_EQ(epochs_within(settings, 1, 1000), (StageEpochs{0, 70, 0, 3}));
+  EXPECT_EQ(epochs_within(settings, 100, 1), (StageEpochs{0, 1, 0, 1})) << "one a stage in any case";
+  int before = 2;
+  for (double seconds = 2; seconds < 80; seconds += 0.5) {
+    const int total = epochs_within(settings, 1, seconds).total();
+    EXPECT_GE(total, before);
+    EXPECT_LE(total, std::max(seconds, 2.0));
+    EXPECT_GE(total, std::min(0.97 * seconds - 2, 73.0));
+    before = total;
+  }
+}
+
+TEST(Plan, EqualRunsAreFewerRatherThanShorter) {
+  SearchSettings settings = preset("micro");  // three seeds
+  // Two workers: a round for two candidates, one for the other seeds.
+  const EqualRuns two = plan_equal_runs({4, 1, 5, 2}, settings, 400, 2);
+  EXPECT_EQ(two.candidates, 2U);
+  EXPECT_DOUBLE_EQ(two.seconds, 200);
+  EXPECT_DOUBLE_EQ(two.confirmation_seconds, 200);
+  // All 73 epochs of all four take three rounds of 5 * 73 seconds and what comes beside them.
+  EXPECT_EQ(plan_equal_runs({4, 1, 5, 2}, settings, 3 * 5 * 73, 2).candidates, 2U);
+  EXPECT_EQ(plan_equal_runs({4, 1, 5, 2}, settings, 3 * 5 * 73 * 1.05, 2).candidates, 4U);
+  // Where the third is the one that is slow, it alone is in the way.
+  EXPECT_EQ(plan_equal_runs({1, 1, 1, 9, 1}, settings, 3 * 80, 1).candidates, 2U);
+  EXPECT_EQ(plan_equal_runs({1, 1, 1, 9, 1}, settings, 5 * 80, 1).candidates, 3U);
+  EXPECT_EQ(plan_equal_runs({7}, settings, 10, 1).candidates, 1U);
+  settings.finalist_seeds = 1;
+  EXPECT_DOUBLE_EQ(plan_equal_runs({7, 7}, settings, 10, 1).seconds, 5);
+}
+
 TEST(Plan, CandidatesFitTheTimeWheneverTheyCan) {
   Rng rng(5);
   const SearchSettings settings = preset("quick");

@@ -4,22 +4,28 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <climits>
 #include <cmath>
 #include <fstream>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 
 #include "base/file.h"
 #include "base/parallel.h"
 #include "compress/distillation.h"
 #include "engine/checkpoint.h"
+#include "essence.h"
 #include "graph/notebook.h"
+#include "search/analysis.h"
 #include "search/finalists.h"
 #include "search/pipeline.h"
 #include "search/study_folder.h"
+#include "stops_at.h"
 #include "synthetic.h"
 
 namespace retort::search {
@@ -47,37 +53,20 @@ SearchSettings tiny() {
   return settings;
 }
 
-// Everything that must not depend on time, workers or interruptions.
-json essence(StudyResult study, const fs::path& folder) {
-  json out = study;
-  out.erase("seconds");
-  out["teacher"].erase("seconds");
-  out["teacher"].erase("logits_seconds");
-  for (json& trial : out["trials"]) {
-    trial.erase("seconds");
-    for (json& stage : trial["stages"]) {
-      stage.erase("seconds");
-      stage["history"].erase("seconds");
-      for (json& epoch : stage["history"]["epochs"]) epoch.erase("seconds");
-    }
-    if (trial["outcome"] == "complete") trial["bytes"] = sha256_hex(read_file(folder / trial["file"]));
-  }
-  if (study.best >= 0) out["best_bytes"] = sha256_hex(read_file(folder / "best" / "model.tflite"));
-  return out;
-}
-
 std::string hash_of(const std::string& config) {
   return graph::structural_hash(graph::graph_from_config(config, {8, 8, 1}, 3));
 }
 
-class Listener final : public ProgressSink {
+class Listener : public ProgressSink {
  public:
   void update(std::string_view, double, double, std::string_view) override {}
   void message(std::string_view text) override {
     const std::lock_guard lock(mutex_);
     said += text;
   }
+  void trained(int64_t count) override { images += count; }
   std::string said;
+  std::atomic<int64_t> images = 0;
 
  private:
   std::mutex mutex_;
@@ -149,6 +138,29 @@ TEST_F(SearchTest, FindsConfirmsAndWritesTheBest) {
   const json card = json::parse(read_text(folder.path() / "best" / "model.json"));
   EXPECT_DOUBLE_EQ(card.at("test").at("accuracy_int8"), int8_accuracy(best, dataset.test, all, {}));
   EXPECT_EQ(card.at("sha256"), sha256_hex(best));
+  // What it gets wrong is found in the same reading of the test set.
+  const std::optional<Analysis> analysis = load_analysis(folder.path());
+  ASSERT_TRUE(analysis);
+  EXPECT_EQ(analysis->trial, study.best);
+  EXPECT_EQ(analysis->seed, find_trial(study, study.best)->seed);
+  EXPECT_EQ(analysis->mistakes.images, static_cast<int64_t>(all.size()));
+  int64_t right = 0;
+  int64_t counted = 0;
+  for (size_t label = 0; label < 3; ++label) {
+    right += analysis->mistakes.confusion.at(label).at(label);
+    for (const int64_t count : analysis->mistakes.confusion[label]) counted += count;
+  }
+  EXPECT_EQ(counted, analysis->mistakes.images);
+  EXPECT_DOUBLE_EQ(card.at("test").at("accuracy_int8"),
+                   static_cast<double>(right) / static_cast<double>(all.size()));
+  for (const ShownImage& image : analysis->mistakes.most_confident) {
+    EXPECT_EQ(image.label, dataset.test.labels[image.index]);
+    EXPECT_NE(image.label, image.guess);
+    EXPECT_GE(image.guess_probability, image.label_probability);
+  }
+  ASSERT_TRUE(analysis->labels);
+  EXPECT_EQ(analysis->labels->validation.images, study.validation_images);
+  EXPECT_EQ(analysis->labels->train.images, study.train_images);
   EXPECT_EQ(card.at("classes"), json(dataset.classes));
   EXPECT_EQ(essence(load_study(folder.path()), folder.path()), essence(study, folder.path()));
 }
@@ -161,25 +173,20 @@ TEST_F(SearchTest, WorkersChangeNothingButTheTime) {
 
 TEST_F(SearchTest, StoppedAtRandomMomentsItEndsTheSame) {
   const TemporaryFolder plain;
-  const auto start = std::chrono::steady_clock::now();
-  const json expected = essence(run(plain.path(), 2), plain.path());
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  StopsAt never;
+  const json expected = essence(
+      run_search(settings, dataset, {.folder = plain.path(), .workers = 2, .progress = never}), plain.path());
 
   const TemporaryFolder folder;
   Rng rng(11);
   int stops = 0;
   std::optional<StudyResult> study;
   while (!study && stops < 40) {
-    std::stop_source stop;
-    const std::chrono::duration<double> moment(seconds * rng.uniform(0.1F, 0.5F));
-    std::jthread stopper([&stop, moment](const std::stop_token& done) {
-      const auto end = std::chrono::steady_clock::now() + moment;
-      while (!done.stop_requested() && std::chrono::steady_clock::now() < end)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      stop.request_stop();
-    });
+    StopsAt stopper(1 + static_cast<int>(static_cast<float>(never.words) * rng.uniform(0.1F, 0.5F)));
     try {
-      study = run(folder.path(), 2, stop.get_token());
+      study = run_search(
+          settings, dataset,
+          {.folder = folder.path(), .workers = 2, .progress = stopper, .stop = stopper.stop.get_token()});
     } catch (const Error& error) {
       ASSERT_EQ(error.code(), ErrorCode::Interrupted) << error.what();
       ++stops;
@@ -306,6 +313,8 @@ TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
     stored.erase("board");
     stored.at("pipeline").erase("precision");
     stored.at("pipeline").erase("qat_rate");
+    stored.at("exploration").erase("rungs");
+    stored["exploration"]["first"] = 16;  // the default then; nothing was explored
     stored["limits"] = {{"flash_bytes", nullptr}, {"arena_bytes", nullptr}, {"macs", nullptr}};
     if (flash_limit > 0) stored["limits"]["flash_bytes"] = flash_limit;
     storage->put_document(kDescriptionKey, description.dump());
@@ -471,6 +480,34 @@ TEST_F(SearchTest, WithAndWithoutATimeLimitAreTwoSearches) {
   }
 }
 
+// Sleeps past the end when the first trial has been told.
+class SlowListener final : public Listener {
+ public:
+  void message(std::string_view text) override {
+    Listener::message(text);
+    if (text.find("Final Accuracy") != std::string_view::npos && !std::exchange(slept_, true))
+      std::this_thread::sleep_for(std::chrono::seconds(4));
+  }
+
+ private:
+  bool slept_ = false;
+};
+
+TEST_F(SearchTest, WhatHadNoTimeLeftWaits) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0", "1,1,16,0"};
+  settings.seconds = 4;
+  StudyFolder(folder.path())
+      .put_document(kSpeedsKey, {{hash_of("1,1,8,0"), 0.001}, {hash_of("1,1,16,0"), 0.001}});
+  SlowListener listener;
+  const StudyResult study =
+      run_search(settings, dataset, {.folder = folder.path(), .workers = 1, .progress = listener});
+  ASSERT_EQ(study.left_out, 1) << listener.said;
+  StudyFolder stored(folder.path());
+  EXPECT_EQ(stored.storage().trial(1).state, study::TrialState::Waiting);
+  EXPECT_EQ(stored.storage().claim("w", 60).value().losses, 0);
+}
+
 TEST_F(SearchTest, MoreTimeTakesUpWhatWasLeftOut) {
   const TemporaryFolder folder;
   settings.configs = {"1,1,8,0", "1,1,16,0", "1,1,8,1,8"};
@@ -547,6 +584,18 @@ TEST_F(SearchTest, ATeacherThatOnlyOrdersImagesAnswersForNoOtherViews) {
   EXPECT_EQ(views(), 1);
   settings.pipeline.alpha = 0.5F;
   EXPECT_EQ(views(), 18);
+}
+
+TEST_F(SearchTest, CountsEveryImageThatItTrainsOn) {
+  const TemporaryFolder folder;
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  Listener listener;
+  const StudyResult study =
+      run_search(settings, dataset, {.folder = folder.path(), .workers = 1, .progress = listener});
+  size_t epochs = 0;
+  for (const StageResult& stage : study.trials.at(0).stages) epochs += stage.history.epochs.size();
+  EXPECT_EQ(listener.images, static_cast<int64_t>(epochs) * study.train_images);
 }
 
 TEST_F(SearchTest, APoorTeacherIsNamedOnce) {
@@ -672,9 +721,12 @@ TEST_F(SearchTest, WhatARunThatDiedLeftIsTidiedUp) {
                {.folder = folder.path(), .workers = 1, .stop = stop.get_token(), .changed = stops});
   });
   const fs::path left = folder.path() / "trials" / "0" / "quantize.retort";
+  const fs::path stages = left.parent_path() / "stages.json";  // the last to be tidied up
   write_text_atomic(left, "left behind");
+  write_text_atomic(stages, "{}");
   run(folder.path());
   EXPECT_FALSE(fs::exists(left));
+  EXPECT_FALSE(fs::exists(stages));
 }
 
 TEST_F(SearchTest, TellsTheTimeThatIsLeft) {

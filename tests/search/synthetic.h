@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "data/dataset.h"
+#include "search/settings.h"
 #include "temporary_folder.h"
 
 namespace retort::search {
@@ -39,6 +40,23 @@ inline data::Dataset synthetic(int train = 300, int test = 60, int size = 8, uin
   dataset.test = bars(test, size, Rng(seed).fork("test"));
   dataset.content_hash = std::to_string(seed) + "-" + std::to_string(train) + "-" + std::to_string(size);
   return dataset;
+}
+
+// Three tiny structures without a teacher, `epochs` in each stage of training, one run of the best.
+inline SearchSettings three_structures(int epochs) {
+  SearchSettings settings = preset("notebook");
+  settings.sampler = "list";
+  settings.configs = {"1,1,8,0", "1,1,16,0", "1,1,8,1,8"};
+  settings.teacher.kind = TeacherKind::None;
+  settings.pipeline.batch_size = 16;
+  settings.pipeline.gate = 0;
+  settings.pipeline.curriculum = compress::Curriculum::None;
+  settings.pipeline.quick_epochs = epochs;
+  settings.pipeline.distill_epochs = epochs;
+  settings.pipeline.pruning.update_every = 2;
+  settings.pipeline.qat_epochs = epochs;
+  settings.finalist_seeds = 1;
+  return settings;
 }
 
 // The sentence and code of the Error that `body` throws; an empty sentence when it throws none.

@@ -46,5 +46,41 @@ TEST(Workers, AStopByTheUserReachesAllAndIsAnInterruption) {
   EXPECT_EQ(thrown.code, ErrorCode::Interrupted);
 }
 
+TEST(Waiting, OneAsksForAllLessAndLessOften) {
+  Waiting waiting;
+  std::atomic<int> questions = 0;
+  std::atomic<int> asking = 0;
+  std::atomic<int> back = 0;
+  on_workers(4, {}, [&](const std::stop_token& stop) {
+    waiting.until(
+        [&] {
+          EXPECT_EQ(++asking, 1) << "two ask at once";
+          --asking;
+          return ++questions == 3;
+        },
+        0.3, stop);
+    ++back;
+  });
+  EXPECT_EQ(back, 4);
+  EXPECT_LE(questions, 12) << "each asks for itself";
+  EXPECT_GE(questions, 3);
+}
+
+TEST(Waiting, AStopEndsIt) {
+  Waiting waiting;
+  std::stop_source user;
+  const Thrown thrown = thrown_by([&] {
+    on_workers(3, user.get_token(), [&](const std::stop_token& stop) {
+      waiting.until(
+          [&] {
+            user.request_stop();
+            return false;
+          },
+          3600, stop);
+    });
+  });
+  EXPECT_EQ(thrown.code, ErrorCode::Interrupted);
+}
+
 }  // namespace
 }  // namespace retort::search

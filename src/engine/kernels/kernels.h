@@ -226,15 +226,15 @@ LossResult softmax_loss(int images, int classes, size_t stride, const float* log
                         const float* teacher_logits, const Objective& objective, int batch_count,
                         float* dlogits);
 
-// --- optimizer.cpp: flat arrays of n, one pass ---
+// --- optimizer.cpp: flat arrays of n, one pass; false when a weight or a second moment is not finite after it ---
 
 // Step number `step` counts from 1. weight_decay applies to this range as given by options (pass 0 for biases
 // and norms): w −= learning_rate · weight_decay · w before the step. mask (or null): w is multiplied by it
 // after the step.
-void adam_step(size_t n, const OptimizerOptions& options, float learning_rate, int64_t step,
+bool adam_step(size_t n, const OptimizerOptions& options, float learning_rate, int64_t step,
                const float* gradient, const float* mask, float* first, float* second, float* weights);
 // Keras's form: v = momentum · v − lr · g; w += momentum · v − lr · g.
-void sgd_step(size_t n, const OptimizerOptions& options, float learning_rate, const float* gradient,
+bool sgd_step(size_t n, const OptimizerOptions& options, float learning_rate, const float* gradient,
               const float* mask, float* velocity, float* weights);
 
 // --- fake_quant.cpp ---

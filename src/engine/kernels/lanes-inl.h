@@ -10,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include <limits>
+#include <type_traits>
 
 #include "engine/kernels/kernels.h"
 
@@ -61,6 +62,24 @@ HWY_INLINE void for_each_vector(size_t n, const Body& body) {
   const hn::CappedTag<float, 1> one;
   for (; i < n; ++i) body(one, i);
 }
+
+// Whether all numbers that it saw are finite: x - x is 0 for those and NaN for others, and a NaN stays in a sum.
+struct FiniteCheck {
+  hn::Vec<WideTag> wide;
+  float single = 0;
+
+  HWY_INLINE FiniteCheck() : wide(hn::Zero(WideTag())) {}
+  template <class D>
+  HWY_INLINE void see(D, hn::Vec<D> v) {
+    if constexpr (std::is_same_v<D, WideTag>)
+      wide = hn::Add(wide, hn::Sub(v, v));
+    else
+      single += hn::GetLane(hn::Sub(v, v));
+  }
+  [[nodiscard]] HWY_INLINE bool all() const {
+    return hn::GetLane(hn::SumOfLanes(WideTag(), wide)) + single == 0;
+  }
+};
 
 // sums[i] += v[i] for the lanes of v.
 template <class D>

@@ -15,8 +15,9 @@ HWY_BEFORE_NAMESPACE();
 namespace retort::engine::kernels::HWY_NAMESPACE {
 
 // w −= rate · m / (sqrt(v) + epsilon), after the moments took the gradient in.
-void AdamUpdate(size_t n, float beta1, float beta2, float rate, float epsilon, float decay,
+bool AdamUpdate(size_t n, float beta1, float beta2, float rate, float epsilon, float decay,
                 const float* gradient, const float* mask, float* first, float* second, float* weights) {
+  FiniteCheck finite;
   for_each_vector(n, [&](auto d, size_t i) HWY_ATTR {
     const auto g = hn::LoadU(d, gradient + i);
     auto m = hn::LoadU(d, first + i);
@@ -30,11 +31,16 @@ void AdamUpdate(size_t n, float beta1, float beta2, float rate, float epsilon, f
     hn::StoreU(m, d, first + i);
     hn::StoreU(v, d, second + i);
     hn::StoreU(w, d, weights + i);
+    // A gradient whose square overflows leaves the weight as it is, for ever.
+    finite.see(d, v);
+    finite.see(d, w);
   });
+  return finite.all();
 }
 
-void NesterovUpdate(size_t n, float momentum, float rate, float decay, const float* gradient,
+bool NesterovUpdate(size_t n, float momentum, float rate, float decay, const float* gradient,
                     const float* mask, float* velocity, float* weights) {
+  FiniteCheck finite;
   for_each_vector(n, [&](auto d, size_t i) HWY_ATTR {
     const auto step = hn::Mul(hn::Set(d, rate), hn::LoadU(d, gradient + i));
     const auto mu = hn::Set(d, momentum);
@@ -45,7 +51,9 @@ void NesterovUpdate(size_t n, float momentum, float rate, float decay, const flo
     if (mask != nullptr) w = hn::Mul(w, hn::LoadU(d, mask + i));
     hn::StoreU(v, d, velocity + i);
     hn::StoreU(w, d, weights + i);
+    finite.see(d, w);
   });
+  return finite.all();
 }
 
 }  // namespace retort::engine::kernels::HWY_NAMESPACE
@@ -57,7 +65,7 @@ namespace retort::engine::kernels {
 HWY_EXPORT(AdamUpdate);
 HWY_EXPORT(NesterovUpdate);
 
-void adam_step(size_t n, const OptimizerOptions& options, float learning_rate, int64_t step,
+bool adam_step(size_t n, const OptimizerOptions& options, float learning_rate, int64_t step,
                const float* gradient, const float* mask, float* first, float* second, float* weights) {
   const double t = static_cast<double>(step);
   const double correction1 = 1.0 - std::pow(static_cast<double>(options.beta1), t);
@@ -67,16 +75,16 @@ void adam_step(size_t n, const OptimizerOptions& options, float learning_rate, i
   const double epsilon = options.epsilon_form == EpsilonForm::PyTorch
                              ? static_cast<double>(options.epsilon) * correction2
                              : static_cast<double>(options.epsilon);
-  HWY_DYNAMIC_DISPATCH(AdamUpdate)
-  (n, options.beta1, options.beta2, static_cast<float>(rate), static_cast<float>(epsilon),
-   learning_rate * options.weight_decay, gradient, mask, first, second, weights);
+  return HWY_DYNAMIC_DISPATCH(AdamUpdate)(n, options.beta1, options.beta2, static_cast<float>(rate),
+                                          static_cast<float>(epsilon), learning_rate * options.weight_decay,
+                                          gradient, mask, first, second, weights);
 }
 
-void sgd_step(size_t n, const OptimizerOptions& options, float learning_rate, const float* gradient,
+bool sgd_step(size_t n, const OptimizerOptions& options, float learning_rate, const float* gradient,
               const float* mask, float* velocity, float* weights) {
-  HWY_DYNAMIC_DISPATCH(NesterovUpdate)
-  (n, options.momentum, learning_rate, learning_rate * options.weight_decay, gradient, mask, velocity,
-   weights);
+  return HWY_DYNAMIC_DISPATCH(NesterovUpdate)(n, options.momentum, learning_rate,
+                                              learning_rate * options.weight_decay, gradient, mask, velocity,
+                                              weights);
 }
 
 }  // namespace retort::engine::kernels

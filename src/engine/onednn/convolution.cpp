@@ -94,8 +94,7 @@ class OneDnnConvolution final : public Convolution {
   // In inference the rounded input lives in the workspace.
   [[nodiscard]] size_t unkept_bytes() const { return passes_ == Passes::Forward ? source_.copy_bytes() : 0; }
   [[nodiscard]] memory::desc blocked(int channels, int height, int width, Type type) const {
-    return {
-        {shape_.batch, channels, height, width}, type, channel_block() == 16 ? Tag::nChw16c : Tag::nChw8c};
+    return {{shape_.batch, channels, height, width}, type, shape_.block == 16 ? Tag::nChw16c : Tag::nChw8c};
   }
 
   ConvolutionShape shape_;
@@ -140,7 +139,7 @@ OneDnnConvolution::OneDnnConvolution(const ConvolutionShape& shape, Passes passe
       output_(blocked(shape.out_channels, shape.out_height, shape.out_width, Type::f32)),
       read_output_(blocked(shape.out_channels, shape.out_height, shape.out_width, read_type_)) {
   const memory::dims kernel{shape.out_channels, shape.in_channels, shape.kernel_height, shape.kernel_width};
-  weights_ = memory::desc(kernel, Type::f32, channel_block() == 16 ? Tag::OIhw16i16o : Tag::OIhw8i8o);
+  weights_ = memory::desc(kernel, Type::f32, shape_.block == 16 ? Tag::OIhw16i16o : Tag::OIhw8i8o);
   any_weights_ = memory::desc(kernel, read_type_, Tag::any);
   if (shape.bias == Bias::Present) bias_ = memory::desc({shape.out_channels}, Type::f32, Tag::x);
   source_ = Reading(input_, blocked(shape.in_channels, shape.in_height, shape.in_width, read_type_));
@@ -259,7 +258,7 @@ void OneDnnConvolution::backward_input() {
 }
 
 void OneDnnConvolution::spread_output_gradient() const {
-  const auto block = static_cast<size_t>(channel_block());
+  const auto block = static_cast<size_t>(shape_.block);
   const auto rows = static_cast<size_t>(shape_.out_height);
   const auto columns = static_cast<size_t>(shape_.out_width);
   const auto row_stride = static_cast<size_t>(shape_.stride_height);

@@ -22,7 +22,7 @@ double tile_share(const ConvolutionShape& shape) {
 bool winograd_pays(const ConvolutionShape& shape) {
   const bool window = shape.kernel_height == 3 && shape.kernel_width == 3 && shape.stride_height == 1 &&
                       shape.stride_width == 1;
-  if (!window || channel_block() != 16) return false;
+  if (!window || shape.block != 16) return false;
   const int fewer = std::min(shape.in_channels, shape.out_channels);
   const int more = std::max(shape.in_channels, shape.out_channels);
   const double share = tile_share(shape);
@@ -36,7 +36,7 @@ bool winograd_pays(const ConvolutionShape& shape) {
 Method choose_method(const ConvolutionShape& shape) {
   const int fewer = std::min(shape.in_channels, shape.out_channels);
   const bool winograd = winograd_pays(shape);
-  if (shape.precision == Precision::Bfloat16 && multiplies_bfloat16() &&
+  if (shape.precision == Precision::Bfloat16 && shape.block == 16 && multiplies_bfloat16() &&
       shape.stride_height == shape.stride_width) {
     // Rounding reads and writes both tensors once more: that must be little beside the multiplications. A
     // tile product in float32 beats plain products in bfloat16 where channels are many; not those of AMX.

@@ -1,8 +1,7 @@
 // The only door to oneDNN: convolutions over channel-blocked float32 activations, computed in float32 or, where
 // the processor can and it pays, on numbers rounded to bfloat16.
 //
-// Activations are N × C/b × H × W × b with b = channel_block() (8 or 16) and C padded to a multiple of b; a
-// convolution's weights are O/b × I/b × H × W × b in × b out. Objects are built once and bound to memory
+// Activations are N × C/b × H × W × b with b = 8 or 16 and C padded to a multiple of b; a convolution's weights are O/b × I/b × H × W × b in × b out. Objects are built once and bound to memory
 // once; run functions then only execute. Written for oneDNN 2.6; what 3.x calls differently is confined to
 // this folder's sources.
 #pragma once
@@ -18,7 +17,7 @@
 namespace retort::engine::onednn {
 
 // Floats of a vector register under the instruction set that oneDNN will use (ONEDNN_MAX_CPU_ISA is
-// respected).
+// respected): the longest block of channels.
 int channel_block();
 // "AVX2", "AVX-512", …
 std::string instruction_set();
@@ -48,6 +47,7 @@ struct ConvolutionShape {
   Bias bias = Bias::Present;
   Activation activation = Activation::None;  // applied in the forward pass; its gradient is the caller's
   Precision precision = Precision::Float32;
+  int block = 8;  // of channels: at most channel_block()
 };
 
 // Where its numbers lie; nulls for what its passes don't touch. All 64-byte aligned.

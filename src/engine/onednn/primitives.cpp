@@ -2,7 +2,11 @@
 
 #include <omp.h>
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "base/error.h"
+#include "base/parallel.h"
 
 namespace retort::engine::onednn {
 namespace {
@@ -26,7 +30,14 @@ int calls_in_progress() {
 }
 
 const dnnl::engine& cpu_engine() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  static const dnnl::engine engine = [] {
+    // oneDNN keeps the code of the last 1,024 primitives, which a search of many structures fills with what never comes
+    // again. The stages of one network share theirs, and as many networks train at once as there are cores.
+    constexpr int kOfANetwork = 64;
+    if (std::getenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY") == nullptr)
+      dnnl::set_primitive_cache_capacity(kOfANetwork * std::max(available_cores(), 4));
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return engine;
 }
 

@@ -1,0 +1,83 @@
+import inspect as python_inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import retort
+from retort import _retort
+
+
+def test_accuracy_is_the_one_that_was_reported(result, images):
+    x_test, y_test = images[2:]
+    evaluation = result.evaluate(x_test, y_test)
+    assert evaluation.accuracy == pytest.approx(result.best["test_accuracy_int8"])
+    assert (evaluation.predictions == y_test).mean() == pytest.approx(evaluation.accuracy)
+    assert evaluation.outputs.shape == (90, 3)
+
+
+def test_outputs_have_the_files_type(result, images):
+    x_test = images[2]
+    real = retort.evaluate(result.model, x_test).outputs
+    assert real.dtype == np.float32
+    assert retort.evaluate(result.model_path, x_test, threads=1).accuracy is None
+
+
+def test_takes_images_that_are_not_contiguous(result, images):
+    x_test, y_test = images[2:]
+    whole = retort.evaluate(result.model, x_test, y_test)
+    assert (retort.evaluate(result.model, x_test[::3]).outputs == whole.outputs[::3]).all()
+    assert (retort.evaluate(result.model, np.asfortranarray(x_test)).outputs == whole.outputs).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "sentence"),
+    [
+        (np.zeros((2, 9, 8, 1), np.uint8), None, "takes 8x8x1 but x has images of 9x8x1"),
+        (np.zeros((0, 8, 8, 1), np.uint8), None, "x has no images"),
+        (np.zeros((2, 8, 8, 1), np.uint8), [0], "y has 1 labels for 2 images"),
+        (np.zeros((2, 8, 8, 1), np.uint8), [0, -1], "y has labels from -1 to 0"),
+        (np.zeros((2, 8, 8, 1), np.uint8), [0.5, 1], "y has dtype float64"),
+        (np.zeros((2, 8, 8, 1), np.float32), None, "x is float32: value_range"),
+        (np.zeros((2, 8, 8, 1)), None, "x has dtype float64"),
+    ],
+)
+def test_refuses_what_the_model_does_not_take(result, x, y, sentence):
+    with pytest.raises(retort.UsageError, match=sentence):
+        retort.evaluate(result.model, x, y)
+
+
+def test_inspect_knows_the_cost(result):
+    told = retort.inspect(result.model_path)
+    assert told["flash_bytes"] == result.best["flash_bytes"]
+    assert told["classes"] == ["rows", "columns", "plain"]
+    on_board = retort.inspect(result.model, board="nano33ble")
+    assert on_board["board"] == "nano33ble" and on_board["fits"]
+
+
+def test_errors_name_the_model(tmp_path):
+    with pytest.raises(retort.RetortError, match="the model: "):
+        retort.inspect(b"no model at all")
+    with pytest.raises(retort.RetortError, match="none.tflite: No such file"):
+        retort.inspect(tmp_path / "none.tflite")
+    with pytest.raises(retort.UsageError, match="--board: .*toaster"):
+        retort.inspect(b"", board="toaster")
+    with pytest.raises(retort.UsageError, match="holds no search|no search"):
+        retort.load(tmp_path)
+
+
+def test_the_stubs_name_what_the_module_has():
+    stubs = (Path(retort.__file__).parent / "_retort.pyi").read_text()
+    named = set(re.findall(r"^(?:def|class) (\w+)", stubs, re.MULTILINE))
+    real = {name for name, value in vars(_retort).items() if not name.startswith("__") and (callable(value))}
+    assert named == real
+    methods = set(re.findall(r"^    def (\w+)", stubs, re.MULTILINE))
+    assert methods - {"__init__"} == {name for name in vars(_retort.Search) if not name.startswith("__")}
+    assert (Path(retort.__file__).parent / "py.typed").exists()
+
+
+def test_everything_public_is_explained():
+    for name in retort.__all__:
+        if not name.startswith("__"):
+            assert python_inspect.getdoc(getattr(retort, name)), name

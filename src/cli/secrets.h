@@ -1,0 +1,11 @@
+// What the command line has to say that others may not hear.
+#pragma once
+
+namespace retort::cli {
+
+// Takes the password out of each PostgreSQL URL among the words, for libpq to find in PGPASSWORD: from then on no list
+// of processes, no stored command and no child's words have it. Error(Usage) where two differ. Before anything else
+// reads the words.
+void take_passwords(int argc, char** argv);
+
+}  // namespace retort::cli

@@ -1,0 +1,69 @@
+#include "report/study_files.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "int8/tflite.h"
+#include "report/sections.h"
+
+namespace retort::report {
+
+cost::Target target_of(const search::StudyResult& study) {
+  cost::Target target;
+  if (study.settings_json.empty()) return target;
+  const nlohmann::json settings = parse_json(study.settings_json);
+  if (settings.contains("runtime"))
+    target.runtime = cost::parse_runtime(settings["runtime"].get_ref<const std::string&>());
+  if (const nlohmann::json board = settings.value("board", nlohmann::json()); !board.is_null())
+    target.board = board.get<cost::Board>();
+  return target;
+}
+
+namespace {
+
+// Whoever wrote the study's database chose the name.
+bool lies_within(const std::filesystem::path& file) {
+  return !file.is_absolute() && std::ranges::find(file, "..") == file.end();
+}
+
+}  // namespace
+
+StudyFiles load_study_files(const search::StudyResult& study, const std::filesystem::path& folder) {
+  StudyFiles files{.folder = folder, .models = {}, .analysis = {}, .problems = {}};
+  const cost::Target target = target_of(study);
+  for (const search::TrialResult* trial : top_trials(study)) {
+    if (files.models.size() == kMostDetailed) break;
+    const std::filesystem::path file = folder / trial->file;
+    if (trial->file.empty() || !std::filesystem::exists(file)) continue;
+    if (!lies_within(trial->file)) {
+      files.problems.push_back(
+          fmt::format("trial {}: its file is {}, which is not in the study's folder: it is not read",
+                      trial->number, trial->file));
+      continue;
+    }
+    try {
+      const std::vector<uint8_t> bytes = read_file(file);
+      files.models.push_back({trial->number, cost::analyze(int8::read_tflite(bytes, file.string()),
+                                                           static_cast<int64_t>(bytes.size()), target)});
+    } catch (const Error& error) {
+      files.problems.emplace_back(error.what());
+    }
+  }
+  try {
+    files.analysis = search::load_analysis(folder);
+    // A search that goes on has no exported model yet, and its next one may be another.
+    const search::BestModel best = search::best_model(study);
+    if (files.analysis && (best.run == nullptr || files.analysis->trial != study.best ||
+                           files.analysis->seed != best.run->seed ||
+                           files.analysis->mistakes.confusion.size() != study.classes.size()))
+      files.analysis.reset();
+  } catch (const Error& error) {
+    files.problems.emplace_back(error.what());
+  }
+  return files;
+}
+
+}  // namespace retort::report

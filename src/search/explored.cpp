@@ -1,0 +1,65 @@
+#include "search/explored.h"
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/json.h"
+#include "base/units.h"
+
+namespace retort::search {
+
+using nlohmann::json;
+
+std::vector<TrialResult> trials_of(const Session& session, Effort effort) {
+  std::vector<TrialResult> trials;
+  std::ranges::copy_if(session.study.trials, std::back_inserter(trials),
+                       [effort](const TrialResult& trial) { return trial.effort == effort; });
+  return trials;
+}
+
+double epoch_seconds(const TrialResult& trial) {
+  double seconds = 0;
+  double epochs = 0;
+  for (const StageResult& stage : trial.stages) {
+    seconds += stage.seconds;
+    epochs += stage.trained;
+  }
+  return seconds / std::max(epochs, 1.0);
+}
+
+std::string line(const TrialResult& trial) {
+  if (trial.outcome != Outcome::Complete) return fmt::format("trial {}: {}", trial.number, trial.reason);
+  std::string text =
+      fmt::format("trial {}: {:.2f}% int8, {} of flash, {} of RAM, {} multiply-accumulates: {}", trial.number,
+                  trial.accuracy_int8 * 100, format_bytes(trial.footprint.flash_bytes()),
+                  format_bytes(trial.footprint.ram_bytes()), format_count(trial.macs), trial.config);
+  if (trial.parent >= 0) text += fmt::format(" (from trial {})", trial.parent);
+  return text;
+}
+
+PipelineSettings short_pipeline(const Session& session, int epochs) {
+  PipelineSettings pipeline = session.pipeline;
+  pipeline.stages = {"distill", "export"};
+  pipeline.distill_epochs = epochs;
+  return pipeline;
+}
+
+std::vector<StoredProposal> again(Session& session, const std::vector<int>& numbers, Effort effort) {
+  std::vector<StoredProposal> proposals(numbers.size());
+  for (const study::TrialRecord& record :
+       session.folder.storage().trials({.results = false, .stages = study::Stages::None})) {
+    const auto at = std::ranges::find(numbers, record.number);
+    if (at == numbers.end()) continue;
+    StoredProposal proposal = from_stored(parse_json(record.proposal));
+    proposal.effort = effort;
+    proposal.proposal.parent = record.number;
+    proposal.epochs.clear();
+    proposal.epoch_seconds = epoch_seconds(*find_trial(session.study, record.number));
+    proposals[static_cast<size_t>(at - numbers.begin())] = std::move(proposal);
+  }
+  return proposals;
+}
+
+}  // namespace retort::search

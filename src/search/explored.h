@@ -1,0 +1,27 @@
+// What the phases before the candidates share: the trials of an exploration and their structures. Private to this
+// room.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "search/session.h"
+#include "search/study_folder.h"
+
+namespace retort::search {
+
+std::vector<TrialResult> trials_of(const Session& session, Effort effort);
+
+// Seconds of an epoch as it went, with its share of what came beside.
+double epoch_seconds(const TrialResult& trial);
+
+// "trial 12: 70.41% int8, 21.4 KB of flash, 9.8 KB of RAM, 1.1 M MACs: conv 8, res 12 s2, gap (from trial 3)"
+std::string line(const TrialResult& trial);
+
+// Distillation for so many epochs and the export, nothing else.
+PipelineSettings short_pipeline(const Session& session, int epochs);
+
+// The structures of these trials, in their order, to be trained with another effort; the trials are their parents.
+std::vector<StoredProposal> again(Session& session, const std::vector<int>& numbers, Effort effort);
+
+}  // namespace retort::search

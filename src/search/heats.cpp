@@ -1,0 +1,219 @@
+#include "search/heats.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <ranges>
+#include <string>
+#include <utility>
+
+#include "search/explored.h"
+#include "search/learning_curve.h"
+#include "search/plan.h"
+#include "search/shared_work.h"
+#include "search/timed_plan.h"
+#include "search/trial_loop.h"
+
+namespace retort::search {
+namespace {
+
+constexpr int kFewestInARung = 2;
+
+// In turn the most accurate one and the most accurate of the favoured ones.
+std::vector<int> in_turn(const std::vector<TrialResult>& trials, size_t count,
+                         const std::function<bool(const TrialResult&)>& is_favoured) {
+  const std::vector<int> ranked = rank_trials(trials, static_cast<int>(trials.size()));
+  std::vector<int> chosen;
+  const auto take = [&](bool any) {
+    for (const int number : ranked) {
+      if (std::ranges::find(chosen, number) != chosen.end()) continue;
+      if (!any && !is_favoured(*std::ranges::find(trials, number, &TrialResult::number))) continue;
+      chosen.push_back(number);
+      return;
+    }
+  };
+  for (size_t i = 0; chosen.size() < std::min(count, ranked.size()); ++i) take(i % 2 == 0);
+  return chosen;
+}
+
+// Explored ones: half of them such as have no parents' training behind them.
+std::vector<int> choose_entrants(const std::vector<TrialResult>& explored, const Exploration& exploration) {
+  return in_turn(explored, static_cast<size_t>(exploration.heats), [&](const TrialResult& trial) {
+    return trial.parent < 0 || exploration.start == Start::Fresh;
+  });
+}
+
+// Half of them such as compute more than most: these learn more slowly, and come further.
+std::vector<int> choose_promising(const std::vector<TrialResult>& trials, size_t count) {
+  if (trials.empty()) return {};
+  std::vector<int64_t> macs;
+  for (const TrialResult& trial : trials) macs.push_back(trial.macs);
+  const auto middle = macs.begin() + static_cast<std::ptrdiff_t>(macs.size() / 2);
+  std::ranges::nth_element(macs, middle);
+  return in_turn(trials, count, [&](const TrialResult& trial) { return trial.macs >= *middle; });
+}
+
+// From 1; 0 of what is no heat.
+int rung_of(const StudyResult& study, const TrialResult& trial) {
+  int rung = 0;
+  for (const TrialResult* each = &trial; each != nullptr && each->effort == Effort::Heat;
+       each = find_trial(study, each->parent))
+    ++rung;
+  return rung;
+}
+std::vector<TrialResult> heats_of(const Session& session, int rung) {
+  std::vector<TrialResult> heats = trials_of(session, Effort::Heat);
+  std::erase_if(heats, [&](const TrialResult& heat) { return rung_of(session.study, heat) != rung; });
+  return heats;
+}
+
+int epochs_of(const TrialResult& trial) {
+  return trial.stages.empty() ? 0 : trial.stages.front().epochs;
+}
+
+PipelineSettings rung_pipeline(const Session& session, int rung) {
+  return short_pipeline(session, session.settings.exploration.heat_epochs << (rung - 1));
+}
+
+// "4", or "2 to 10".
+std::string range_of(const std::vector<StoredProposal>& heats) {
+  const auto [least, most] = std::ranges::minmax(
+      heats | std::views::transform([](const StoredProposal& heat) { return heat.epochs.at("distill"); }));
+  return least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
+}
+
+// Adds a rung's trials.
+void add_heats(Session& session, const std::vector<int>& chosen, int rung, double seconds) {
+  const int boundary = session.folder.storage().trial_count();
+  std::vector<StoredProposal> heats = again(session, chosen, Effort::Heat);
+  // The longest first, so that none begins when the others end.
+  std::ranges::stable_sort(heats, std::greater<>(),
+                           [](const StoredProposal& heat) { return heat.costs.macs; });
+  const PipelineSettings pipeline = rung_pipeline(session, rung);
+  const double each = std::min(seconds, plannable_seconds(session)) /
+                      std::max(rounds(static_cast<int>(heats.size()), session.workers), 1);
+  for (StoredProposal& heat : heats)
+    heat.epochs["distill"] = session.settings.seconds
+                                 ? epochs_within(pipeline, heat.epoch_seconds, each).distill
+                                 : pipeline.distill_epochs;
+  session.options.progress.message(
+      fmt::format("Heats{}: {} of them again from fresh weights, {} epochs each.",
+                  rung == 1 ? "" : fmt::format(", rung {}", rung), heats.size(), range_of(heats)));
+  // Workers on other machines need the pipeline before they can claim the first.
+  publish_work(session, pipeline);
+  session.add_trials(Trials::Search, boundary, heats);
+}
+
+bool has_rung(Session& session, int rung) {
+  return !heats_of(session, rung).empty() ||
+         std::ranges::any_of(session.unfinished(Effort::Heat), [&](const StoredProposal& heat) {
+           const TrialResult* parent = find_trial(session.study, heat.proposal.parent);
+           return parent != nullptr && rung_of(session.study, *parent) == rung - 1;
+         });
+}
+
+// False when too few are left for it.
+bool run_rung(Session& session, int rung, double seconds) {
+  const Exploration& exploration = session.settings.exploration;
+  if (has_rung(session, rung)) {
+    publish_work(session, rung_pipeline(session, rung));
+  } else {
+    const std::vector<int> chosen =
+        rung == 1 ? choose_entrants(trials_of(session, Effort::Explore), exploration)
+                  : choose_promising(heats_of(session, rung - 1),
+                                     static_cast<size_t>(exploration.heats >> (rung - 1)));
+    if (chosen.size() < (rung == 1 ? 1 : kFewestInARung)) return false;
+    add_heats(session, chosen, rung, seconds);
+  }
+  const auto total =
+      static_cast<double>(trials_of(session, Effort::Heat).size() + session.unfinished(Effort::Heat).size());
+  const auto tell = [&] {
+    const std::lock_guard lock(session.mutex);
+    session.options.progress.update("heats", static_cast<double>(trials_of(session, Effort::Heat).size()),
+                                    total, {});
+  };
+  tell();
+  TrialLoop loop{.pipeline = rung_pipeline(session, rung)};
+  loop.finished = [&](const StoredProposal&, const TrialResult& result) {
+    session.finish(result, line(result));
+    tell();
+  };
+  run_trials(session, loop);
+  return true;
+}
+
+// What the structure of a heat is expected to come to as a candidate.
+LearningCurve curve_of(const Session& session, const TrialResult& late, double run_seconds) {
+  const TrialResult& early = *find_trial(session.study, late.parent);
+  const PipelineSettings& pipeline = session.settings.pipeline;
+  return {.early_epochs = static_cast<double>(epochs_of(early)),
+          .early_error = 1 - early.accuracy_int8,
+          .late_epochs = static_cast<double>(epochs_of(late)),
+          .late_error = 1 - late.accuracy_int8,
+          .epochs = static_cast<double>(
+              session.settings.seconds ? epochs_within(pipeline, epoch_seconds(late), run_seconds).distill
+                                       : pipeline.distill_epochs)};
+}
+
+// The heats of the last rung, by what their learning curves say; then the others.
+std::vector<int> by_promise(const Session& session) {
+  int last = 0;
+  while (!rank_trials(heats_of(session, last + 1), 1).empty()) ++last;
+  const std::vector<TrialResult> heats = heats_of(session, last);
+  if (last < 2) return choose_promising(heats, heats.size());
+  std::vector<int> numbers = rank_trials(heats, static_cast<int>(heats.size()));
+  const double run_seconds =
+      session.settings.seconds
+          ? seconds_of_fewest_runs(session.settings, plannable_seconds(session), session.workers)
+          : 0;
+  std::vector<LearningCurve> curves;
+  for (const int number : numbers)
+    curves.push_back(curve_of(session, *find_trial(session.study, number), run_seconds));
+  const std::vector<double> errors = expected_errors(curves);
+  std::vector<size_t> order(numbers.size());
+  std::ranges::generate(order, [i = size_t{0}]() mutable { return i++; });
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return errors[i]; });
+  std::vector<int> sorted;
+  for (const size_t i : order) sorted.push_back(numbers[i]);
+  for (int rung = last - 1; rung > 0; --rung) {
+    const std::vector<TrialResult> earlier = heats_of(session, rung);
+    for (const int number : choose_promising(earlier, earlier.size())) sorted.push_back(number);
+  }
+  return sorted;
+}
+
+}  // namespace
+
+void run_heats(Session& session, double seconds) {
+  const Exploration& exploration = session.settings.exploration;
+  if (exploration.heats == 0) return;
+  for (int rung = 1; rung <= exploration.rungs; ++rung)
+    if (!run_rung(session, rung, seconds / exploration.rungs)) break;
+}
+
+std::vector<StoredProposal> candidates_of_exploration(Session& session) {
+  std::vector<TrialResult> trials = trials_of(session, Effort::Heat);
+  const bool had_heats = !rank_trials(trials, 1).empty();
+  if (!had_heats) trials = trials_of(session, Effort::Explore);
+  const std::vector<int> ranked =
+      had_heats ? by_promise(session) : rank_trials(trials, static_cast<int>(trials.size()));
+  // For every third a smaller structure of the front, evenly over its sizes.
+  const auto count = static_cast<size_t>(session.settings.exploration.candidates);
+  std::vector<int> chosen;
+  const auto take = [&](int number) {
+    const std::string& hash = find_trial(session.study, number)->hash;
+    if (std::ranges::none_of(chosen,
+                             [&](int other) { return find_trial(session.study, other)->hash == hash; }))
+      chosen.push_back(number);
+  };
+  for (const int number : ranked)
+    if (chosen.size() < count - count / 3) take(number);
+  const std::vector<int> front = pareto_front(trials);
+  const size_t wanted = count - chosen.size();
+  for (size_t i = 1; i <= wanted && !front.empty(); ++i)
+    take(front[std::min(i * front.size() / (wanted + 1), front.size() - 1)]);
+  return again(session, chosen, Effort::Full);
+}
+
+}  // namespace retort::search

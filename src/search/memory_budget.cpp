@@ -1,0 +1,103 @@
+#include "search/memory_budget.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/units.h"
+#include "engine/spare_memory.h"
+#include "graph/parameters.h"
+#include "graph/quantized_form.h"
+
+namespace retort::search {
+namespace {
+
+// Of the memory that is available as a search begins; the rest is for others and for what grows.
+constexpr double kDefaultShare = 0.8;
+// Code that oneDNN makes, a thread's stack and heap, files on their way: what no plan knows.
+constexpr int64_t kUnplannedBytes = 40LL << 20;
+// Copies of the parameters beside the network's own: the candidate's, the best epoch's, a checkpoint's four, and what
+// writing that takes twice over.
+constexpr int64_t kParameterCopies = 18;
+// Images that are predicted at a time (engine/trainer.cpp).
+constexpr int64_t kPredictedImages = 512;
+
+bool quantises(const PipelineSettings& settings) {
+  return std::ranges::find(settings.stages, "quantize") != settings.stages.end();
+}
+
+}  // namespace
+
+int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
+  const PipelineSettings& settings = context.settings;
+  const auto images = static_cast<int>(context.split.train.size());
+  const int batch = std::min(settings.batch_size, std::max(images, 1));
+  // Ranges are measured by a network for batches of the size that nobody chose (compress/quantization.cpp).
+  const engine::CompileOptions options{
+      .batch_size = std::max(settings.batch_size, engine::CompileOptions{}.batch_size),
+      .threads = context.threads,
+      .precision = settings.precision,
+      .optimizer = settings.optimizer};
+  const int64_t as_floats = context.backend.memory_bytes(graph, options, images % batch);
+  const int64_t quantised = quantises(settings) ? context.backend.memory_bytes(graph::quantized_form(graph),
+                                                                               options, images % batch)
+                                                : 0;
+  const int64_t parameters = graph::parameter_count(graph) * static_cast<int64_t>(sizeof(float));
+  const int64_t image = graph.input_shape().size();
+  // What the stages before have left for those that come, in blocks that may not serve them.
+  const int64_t spare = std::min({as_floats, quantised, engine::kMostSpareBytes});
+  return std::max(as_floats, quantised) + spare + kParameterCopies * parameters +
+         image * (batch + kPredictedImages) + kUnplannedBytes;
+}
+
+MemoryBudget::MemoryBudget(std::optional<int64_t> limit)
+    : limit_(limit.value_or(std::numeric_limits<int64_t>::max())), shared_(resident_memory()) {
+  if (limit) return;
+  if (const auto available = available_memory())
+    limit_ = shared_ + static_cast<int64_t>(kDefaultShare * static_cast<double>(*available));
+}
+
+void MemoryBudget::take(int64_t bytes, const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  const auto fits = [&] {
+    if (holders_ == 0) return true;
+    // What was predicted, and what is seen: the others may take more than they should.
+    return shared_ + held_ + bytes <= limit_ && resident_memory() + bytes <= limit_;
+  };
+  if (!fits() || shared_ + bytes > limit_) engine::release_spare_memory();
+  while (!fits()) {
+    // What is resident changes without a word.
+    changed_.wait_for(lock, stop, std::chrono::milliseconds(200), [] { return false; });
+    if (stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
+  }
+  if (holders_ == 0) {
+    shared_ = resident_memory();
+    if (shared_ + bytes > limit_) {
+      malloc_trim(0);  // what earlier candidates left with the allocator
+      shared_ = resident_memory();
+    }
+  }
+  if (holders_ == 0 && shared_ + bytes > limit_)
+    throw_failure(
+        "training it takes about {} of memory, and of the {} that this process may have {} are left: allow "
+        "more "
+        "(--memory) or train on smaller batches (--batch)",
+        format_bytes(bytes), format_bytes(limit_), format_bytes(std::max<int64_t>(0, limit_ - shared_)));
+  held_ += bytes;
+  ++holders_;
+}
+
+void MemoryBudget::give_back(int64_t bytes) {
+  {
+    const std::lock_guard lock(mutex_);
+    held_ -= bytes;
+    --holders_;
+  }
+  changed_.notify_all();
+}
+
+}  // namespace retort::search

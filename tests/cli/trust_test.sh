@@ -1,0 +1,72 @@
+# What SECURITY.md promises of the program: what it may call, and that the password of a database is nowhere.
+. "$(dirname "$0")/lib.sh"
+
+# ---- it runs no other program, and loads nothing by name (the sanitizers' runtimes do)
+nm -D --undefined-only "$retort" >"$work/calls"
+if ! grep -q __asan_\\\|__tsan_ "$work/calls"; then
+  called=$(sed 's/.* U //; s/@.*//' "$work/calls" |
+    grep -xE 'system|popen|dlopen|dlmopen|fork|vfork|exec[a-z]*|fexecve|posix_spawn[a-z]*|mktemp|tmpnam|tempnam|tmpfile|gets' | sort | tr '\n' ' ')
+  # Itself, after a crash; itself, from the live page.
+  [ "$called" = "execv posix_spawn " ] || fail "the program may call: $called"
+fi
+
+# ---- a password in a URL: a server that asks for it
+if start_postgres; then
+  secret=Sesam%40oeffne/Dich  # as %40 and %2F in a URL
+  url_secret=Sesam%2540oeffne%2FDich
+  bin=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
+  "$bin/psql" -q "$postgres" -c "ALTER USER retort PASSWORD '$secret'" || fail "the password cannot be set"
+  echo 'local all all scram-sha-256' >"$work/pg/data/pg_hba.conf"
+  kill -HUP "$server"
+  between="postgresql://retort:$url_secret@/postgres?host=$work/pg"
+  behind="postgresql://retort@/postgres?host=$work/pg&p%61ssword=$url_secret"
+  until ! "$bin/psql" -q -w "$postgres" -c "SELECT 1" >/dev/null 2>&1; do sleep 0.1; done
+
+  everything=$work/everything
+  mkdir "$everything"
+  # keep NAME: what the last run said.
+  keep() { cp "$work/out" "$everything/$1.out"; cp "$work/err" "$everything/$1.err"; }
+  small_data "$work/idx"
+  bad 1 "cannot be reached" study list "$postgres"
+  search=(--data "idx:$work/idx" --teacher none --curriculum none --batch 16 --config '1,1,8,0' --quick-epochs 1
+    --distill-epochs 1 --prune-update-every 2 --qat-epochs 1 --seeds 1 --time none --study mine)
+  # The title while it runs; in the instant before its first line of code it is the shell's.
+  "$retort" search "$everything/folder" "${search[@]}" --storage="$between" --json >"$everything/run.out" 2>"$everything/run.err" &
+  searching=$!
+  while kill -0 "$searching" 2>/dev/null; do
+    [ ! -d "$everything/folder" ] || tr '\0' ' ' <"/proc/$searching/cmdline" >>"$everything/titles" 2>/dev/null
+    sleep 0.05
+  done
+  wait "$searching" || fail "the search: $(cat "$everything/run.err")"
+  grep -q "storage=postgresql://retort@/postgres" "$everything/titles" || fail "no title was seen"
+  good search "$everything/folder" "${search[@]}" --storage "$behind"
+  keep again
+  good study list "$behind"
+  good study list "$between" --json
+  keep list
+  good study export "$between" --study mine --tensorboard "$everything/events"
+  keep events
+  # Words about what is wrong.
+  run worker --data "idx:$work/idx" --storage "$between" --study none --patience 1s
+  keep worker
+  bad 2 "" search "$work/other" "${search[@]}" --storage "mysql://retort:$url_secret@host/db"
+  keep kind
+  bad 2 "" search "$work/other" "${search[@]}" --storage "postgresql://retort:$url_secret@host/db?nonsense=1"
+  keep form
+  bad 2 "" search "$work/other" --strange "$between"
+  keep strange
+  bad 2 "have different passwords" search "$work/other" --storage "$between" --study "postgresql://a:other@b/c"
+  keep two
+  PGPASSWORD=$secret "$bin/pg_dump" "$postgres" >"$everything/dump.sql" || fail "no dump"
+  [ "$(wc -l <"$everything/dump.sql")" -gt 100 ] || fail "the dump is empty"
+  for form in "$secret" "$url_secret" Sesam; do
+    found=$(grep -rlaF -e "$form" "$everything")
+    [ -z "$found" ] || fail "the password is in $found"
+  done
+  # What is searched is where one would look.
+  for file in folder/report.html folder/study.json run.out; do
+    grep -qa "1 block, 1 layer, 8 filters" "$everything/$file" || fail "$file has no results"
+  done
+  stop_postgres
+fi
+finish

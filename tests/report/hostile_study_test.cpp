@@ -1,0 +1,139 @@
+// Studies whose database somebody else wrote: what no search stores is refused in a sentence, and costs neither memory nor
+// stack. fuzz/study.cpp looks for more of them.
+#include <gtest/gtest.h>
+
+#include <climits>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "live_study.h"
+#include "report/live/sections.h"
+#include "report/study_files.h"
+#include "sample_study.h"
+#include "search/live.h"
+#include "search/search.h"
+#include "temporary_folder.h"
+
+namespace retort::report {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class HostileStudy : public testing::Test {
+ protected:
+  HostileStudy() : study_(folder_.path()), sample_(sample_study(2, 1)) { study_.describe(sample_); }
+  [[nodiscard]] fs::path folder() const { return folder_.path(); }
+
+  // Adds a trial whose stored result has `value` at that JSON pointer.
+  void add_changed(const char* pointer, const json& value) {
+    search::TrialResult result = sample_.trials[0];
+    const study::Claim claim = study_.begin(result.config);
+    result.number = claim.trial;
+    json stored = result;
+    stored[json::json_pointer(pointer)] = value;
+    study::Ending ending = search::to_ending(result);
+    ending.result = stored.dump();
+    study_.storage().finish(claim, ending);
+  }
+  [[nodiscard]] std::string refusal() const {
+    try {
+      search::load_study(folder());
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+  void expect_refused(const std::string& part) const {
+    const std::string said = refusal();
+    EXPECT_EQ(said.find(folder().string() + ": "), 0U) << said;
+    EXPECT_NE(said.find(part), std::string::npos) << said;
+  }
+
+  TemporaryFolder folder_;
+  LiveStudy study_;
+  search::StudyResult sample_;
+};
+
+TEST_F(HostileStudy, ASoundOneIsRead) {
+  for (const search::TrialResult& trial : sample_.trials) study_.add(trial);
+  study_.finish(sample_);
+  EXPECT_EQ(refusal(), "no error");
+}
+
+TEST_F(HostileStudy, SizesThatAreNoneAreRefused) {
+  add_changed("/parameters", -1);
+  expect_refused("a stored size is -1, which is none");
+}
+
+TEST_F(HostileStudy, SizesWhoseSumsOverflowAreRefused) {
+  add_changed("/footprint/flash/model", INT64_MAX);
+  expect_refused("a stored footprint has 9223372036854775807 bytes of model");
+}
+
+TEST_F(HostileStudy, ACompleteTrialHasAnAccuracyToBeRankedBy) {
+  add_changed("/accuracy_int8", nullptr);
+  expect_refused("the stored trial 0 is complete and has no accuracy");
+}
+
+TEST_F(HostileStudy, ABestRunThatIsNoneIsRefused) {
+  for (const search::TrialResult& trial : sample_.trials) study_.add(trial);
+  for (const int run : {-1, 2, INT_MAX}) {
+    search::StudyResult changed = sample_;
+    changed.finalists[0].best_run = run;
+    study_.finish(changed);
+    expect_refused(fmt::format("a stored finalist's best run is number {} of 2", run));
+  }
+}
+
+TEST_F(HostileStudy, DeepDocumentsAreRefused) {
+  study_.storage().put_document(search::kTeacherKey, std::string(1'000'000, '['));
+  expect_refused("the study's 'teacher' is damaged");
+  expect_refused("nested more than 64 levels deep");
+}
+
+TEST_F(HostileStudy, DeepResultsAreRefused) {
+  const study::Claim claim = study_.begin("a");
+  study::Ending ending = search::to_ending(sample_.trials[0]);
+  ending.result = std::string(1'000'000, '{');
+  study_.storage().finish(claim, ending);
+  expect_refused("nested more than 64 levels deep");
+}
+
+TEST_F(HostileStudy, ACurveOfManyEpochsTakesNoMemory) {
+  const study::Claim claim = study_.begin("a");
+  study_.storage().put_values(claim, std::vector<study::IntermediateValue>{{1, 0.5}, {INT_MAX, 0.75}});
+  study_.say("running", 1, unix_seconds());
+  search::StudyWatch watch(folder(), {});
+  watch.look();
+  EXPECT_EQ(watch.problem(), "");
+  ASSERT_EQ(watch.run().trials.size(), 1U);
+  EXPECT_EQ(watch.run().trials[0].accuracies, std::vector<double>{0.5});
+}
+
+TEST_F(HostileStudy, FilesBesideTheFolderAreNotRead) {
+  const TemporaryFolder elsewhere;
+  write_text_atomic(elsewhere.path() / "secret", "secret");
+  search::StudyResult study = sample_;
+  study.finalists.clear();
+  for (const fs::path& file :
+       {elsewhere.path() / "secret", fs::path("..") / elsewhere.path().filename() / "secret"}) {
+    for (search::TrialResult& trial : study.trials) trial.file = file.string();
+    const StudyFiles files = load_study_files(study, folder());
+    ASSERT_FALSE(files.problems.empty());
+    EXPECT_NE(files.problems[0].find("is not in the study's folder: it is not read"), std::string::npos)
+        << files.problems[0];
+  }
+}
+
+TEST_F(HostileStudy, TimesBeyondAllClocksAreShown) {
+  LiveFacts facts{.folder = "home"};
+  facts.run.state = search::RunState::Silent;
+  for (const double seconds : {1e300, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    facts.run.silent_seconds = seconds;
+    EXPECT_NE(status_section(facts).find("data-age="), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace retort::report

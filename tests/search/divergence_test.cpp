@@ -1,0 +1,166 @@
+// A trial whose numbers cease to be finite begins that stage anew with a lower rate, once; the same on any number of
+// workers and after any cut.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <optional>
+
+#include "engine/checkpoint.h"
+#include "essence.h"
+#include "graph/notebook.h"
+#include "search/search.h"
+#include "search/study_folder.h"
+#include "stops_at.h"
+#include "synthetic.h"
+#include "wrapped_network.h"
+
+namespace retort::search {
+namespace {
+
+constexpr int kBad = 1;
+constexpr float kRate = 4e-3F;
+
+SearchSettings three() {
+  SearchSettings settings = three_structures(2);
+  settings.pipeline.schedule = {.kind = engine::ScheduleKind::Constant, .peak = kRate};
+  settings.pipeline.distill_epochs = 3;
+  return settings;
+}
+
+// Overflows at its 35th step, in the third epoch of distillation alone, when that has the full rate.
+class Steep final : public WrappedNetwork {
+ public:
+  using WrappedNetwork::WrappedNetwork;
+  bool apply_gradients(float rate) override {
+    const bool finite = WrappedNetwork::apply_gradients(rate);
+    // Resumed networks go on to count.
+    if (rate < kRate / 2 || optimizer_state().steps != 35) return finite;
+    graph::Parameters parameters = this->parameters();
+    parameters.at(1, graph::Role::Kernel)[0] = NAN;
+    set_parameters(parameters);
+    return false;
+  }
+};
+
+class SteepBackend final : public engine::Backend {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "steep"; }
+  [[nodiscard]] std::unique_ptr<engine::Network> compile(
+      const graph::Graph& graph, const engine::CompileOptions& options) const override {
+    static const std::string bad =
+        graph::structural_hash(graph::graph_from_config(three().configs.at(kBad), {8, 8, 1}, 3));
+    auto network = engine::backend().compile(graph, options);
+    if (graph::structural_hash(graph) != bad) return network;
+    return std::make_unique<Steep>(std::move(network));
+  }
+};
+
+const SteepBackend steep;
+
+TEST(Divergence, TheStageBeginsAnewOnceWithALowerRate) {
+  const TemporaryFolder folder;
+  const TemporaryFolder plain;
+  const StudyResult study =
+      run_search(three(), synthetic(), {.folder = folder.path(), .workers = 1, .backend = steep});
+  const StudyResult undisturbed = run_search(three(), synthetic(), {.folder = plain.path(), .workers = 1});
+  const TrialResult& trial = study.trials.at(kBad);
+  EXPECT_EQ(trial.outcome, Outcome::Complete) << trial.reason;
+  const std::string what =
+      "step 35 of 45: a weight of layer 1 (conv) is nan; a lower learning rate than 0.004 may help";
+  EXPECT_EQ(trial.diverged, (std::vector<Diverged>{{"distill", what}}));
+  // The stage before it is as ever, those from there on are other training.
+  const TrialResult& other = undisturbed.trials.at(kBad);
+  EXPECT_EQ(trial.stages.at(0).history.epochs.back().train_loss,
+            other.stages.at(0).history.epochs.back().train_loss);
+  EXPECT_EQ(trial.stages.at(1).trained, 3);
+  EXPECT_NE(trial.stages.at(1).history.epochs.front().train_loss,
+            other.stages.at(1).history.epochs.front().train_loss);
+  for (const int number : {0, 2}) {
+    const auto index = static_cast<size_t>(number);
+    EXPECT_TRUE(study.trials.at(index).diverged.empty());
+    EXPECT_EQ(study.trials.at(index).accuracy_int8, undisturbed.trials.at(index).accuracy_int8);
+  }
+  // Whoever looks is told.
+  const std::string said =
+      "diverged in distill (" + what + "), which began anew with 0.25 of the learning rate";
+  EXPECT_EQ(divergence_text(trial), said);
+  EXPECT_NE(ending_text("notebook", trial).find("\nIt " + said + "\n"), std::string::npos);
+  const StudyResult loaded = load_study(folder.path());
+  EXPECT_EQ(loaded.trials.at(kBad).diverged, trial.diverged);
+}
+
+TEST(Divergence, WorkersAndCutsChangeNothing) {
+  const TemporaryFolder one;
+  StopsAt never;
+  const auto expected =
+      essence(run_search(three(), synthetic(),
+                         {.folder = one.path(), .workers = 1, .backend = steep, .progress = never}),
+              one.path());
+  const TemporaryFolder two;
+  EXPECT_EQ(essence(run_search(three(), synthetic(), {.folder = two.path(), .workers = 2, .backend = steep}),
+                    two.path()),
+            expected);
+
+  const TemporaryFolder folder;
+  Rng rng(3);
+  int stops = 0;
+  std::optional<StudyResult> study;
+  while (!study && stops < 60) {
+    StopsAt stopper(1 + static_cast<int>(static_cast<float>(never.words) * rng.uniform(0.05F, 0.2F)));
+    try {
+      study = run_search(three(), synthetic(),
+                         {.folder = folder.path(),
+                          .workers = 1,
+                          .backend = steep,
+                          .progress = stopper,
+                          .stop = stopper.stop.get_token()});
+    } catch (const Error& error) {
+      ASSERT_EQ(error.code(), ErrorCode::Interrupted) << error.what();
+      ++stops;
+    }
+  }
+  ASSERT_TRUE(study);
+  EXPECT_GT(stops, 3);
+  EXPECT_EQ(essence(*study, folder.path()), expected);
+}
+
+// Nothing is made up here: such a decay makes weights of the other sign and larger, step by step.
+engine::OptimizerOptions explosive() {
+  return {.kind = engine::OptimizerKind::Sgd, .weight_decay = 1};
+}
+constexpr float kExplosiveRate = 10;
+
+TEST(Divergence, TheSecondTimeTheTrialFails) {
+  const TemporaryFolder folder;
+  SearchSettings settings = three();
+  settings.pipeline.optimizer = explosive();
+  settings.pipeline.schedule.peak = kExplosiveRate;
+  static_cast<void>(
+      thrown_by([&] { run_search(settings, synthetic(), {.folder = folder.path(), .workers = 2}); }));
+  const StudyResult study = load_study(folder.path());
+  ASSERT_EQ(study.trials.size(), 3U);
+  for (const TrialResult& trial : study.trials) {
+    EXPECT_EQ(trial.outcome, Outcome::Failed);
+    ASSERT_EQ(trial.diverged.size(), 2U);
+    EXPECT_EQ(trial.reason, trial.diverged[1].what);
+    EXPECT_NE(trial.diverged[0].what.find("than 10 may help"), std::string::npos) << trial.diverged[0].what;
+    EXPECT_NE(trial.diverged[1].what.find("than 2.5 may help"), std::string::npos) << trial.diverged[1].what;
+  }
+}
+
+TEST(Divergence, OfTheTeacherNamesIt) {
+  const TemporaryFolder folder;
+  SearchSettings settings = three();
+  settings.teacher.kind = TeacherKind::Train;
+  settings.teacher.config = "1,1,8,0";
+  settings.teacher.epochs = 5;
+  settings.teacher.batch_size = 16;
+  settings.teacher.optimizer = explosive();
+  settings.teacher.schedule.peak = kExplosiveRate;
+  const Thrown thrown =
+      thrown_by([&] { run_search(settings, synthetic(), {.folder = folder.path(), .workers = 1}); });
+  EXPECT_TRUE(thrown.sentence.starts_with("the teacher, step ")) << thrown.sentence;
+}
+
+}  // namespace
+}  // namespace retort::search

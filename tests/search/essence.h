@@ -1,0 +1,32 @@
+// What of a search is the same whenever, wherever and on however many workers it runs.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "search/results.h"
+
+namespace retort::search {
+
+// Everything that must not depend on time, workers or interruptions.
+inline nlohmann::json essence(const StudyResult& study, const std::filesystem::path& folder) {
+  using nlohmann::json;
+  json out = study;
+  out.erase("seconds");
+  out["teacher"].erase("seconds");
+  out["teacher"].erase("logits_seconds");
+  for (json& trial : out["trials"]) {
+    trial.erase("seconds");
+    for (json& stage : trial["stages"]) {
+      stage.erase("seconds");
+      stage["history"].erase("seconds");
+      for (json& epoch : stage["history"]["epochs"]) epoch.erase("seconds");
+    }
+    if (trial["outcome"] == "complete") trial["bytes"] = sha256_hex(read_file(folder / trial["file"]));
+  }
+  if (study.best >= 0) out["best_bytes"] = sha256_hex(read_file(folder / "best" / "model.tflite"));
+  return out;
+}
+
+}  // namespace retort::search

@@ -1,0 +1,170 @@
+// What a candidate takes is predicted, candidates wait for each other's memory, and one that has no room fails alone.
+#include "search/memory_budget.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "graph/notebook.h"
+#include "search/search.h"
+#include "synthetic.h"
+
+namespace retort::search {
+namespace {
+
+constexpr int64_t kMegabyte = 1 << 20;
+
+SearchSettings small(std::vector<std::string> configs) {
+  SearchSettings settings = preset("notebook");
+  settings.sampler = "list";
+  settings.configs = std::move(configs);
+  settings.teacher.kind = TeacherKind::None;
+  settings.pipeline.gate = 0;
+  settings.pipeline.curriculum = compress::Curriculum::None;
+  settings.pipeline.quick_epochs = 1;
+  settings.pipeline.distill_epochs = 1;
+  settings.pipeline.qat_epochs = 1;
+  settings.finalist_seeds = 1;
+  settings.top = 1;
+  return settings;
+}
+
+#ifndef RETORT_SANITIZED  // whose shadows are memory too
+
+// The most that this process was resident with since the last call of reset_peak().
+int64_t peak_memory() {
+  std::ifstream in("/proc/self/status");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
+  return 0;
+}
+bool reset_peak() {
+  std::ofstream out("/proc/self/clear_refs");
+  out << "5" << std::flush;
+  return out.good();
+}
+
+// In a process of its own, whose allocator holds nothing yet: how much more a candidate's whole pipeline takes, at its
+// peak, than before; −1 where the system does not say.
+int64_t measured_bytes(const graph::Graph& graph, const data::Dataset& dataset,
+                       const PipelineSettings& settings) {
+  std::array<int, 2> pipe{};
+  if (::pipe(pipe.data()) != 0) return -1;
+  const pid_t child = fork();
+  if (child == 0) {
+    int64_t bytes = -1;
+    const data::Split split = data::stratified_split(dataset, {});
+    const TemporaryFolder folder;
+    Candidate candidate = make_candidate("one", graph, Rng(1), folder.path() / "candidate");
+    const int64_t before = resident_memory();
+    if (reset_peak()) {
+      run_stages(candidate, {.dataset = dataset, .split = split, .settings = settings});
+      bytes = peak_memory() - before;
+    }
+    static_cast<void>(!write(pipe[1], &bytes, sizeof bytes));
+    std::filesystem::remove_all(folder.path());
+    _exit(0);
+  }
+  int64_t bytes = -1;
+  static_cast<void>(!read(pipe[0], &bytes, sizeof bytes));
+  waitpid(child, nullptr, 0);
+  close(pipe[0]);
+  close(pipe[1]);
+  return bytes;
+}
+
+// Never too little; too much by what is kept for surprises and less than as much again.
+TEST(SlowMemory, PredictionHoldsWhatIsMeasured) {
+  const data::Dataset dataset = synthetic(300, 60, 32);
+  const data::Split split = data::stratified_split(dataset, {});
+  for (const char* config : {"1,1,8,0", "2,2,32,1,64", "3,1,64,1,512", "1,1,32,1,1024"}) {
+    for (const int batch : {16, 128}) {
+      SCOPED_TRACE(testing::Message() << config << ", batches of " << batch);
+      PipelineSettings settings = small({}).pipeline;
+      settings.batch_size = batch;
+      const graph::Graph graph = graph::graph_from_config(config, {32, 32, 1}, 3);
+      const int64_t measured = measured_bytes(graph, dataset, settings);
+      if (measured < 0) GTEST_SKIP() << "the system does not tell a process's peak";
+      const int64_t predicted =
+          candidate_bytes(graph, {.dataset = dataset, .split = split, .settings = settings});
+      RecordProperty(
+          std::string(config) + " " + std::to_string(batch),
+          std::to_string(measured / kMegabyte) + " MB, predicted " + std::to_string(predicted / kMegabyte));
+      EXPECT_GE(predicted, measured);
+      EXPECT_LE(predicted, 2 * measured + 60 * kMegabyte) << "measured " << measured;
+    }
+  }
+}
+
+TEST(MemoryBudget, ACandidateWithoutRoomFailsAlone) {
+  const TemporaryFolder folder;
+  SearchSettings settings = small({"1,1,8,0", "3,3,256,1,1024", "1,1,16,0"});
+  settings.pipeline.batch_size = 256;
+  const data::Dataset dataset = synthetic(400, 60, 16);
+  const StudyResult study = run_search(
+      settings, dataset,
+      {.folder = folder.path(), .workers = 2, .memory_bytes = resident_memory() + 250 * kMegabyte});
+  ASSERT_EQ(study.trials.size(), 3U);
+  EXPECT_EQ(study.trials[0].outcome, Outcome::Complete) << study.trials[0].reason;
+  EXPECT_EQ(study.trials[2].outcome, Outcome::Complete) << study.trials[2].reason;
+  EXPECT_EQ(study.trials[1].outcome, Outcome::Failed);
+  EXPECT_TRUE(study.trials[1].reason.starts_with("training it takes about ")) << study.trials[1].reason;
+  EXPECT_NE(study.trials[1].reason.find(": allow more (--memory) or train on smaller batches (--batch)"),
+            std::string::npos);
+}
+
+#endif
+
+// Ten that take a third each: never more than three at once, and all get there.
+TEST(MemoryBudget, OnlyAsManyBeginAsFit) {
+  MemoryBudget budget(resident_memory() + 3600 * kMegabyte);
+  std::atomic<int> now = 0;
+  std::atomic<int> most = 0;
+  std::atomic<int> done = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 10; ++i)
+      threads.emplace_back([&] {
+        const MemoryBudget::Share share(budget, 1000 * kMegabyte, {});
+        const int holders = ++now;
+        for (int seen = most; holders > seen && !most.compare_exchange_weak(seen, holders);) {
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        --now;
+        ++done;
+      });
+  }
+  EXPECT_EQ(done, 10);
+  EXPECT_GE(most, 1);
+  EXPECT_LE(most, 3);
+}
+
+TEST(MemoryBudget, WhoWaitsCanBeStopped) {
+  MemoryBudget budget(resident_memory() + 1500 * kMegabyte);
+  const MemoryBudget::Share first(budget, 1000 * kMegabyte, {});
+  std::stop_source stop;
+  stop.request_stop();
+  const Thrown thrown =
+      thrown_by([&] { const MemoryBudget::Share second(budget, 1000 * kMegabyte, stop.get_token()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Interrupted);
+}
+
+TEST(MemoryBudget, WithoutALimitItIsAShareOfWhatIsFree) {
+  const MemoryBudget budget(std::nullopt);
+  EXPECT_GT(budget.limit(), resident_memory());
+  EXPECT_LT(budget.limit(), resident_memory() + available_memory().value_or(0));
+}
+
+}  // namespace
+}  // namespace retort::search

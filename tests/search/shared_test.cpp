@@ -1,0 +1,307 @@
+// Searches whose study is in a storage that several share.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/file.h"
+#include "search/candidates.h"
+#include "search/crash_mark.h"
+#include "search/proposals.h"
+#include "search/search.h"
+#include "search/shared_work.h"
+#include "search/study_folder.h"
+#include "search/study_place.h"
+#include "search/trial_loop.h"
+#include "search/trial_record.h"
+#include "search/worker.h"
+#include "synthetic.h"
+
+namespace retort::search {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class SharedTest : public testing::Test {
+ protected:
+  SharedTest() {
+    settings.sampler = "list";
+    settings.configs = {"1,1,8,0", "1,1,16,0", "1,1,8,1,8"};
+    settings.pipeline.batch_size = 16;
+    settings.pipeline.gate = 0;
+    settings.pipeline.quick_epochs = 1;
+    settings.pipeline.distill_epochs = 1;
+    settings.pipeline.pruning.update_every = 2;
+    settings.pipeline.qat_epochs = 1;
+    settings.teacher = {.config = "1,1,8,0", .epochs = 1};
+    settings.top = 1;
+    settings.finalist_seeds = 2;
+    place.url = "sqlite:" + (folder.path() / "shared.db").string();
+    place.study = "mine";
+  }
+  [[nodiscard]] fs::path at(const std::string& name) const { return folder.path() / name; }
+  StudyResult run(const std::string& name, const study::Place& where, std::stop_token stop = {},
+                  std::function<void(const StudyResult&)> changed = {}) {
+    return run_search(settings, dataset,
+                      {.folder = at(name),
+                       .storage = where,
+                       .lease_seconds = 1,
+                       .workers = 1,
+                       .stop = std::move(stop),
+                       .changed = std::move(changed)});
+  }
+  // Until so many candidates are finished.
+  void run_some(const std::string& name, size_t trials) {
+    std::stop_source stop;
+    EXPECT_EQ(thrown_by([&] {
+                run(name, place, stop.get_token(), [&](const StudyResult& study) {
+                  if (study.trials.size() >= trials) stop.request_stop();
+                });
+              }).code,
+              ErrorCode::Interrupted);
+  }
+
+  SearchSettings settings = preset("notebook");
+  data::Dataset dataset = synthetic();
+  TemporaryFolder folder;
+  study::Place place;
+};
+
+TEST_F(SharedTest, ASecondSearchOfAStudyWhoseSearchLivesIsRefused) {
+  std::atomic<bool> began = false;
+  std::atomic<bool> refused = false;
+  StudyResult first;
+  std::jthread one([&] {
+    first = run("one", place, {}, [&](const StudyResult& study) {
+      if (study.trials.empty()) return;
+      began = true;
+      while (!refused) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    });
+  });
+  while (!began) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const Thrown thrown = thrown_by([&] { run("two", place); });
+  refused = true;
+  one.join();
+  EXPECT_NE(thrown.sentence.find("another search works on this study"), std::string::npos) << thrown.sentence;
+  EXPECT_EQ(first.trials.size(), 3U);
+  EXPECT_EQ(study::open_storage(place, study::Access::Read)->trial_count(), 3);
+}
+
+TEST_F(SharedTest, ASearchWhoseStudyWasTakenOverEndsAndWritesNothing) {
+  std::atomic<bool> taken = false;
+  const Thrown thrown = thrown_by([&] {
+    run("one", place, {}, [&](const StudyResult& study) {
+      if (study.trials.size() != 1 || taken.exchange(true)) return;
+      // As if this one had slept, and another had waited.
+      const auto storage = study::open_storage(place, study::Access::Write);
+      const std::string same = worker_name(at("one"), true);
+      EXPECT_FALSE(storage->lead(same, 60).has_value());
+    });
+  });
+  EXPECT_NE(thrown.sentence.find("was taken over by another search"), std::string::npos) << thrown.sentence;
+}
+
+TEST_F(SharedTest, ASearchGoesOnInAnotherFolderWithAllItsFiles) {
+  run_some("one", 1);
+  fs::rename(at("one"), at("gone"));
+  const StudyResult study = run("two", place);
+  EXPECT_EQ(study.trials.size(), 3U);
+  const TemporaryFolder elsewhere;
+  const StudyResult alone = run_search(settings, dataset, {.folder = elsewhere.path(), .workers = 1});
+  for (const TrialResult& trial : alone.trials) {
+    ASSERT_FALSE(trial.file.empty());
+    EXPECT_EQ(read_file(at("two") / trial.file), read_file(elsewhere.path() / trial.file)) << trial.number;
+  }
+  EXPECT_EQ(read_file(at("two") / "teacher/logits.npy"), read_file(elsewhere.path() / "teacher/logits.npy"));
+
+  // And when it is finished.
+  EXPECT_EQ(run("three", place).trials.size(), 3U);
+  for (const char* file : {"best/model.tflite", "teacher/weights.retort"})
+    EXPECT_EQ(read_file(at("three") / file), read_file(elsewhere.path() / file)) << file;
+  EXPECT_EQ(read_file(at("three") / alone.finalists.at(0).runs.at(1).file),
+            read_file(elsewhere.path() / alone.finalists.at(0).runs.at(1).file));
+}
+
+TEST_F(SharedTest, TheFolderRemembersWhereItsStudyIs) {
+  run_some("out", 1);
+  EXPECT_EQ(load_study(at("out")).trials.size(), 1U);
+  EXPECT_EQ(stored_search(at("out")).data_spec, dataset.spec);
+  EXPECT_EQ(place_of(at("out")).study, "mine");
+  EXPECT_EQ(run("out", {}).trials.size(), 3U);
+  EXPECT_FALSE(fs::exists(at("out") / "study.db")) << "a second study over the same trials";
+  EXPECT_EQ(load_study(at("out")).finalists.size(), 1U);
+
+  study::Place other = place;
+  other.study = "other";
+  const Thrown thrown = thrown_by([&] { run("out", other); });
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_NE(thrown.sentence.find("holds a search already, whose study 'mine' is in sqlite:"),
+            std::string::npos)
+      << thrown.sentence;
+  run("alone", {});
+  EXPECT_NE(thrown_by([&] { run("alone", other); }).sentence.find("is in the folder itself"),
+            std::string::npos);
+}
+
+TEST_F(SharedTest, ThePlaceIsRememberedWithoutItsPassword) {
+  remember_place(folder.path(), {.url = "postgresql://ann:secret@host/db", .study = "mine"});
+  EXPECT_EQ(read_text(folder.path() / "storage.json").find("secret"), std::string::npos);
+  EXPECT_EQ(place_of(folder.path()).url, "postgresql://ann@host/db");
+  EXPECT_EQ(place_of(folder.path(), {.url = "sqlite:x"}).url, "sqlite:x");
+  // Whoever uses it has a stop of their own.
+  std::stop_source stop;
+  const study::Place where = place_of(folder.path(), until(stop.get_token(), {}));
+  stop.request_stop();
+  EXPECT_TRUE(where.stop.stop_requested());
+}
+
+TEST_F(SharedTest, AWorkerLeavesTheFolderOfAFinishedSearchAlone) {
+  run("out", place);
+  const auto model = read_file(at("out") / "best/model.tflite");
+  run_worker(dataset, {.storage = place, .folder = at("out"), .workers = 1, .patience_seconds = 1});
+  for (const char* kept : {"trials/0/model.tflite", "trials/2/weights.retort", "teacher/logits.npy"})
+    EXPECT_TRUE(fs::exists(at("out") / kept)) << kept;
+  EXPECT_EQ(read_file(at("out") / "best/model.tflite"), model);
+}
+
+TEST_F(SharedTest, AWorkerIsKnownByItsFolderOnWhateverMachine) {
+  fs::create_directories(at("a"));
+  const std::string name = worker_name(at("a"), true);
+  EXPECT_EQ(worker_name(at("a"), true), name);
+  EXPECT_EQ(study::display_of(name), host_name() + ":" + fs::canonical(at("a")).string());
+  fs::create_directories(at("b"));
+  EXPECT_NE(study::identity_of(worker_name(at("b"), true)), study::identity_of(name));
+  // A copy is another one; alone there is only one, wherever its folder is moved.
+  fs::copy_file(at("a") / ".worker", at("b") / ".worker", fs::copy_options::overwrite_existing);
+  EXPECT_EQ(study::identity_of(worker_name(at("b"), false)), study::identity_of(name));
+  EXPECT_NE(study::identity_of(worker_name(at("b"), true)), study::identity_of(name));
+  write_text_atomic(at("a") / ".worker", "no digits");
+  EXPECT_NE(study::identity_of(worker_name(at("a"), true)), "no digits");
+}
+
+// A trial of a study in memory, and what it takes to run it.
+class ClaimedTest : public SharedTest {
+ protected:
+  ClaimedTest() {
+    for (const StoredProposal& proposal : propose(settings, dataset, silent_progress()))
+      proposals.push_back(proposal);
+    std::vector<study::NewTrial> trials;
+    for (const StoredProposal& proposal : proposals) trials.push_back(to_new_trial(proposal, settings));
+    storage->add_trials(0, trials);
+    for (uint32_t i = 0; i < 200; ++i) split.train.push_back(i);
+    for (uint32_t i = 200; i < 300; ++i) split.validation.push_back(i);
+    settings.pipeline.curriculum = compress::Curriculum::None;
+  }
+  std::vector<StoredProposal> proposals;
+  std::unique_ptr<study::Storage> storage = study::make_memory_storage(objectives());
+  data::Split split;
+};
+
+TEST_F(ClaimedTest, WithoutItsParentsWeightsATrialFailsAlone) {
+  study::LeaseKeeper leases(*storage, 60);
+  const ClaimedWork work{.storage = *storage,
+                         .leases = leases,
+                         .folder = folder.path(),
+                         .seed = settings.seed,
+                         .target = settings.target,
+                         .weights = [](const StoredProposal&) -> std::optional<graph::Parameters> {
+                           throw_failure("the artefact 0123… is missing");
+                         }};
+  const Context context{.dataset = dataset, .split = split, .settings = settings.pipeline};
+  EXPECT_FALSE(run_claimed(storage->claim("w", 60).value(), proposals[0], work, context, {}).has_value())
+      << "it is tried once more";
+  const auto result = run_claimed(storage->claim("w", 60).value(), proposals[0], work, context, {});
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->outcome, Outcome::Failed);
+  EXPECT_EQ(result->reason, "the artefact 0123… is missing");
+  EXPECT_EQ(storage->trial(0).state, study::TrialState::Failed);
+}
+
+TEST_F(ClaimedTest, WhatACrashTookAlongHasLostNothing) {
+  const study::Claim crashed = storage->claim("w", 60).value().claim;
+  static_cast<void>(storage->claim("w", 60));
+  fs::create_directories(folder.path() / "trials/0");
+  write_text_atomic(folder.path() / "trials/0/crashed", fmt::format("0 {} w\n11", crashed.attempt));
+  release_earlier(*storage, Trials::Search, folder.path(), "w", settings.seed, silent_progress());
+  EXPECT_EQ(storage->claim("w", 60).value().losses, 0) << "the one that crashed has an attempt less";
+  EXPECT_EQ(storage->claim("w", 60).value().losses, 0);
+  // Nobody knows why it ended.
+  release_earlier(*storage, Trials::Search, folder.path(), "w", settings.seed, silent_progress());
+  EXPECT_EQ(storage->claim("w", 60).value().losses, 1);
+}
+
+// The folder is at another place since, or the machine has another name.
+TEST_F(ClaimedTest, ACrashCountsUnderTheNameOfThen) {
+  const study::Claim crashed = storage->claim("old:/its folder", 60).value().claim;
+  fs::create_directories(folder.path() / "trials/0");
+  write_text_atomic(folder.path() / "trials/0/crashed",
+                    fmt::format("0 {} {}\n11", crashed.attempt, crashed.worker));
+  release_earlier(*storage, Trials::Search, folder.path(), "new", settings.seed, silent_progress());
+  EXPECT_EQ(storage->trial(0).state, study::TrialState::Waiting);
+  EXPECT_FALSE(fs::exists(folder.path() / "trials/0/crashed"));
+}
+
+// After a loss, its first epoch is said at once: a process that is killed every few seconds comes on, too.
+TEST_F(ClaimedTest, KillsOfATrialThatComesOnDoNotEndIt) {
+  study::LeaseKeeper leases(*storage, 60);
+  const ClaimedWork work{.storage = *storage,
+                         .leases = leases,
+                         .folder = folder.path(),
+                         .seed = settings.seed,
+                         .target = settings.target};
+  settings.pipeline.distill_epochs = 5000;
+  static_cast<void>(storage->claim("w", 60));
+  storage->release("w");
+  for (int i = 0; i < 2 * kMostLosses; ++i) {
+    const auto claimed = storage->claim("w", 60).value();
+    ASSERT_EQ(claimed.claim.trial, 0);
+    ASSERT_LE(claimed.losses, 1) << "kill " << i;
+    std::stop_source kill;
+    Context context{
+        .dataset = dataset, .split = split, .settings = settings.pipeline, .stop = kill.get_token()};
+    const auto before = storage->details(0).intermediate_values.size();
+    std::jthread killer([&, before](const std::stop_token& over) {
+      while (!over.stop_requested() && storage->details(0).intermediate_values.size() == before)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      storage->release("w");  // as the next process of that name does
+      kill.request_stop();
+    });
+    try {
+      static_cast<void>(run_claimed(claimed, proposals[0], work, context, kill.get_token()));
+    } catch (const Error& error) {
+      ASSERT_EQ(error.code(), ErrorCode::Interrupted);
+    }
+  }
+}
+
+TEST_F(ClaimedTest, AFileThatIsNotTheStudysIsReplaced) {
+  const auto claimed = storage->claim("w", 60).value();
+  const fs::path from = at("from");
+  write_text_atomic(from / "model.tflite", "model");
+  write_text_atomic(from / "weights.retort", "weights");
+  put_files(*storage, claimed.claim, from);
+  const fs::path to = at("to");
+  write_text_atomic(to / "model.tflite", "cut sh");
+  get_files(*storage, storage->trial(0), to);
+  EXPECT_EQ(read_text(to / "model.tflite"), "model");
+  EXPECT_EQ(read_text(to / "weights.retort"), "weights");
+}
+
+TEST(Untidy, IsWhatHasStagesLeft) {
+  const TemporaryFolder folder;
+  EXPECT_FALSE(is_untidy(folder.path()));
+  write_text_atomic(folder.path() / "result.json", "{}");
+  EXPECT_FALSE(is_untidy(folder.path()));
+  write_text_atomic(folder.path() / "stages.json", "{}");
+  write_text_atomic(folder.path() / "quantize.retort", "left");
+  EXPECT_TRUE(is_untidy(folder.path()));
+  tidy_up(folder.path());
+  EXPECT_FALSE(is_untidy(folder.path()));
+  EXPECT_FALSE(fs::exists(folder.path() / "quantize.retort"));
+}
+
+}  // namespace
+}  // namespace retort::search
