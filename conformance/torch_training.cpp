@@ -177,14 +177,24 @@ std::vector<Case> all_cases() {
     return made;
   };
   const graph::Shape image{32, 32, 1, false};
-  for (const char* config : {"1,1,16,0,64", "2,1,16,1,64", "3,2,32,1,128"}) {
+  struct Student {
+    const char* config;
+    const char* kind;
+    std::vector<std::string> backends;
+  };
+  // Ten steps of the deepest are chaotic: how far rounding carries them apart depends on the processor.
+  const Student students[] = {
+      {"1,1,16,0,64", "steps", {"cpu", "reference"}},
+      {"2,1,16,1,64", "steps", {"cpu"}},
+      {"3,2,32,1,128", "forced", {"cpu"}},
+  };
+  for (const auto& [config, kind, backends] : students) {
     const graph::Graph student = graph::graph_from_config(config, image, 10);
-    const bool small = std::string_view(config) == "1,1,16,0,64";
-    const std::vector<std::string> backends =
-        small ? std::vector<std::string>{"cpu", "reference"} : std::vector<std::string>{"cpu"};
     Case& plain = steps(fmt::format("student {}, Adam", config), student);
+    plain.kind = kind;
     plain.backends = backends;
     Case& distilled = steps(fmt::format("student {}, Adam, distillation", config), student);
+    distilled.kind = kind;
     distilled.objective = {0.1F, 3.0F, 0.0F};
     distilled.backends = {"cpu"};
   }

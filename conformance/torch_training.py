@@ -5,12 +5,12 @@ the same in PyTorch, with SAME padding made explicit. Compared are
 
     gradients   loss and every gradient of one step
     quantised   the same through rounded kernels and activations (fake_quantize_*), after the ranges moved by four batches
-    steps       the losses of ten Adam steps at Keras's rate of the notebook's students, to 1e-4 relative, and SGD's;
-                of the teacher at a hundredth of that rate
-    forced      of the teacher at Keras's rate, where ten steps are chaotic: each step's loss, to 1e-4, and updated
-                parameters, to 1e-3 of a tensor's norm, from PyTorch's weights, batch-norm state and moments before
-                that step. By how much PyTorch's own losses in single and double precision part when both run on
-                freely is printed as the reason.
+    steps       the losses of ten Adam steps at Keras's rate of the notebook's smaller students, to 1e-4 relative, and
+                SGD's; of the teacher at a hundredth of that rate
+    forced      of the largest student and the teacher at Keras's rate, where ten steps are chaotic: each step's loss,
+                to 1e-4, and updated parameters, to 1e-3 of a tensor's norm, from PyTorch's weights, batch-norm state
+                and moments before that step. By how much PyTorch's own losses in single and double precision part
+                when both run on freely is printed as the reason.
 
 PyTorch computes in double precision where it can, so that a difference is ours.
 
@@ -30,10 +30,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-# Of a tensor's norm (which counts at least 1% of all gradients'), by kind and backend.
+# Of a tensor's norm (which counts at least 1% of all gradients'), by kind and backend. Rounding differs with the
+# processor: of single precision 1.0e-4 to 1.5e-4 was seen where a batch norm's sums cancel.
 GRADIENT_TOLERANCE = {
     ("gradients", "reference"): 2e-6,
-    ("gradients", "cpu"): 2e-4,
+    ("gradients", "cpu"): 5e-4,
     ("quantised", "reference"): 2e-2,
     ("quantised", "cpu"): 2e-2,
     ("steps", "reference"): 1e-3,
