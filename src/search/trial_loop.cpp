@@ -177,14 +177,24 @@ class Loop {
       }
       const int number = claimed->trial.number;
       const StoredProposal proposal = from_stored(parse_json(claimed->trial.proposal));
+      forget_without_room(number);
       if (loop_.has_room && !loop_.has_room(number, proposal)) {
+        std::list<study::LeaseKeeper::Hold> held;
+        held.emplace_back(leases_, claimed->claim, stop);
         const std::lock_guard lock(mutex_);
-        without_room_.emplace_back(leases_, claimed->claim, stop);
+        without_room_.splice(without_room_.end(), held);
         continue;
       }
       if (const auto result = run_claimed(*claimed, proposal, work_, context, stop))
         finished(number, proposal, *result);
     }
+  }
+
+  // Its lease ended while this process slept, or it could not have been claimed again.
+  void forget_without_room(int number) {
+    const std::lock_guard lock(mutex_);
+    without_room_.remove_if(
+        [&](const study::LeaseKeeper::Hold& hold) { return hold.claim().trial == number; });
   }
 
   // Another thread may have seen it in the storage first.

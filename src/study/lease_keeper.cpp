@@ -20,13 +20,27 @@ LeaseKeeper::~LeaseKeeper() = default;
 
 LeaseKeeper::Hold::Hold(LeaseKeeper& keeper, Claim claim, const std::stop_token& stop)
     : keeper_(keeper), claim_(std::move(claim)), forward_(stop, [this] { source_.request_stop(); }) {
-  const std::lock_guard lock(keeper_.mutex_);
+  std::unique_lock lock(keeper_.mutex_);
   place_ = keeper_.holds_.insert(keeper_.holds_.end(), this);
+  const auto is_earlier = [this](const Hold* hold) {
+    return hold->claim_.trial == claim_.trial && hold->claim_.attempt < claim_.attempt;
+  };
+  for (Hold* hold : keeper_.holds_)
+    if (is_earlier(hold)) hold->lose();
+  keeper_.gone_.wait(lock, [&] { return std::ranges::none_of(keeper_.holds_, is_earlier); });
 }
 
 LeaseKeeper::Hold::~Hold() {
-  const std::lock_guard lock(keeper_.mutex_);
-  keeper_.holds_.erase(place_);
+  {
+    const std::lock_guard lock(keeper_.mutex_);
+    keeper_.holds_.erase(place_);
+  }
+  keeper_.gone_.notify_all();
+}
+
+void LeaseKeeper::Hold::lose() {
+  lost_ = true;
+  source_.request_stop();
 }
 
 void LeaseKeeper::beat(const std::stop_token& stop) {
@@ -48,10 +62,7 @@ void LeaseKeeper::beat(const std::stop_token& stop) {
     }
     const std::lock_guard lock(mutex_);
     for (Hold* hold : holds_)
-      if (std::ranges::find(lost, hold->claim_) != lost.end()) {
-        hold->lost_ = true;
-        hold->source_.request_stop();
-      }
+      if (std::ranges::find(lost, hold->claim_) != lost.end()) hold->lose();
   }
 }
 

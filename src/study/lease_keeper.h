@@ -24,7 +24,9 @@ class LeaseKeeper {
   // A claim that is kept while this lives.
   class Hold {
    public:
-    // stop() follows `stop` too.
+    // stop() follows `stop` too. An earlier claim of the same trial may be held here still: its lease ended
+    // unnoticed (this process was stopped, or the computer asleep). It is lost now, and this returns when it is
+    // gone: both would work on the same files.
     Hold(LeaseKeeper& keeper, Claim claim, const std::stop_token& stop);
     ~Hold();
     Hold(const Hold&) = delete;
@@ -37,6 +39,8 @@ class LeaseKeeper {
 
    private:
     friend class LeaseKeeper;
+    void lose();
+
     LeaseKeeper& keeper_;
     Claim claim_;
     std::stop_source source_;
@@ -52,6 +56,7 @@ class LeaseKeeper {
   double lease_seconds_;
   std::mutex mutex_;
   std::condition_variable_any ended_;
+  std::condition_variable gone_;  // a hold
   std::list<Hold*> holds_;
   std::jthread thread_;  // last: it uses the rest
 };

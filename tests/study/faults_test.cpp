@@ -9,6 +9,7 @@
 #include <climits>
 #include <csignal>
 #include <functional>
+#include <optional>
 #include <random>
 #include <stop_token>
 #include <thread>
@@ -187,6 +188,29 @@ TEST_P(Faults, ALeaseKeeperKeepsLongTrialsAndTellsOfThoseThatAreLost) {
   EXPECT_TRUE(taken.lost());
   EXPECT_TRUE(taken.stop().stop_requested());
   EXPECT_FALSE(kept.lost());
+}
+
+TEST_P(Faults, WhoHoldsAnEarlierClaimOfATrialInTheSameProcessIsWaitedFor) {
+  const auto storage = open();
+  fill(*storage, 1);
+  LeaseKeeper leases(*storage, 60);
+  constexpr double kLease = 0.05;
+  std::optional<LeaseKeeper::Hold> earlier;
+  earlier.emplace(leases, storage->claim("w", kLease).value().claim, std::stop_token());
+  std::optional<ClaimedTrial> again;  // as after a sleep of the process, in which nothing beats
+  while (!(again = storage->claim("w", 60))) std::this_thread::sleep_for(milliseconds(10));
+  std::atomic<bool> holds = false;
+  const std::jthread later([&] {
+    const LeaseKeeper::Hold hold(leases, again->claim, {});
+    EXPECT_FALSE(hold.lost());
+    holds = true;
+  });
+  while (!earlier->stop().stop_requested()) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_TRUE(earlier->lost());
+  std::this_thread::sleep_for(milliseconds(50));
+  EXPECT_FALSE(holds) << "both would write the same files";
+  earlier.reset();
+  while (!holds) std::this_thread::sleep_for(milliseconds(1));
 }
 
 TEST_P(Faults, AStopByTheUserReachesWhoeverHolds) {
