@@ -101,6 +101,22 @@ void add_correlations(std::string& out, std::string_view title, std::string_view
                      escape_xml(explanation), scroll(title, table + "</tbody></table>"));
 }
 
+// What lay just outside the limits and was not trained; older studies do not tell.
+std::string nearest_misses(const nlohmann::json& exploration) {
+  std::string rows;
+  for (const nlohmann::json& miss : exploration.value("nearest_misses", nlohmann::json::array()))
+    fmt::format_to(std::back_inserter(rows), "<tr><td>{}<td>{:.2f} times<td>{}</tr>",
+                   clean(miss.at("config").get<std::string>()), miss.at("ratio").get<double>(),
+                   clean(miss.at("reason").get<std::string>()));
+  if (rows.empty()) return {};
+  return "<details><summary>The nearest of those above the limits</summary>" +
+         scroll("The nearest misses",
+                "<table><thead><tr><th scope=col>structure<th scope=col>of what is allowed<th scope=col>"
+                "why</tr></thead><tbody>" +
+                    rows + "</tbody></table>") +
+         "</details>";
+}
+
 }  // namespace
 
 std::string exploration_section(const StudyResult& study) {
@@ -116,7 +132,7 @@ std::string exploration_section(const StudyResult& study) {
                  format_counted(exploration.value("above_limits", int64_t{0}), "more was", "more were"));
   if (const double most = exploration.value("most_epoch_seconds", 0.0); most > 0)
     fmt::format_to(std::back_inserter(out), " or took more than {} an epoch", format_duration(most));
-  out += ".</p><div class=charts><div>" + front_chart(trials) + "</div>";
+  out += ".</p>" + nearest_misses(exploration) + "<div class=charts><div>" + front_chart(trials) + "</div>";
   add_correlations(out, "What mattered",
                    "Spearman's rank correlation of a structure's numbers with its accuracy when it was "
                    "explored; evolution does not draw evenly, so this tells of what it tried.",

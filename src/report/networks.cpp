@@ -50,7 +50,7 @@ std::string networks_section(const StudyResult& study) {
     if (trial.effort != search::Effort::Full)
       outcome += fmt::format(" ({})", search::to_string(trial.effort));
     if (!trial.reason.empty()) outcome += ": " + trial.reason;
-    if (!trial.diverged.empty()) outcome += "; " + search::divergence_text(trial);
+    if (!trial.diverged.empty()) outcome += "; " + search::divergence_text(trial.diverged);
     fmt::format_to(
         std::back_inserter(table),
         "<tr id=trial-{}{}><td class=name>trial {}: {}<td class='left wrap'>{}<td>{}<td>{}<td "

@@ -114,6 +114,8 @@ std::string counts(const StudyResult& study) {
         percent(study.teacher.validation_accuracy));
     if (std::isfinite(study.teacher.test_accuracy))
       fmt::format_to(std::back_inserter(out), " and {} on test", percent(study.teacher.test_accuracy));
+    if (!study.teacher.diverged.empty())
+      out += "; it " + clean(search::divergence_text(study.teacher.diverged));
     out += ".";
   }
   return out + "</p>";

@@ -95,7 +95,7 @@ std::string trials_csv(const search::StudyResult& study) {
     fmt::format_to(std::back_inserter(out), ",{},{},{},{},{},{}\r\n", trial.seed, csv_field(trial.hash),
                    csv_field(trial.file), search::to_string(trial.effort),
                    trial.parent < 0 ? std::string() : fmt::format("{}", trial.parent),
-                   csv_field(search::divergence_text(trial)));
+                   csv_field(search::divergence_text(trial.diverged)));
   }
   return out;
 }

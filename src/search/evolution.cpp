@@ -120,7 +120,7 @@ class Evolution final : public Sampler {
         ++unbuildable_;
         return std::nullopt;
       }
-      if (!fits_ || fits_(proposal.graph)) {
+      if (!fits_ || fits_(proposal)) {
         proposal.hash = graph::structural_hash(proposal.graph);
         if (!proposed_.contains(proposal.hash)) return proposal;
         ++duplicates_;

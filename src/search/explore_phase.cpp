@@ -38,8 +38,9 @@ struct Exploring {
   double heat_seconds = 0;        // for the heats
   double most_epoch_seconds = 0;  // of a structure; 0: no limit
   SpeedModel speed;
-  int64_t above_limits = 0;  // structures that were not explored for that
-  bool ended = false;        // what is left are heats
+  int64_t above_limits = 0;             // structures that were not explored for that
+  json nearest_misses = json::array();  // Miss, of them
+  bool ended = false;                   // what is left are heats
   bool heats_ended = false;
 };
 void to_json(json& out, const Exploring& exploring) {
@@ -50,6 +51,7 @@ void to_json(json& out, const Exploring& exploring) {
          {"seconds_a_mac", exploring.speed.seconds_a_mac},
          {"seconds_an_activation", exploring.speed.seconds_an_activation},
          {"above_limits", exploring.above_limits},
+         {"nearest_misses", exploring.nearest_misses},
          {"ended", exploring.ended},
          {"heats_ended", exploring.heats_ended}};
 }
@@ -61,6 +63,7 @@ void from_json(const json& in, Exploring& exploring) {
                .speed = {.seconds_a_mac = in.at("seconds_a_mac"),
                          .seconds_an_activation = in.at("seconds_an_activation")},
                .above_limits = in.at("above_limits"),
+               .nearest_misses = in.value("nearest_misses", json::array()),
                .ended = in.at("ended"),
                .heats_ended = in.at("heats_ended")};
 }
@@ -285,6 +288,7 @@ void explore(Session& session) {
     session.options.progress.update("exploring", 1, 1, {});  // it may end before its time
     exploring.ended = true;
     exploring.above_limits = proposer.above_limits();
+    exploring.nearest_misses = proposer.nearest_misses();
     session.folder.put_document(kExplorationKey, exploring);
     session.options.progress.message(fmt::format(
         "Explored {}; {} above the limits{}.",

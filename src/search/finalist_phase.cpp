@@ -283,7 +283,7 @@ void restore_finalists(Session& session) {
       keep([&] {
         get_files(
             runs, record,
-            session.folder.path() / training_run(session, from_stored(json::parse(record.proposal))).file);
+            session.folder.path() / training_run(session, from_stored(parse_json(record.proposal))).file);
       });
   if (!fs::exists(session.folder.path() / "best" / "model.json")) write_best(session);
 }

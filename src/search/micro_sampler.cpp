@@ -107,7 +107,7 @@ std::vector<Proposal> draw_micro(size_t count, const MicroSpace& space, Rng rng,
       continue;
     }
     drawn.macs = graph::total_macs(drawn.proposal.graph);
-    if (!fits || fits(drawn.proposal.graph))
+    if (!fits || fits(drawn.proposal))
       fitting.push_back(std::move(drawn));
     else if (!smallest || drawn.macs < smallest->macs)
       smallest = std::move(drawn);

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -49,13 +50,15 @@ Excess excess(const TrialResult& costs, const Limits& limits) {
   return result;
 }
 
-// What is far too large is not costed: a kernel's weight takes at least a byte.
-bool plainly_above(const graph::Graph& graph, const Limits& limits) {
+// At least so many times what is allowed, told without costing it: a kernel's weight takes at least a byte.
+double least_ratio(const graph::Graph& graph, const Limits& limits) {
   int64_t weights = 0;
   for (const graph::ParameterSpec& spec : graph::parameter_specs(graph))
     if (spec.role == graph::Role::Kernel) weights += static_cast<int64_t>(spec.size);
-  return (limits.macs && graph::total_macs(graph) > *limits.macs) ||
-         (limits.flash_bytes && weights > *limits.flash_bytes);
+  const auto ratio = [](int64_t value, const std::optional<int64_t>& limit) {
+    return limit ? static_cast<double>(value) / static_cast<double>(*limit) : 0;
+  };
+  return std::max(ratio(graph::total_macs(graph), limits.macs), ratio(weights, limits.flash_bytes));
 }
 
 // "For nano33ble (Arduino Nano 33 BLE), as generated C: at most 64.0 KB of flash (the board leaves 832.0 KB),
@@ -78,18 +81,40 @@ std::string target_words(const cost::Target& target, const Limits& limits) {
 
 }  // namespace
 
-Proposer::Proposer(const SearchSettings& settings, const data::Dataset& dataset, const Fits& quick_enough)
+void to_json(nlohmann::json& json, const Miss& miss) {
+  json = {{"config", miss.config}, {"ratio", miss.ratio}, {"reason", miss.reason}};
+}
+
+Proposer::Proposer(const SearchSettings& settings, const data::Dataset& dataset,
+                   const QuickEnough& quick_enough)
     : settings_(settings), dataset_(dataset), quick_enough_(quick_enough) {
   const Limits& limits = settings.limits;
   Fits fits;
   if (quick_enough_ || limits.flash_bytes || limits.ram_bytes || limits.macs || limits.latency_seconds)
-    fits = [this](const graph::Graph& graph) {
-      const bool fit = (!quick_enough_ || quick_enough_(graph)) && !plainly_above(graph, settings_.limits) &&
-                       excess(costs_of(graph), settings_.limits).reason.empty();
-      if (!fit) ++above_limits_;
-      return fit;
-    };
+    fits = [this](const Proposal& proposal) { return this->fits(proposal); };
   sampler_ = make_sampler(settings, input_shape(dataset), static_cast<int>(dataset.classes.size()), fits);
+}
+
+bool Proposer::fits(const Proposal& proposal) {
+  const double least = least_ratio(proposal.graph, settings_.limits);
+  Excess over;
+  if (least <= 1 || is_near(least)) over = excess(costs_of(proposal.graph), settings_.limits);
+  if (!over.reason.empty()) keep_if_near({proposal.config, over.ratio, over.reason});
+  const bool fit = least <= 1 && over.reason.empty() && (!quick_enough_ || quick_enough_(proposal.graph));
+  if (!fit) ++above_limits_;
+  return fit;
+}
+
+constexpr size_t kMostMisses = 10;
+
+bool Proposer::is_near(double ratio) const {
+  return misses_.size() < kMostMisses || ratio < misses_.back().ratio;
+}
+
+void Proposer::keep_if_near(Miss miss) {
+  if (!is_near(miss.ratio) || std::ranges::find(misses_, miss.config, &Miss::config) != misses_.end()) return;
+  misses_.insert(std::ranges::upper_bound(misses_, miss.ratio, {}, &Miss::ratio), std::move(miss));
+  if (misses_.size() > kMostMisses) misses_.pop_back();
 }
 
 TrialResult Proposer::costs_of(const graph::Graph& graph) const {
@@ -111,12 +136,10 @@ std::vector<StoredProposal> Proposer::next(size_t most, std::span<const TrialRes
     stored.costs = costs_of(stored.proposal.graph);
     const Excess over = excess(stored.costs, settings_.limits);
     stored.infeasible = over.reason;
-    if (over.reason.empty()) {
+    if (over.reason.empty())
       ++fitting;
-    } else if (nearest_miss_.empty() || over.ratio < nearest_ratio_) {
-      nearest_ratio_ = over.ratio;
-      nearest_miss_ = fmt::format("{}: {}", stored.proposal.config, over.reason);
-    }
+    else
+      keep_if_near({stored.proposal.config, over.ratio, over.reason});
     proposals.push_back(std::move(stored));
   }
   return proposals;
@@ -135,11 +158,13 @@ std::vector<StoredProposal> propose(const SearchSettings& settings, const data::
                 dataset.train.shape.height, dataset.train.shape.width);
   const auto fitting = std::ranges::count_if(
       proposals, [](const StoredProposal& stored) { return stored.infeasible.empty(); });
-  if (fitting == 0)
+  if (fitting == 0) {
+    const Miss& nearest = proposer.nearest_misses().front();
     throw Error(ErrorCode::Infeasible,
-                fmt::format("none of {} structures fits the limits; the nearest miss is {}",
+                fmt::format("none of {} structures fits the limits; the nearest miss is {}: {}",
                             std::max(proposer.above_limits(), static_cast<int64_t>(proposals.size())),
-                            proposer.nearest_miss()));
+                            nearest.config, nearest.reason));
+  }
   if (!explores) {
     std::string words = fmt::format("{} different structures", proposals.size());
     if (static_cast<size_t>(fitting) < proposals.size())

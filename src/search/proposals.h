@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,11 +17,21 @@
 
 namespace retort::search {
 
+// A structure above the limits.
+struct Miss {
+  std::string config;
+  double ratio = 0;    // of what it takes to what is allowed, the largest one
+  std::string reason;  // every limit that it breaks
+};
+void to_json(nlohmann::json& json, const Miss& miss);
+
 // A search's sampler, its structures with what they cost.
 class Proposer {
  public:
+  using QuickEnough = std::function<bool(const graph::Graph&)>;
   // `quick_enough`: whether there is time for a structure. Empty: for every one. Keeps references to all.
-  Proposer(const SearchSettings& settings, const data::Dataset& dataset, const Fits& quick_enough = {});
+  Proposer(const SearchSettings& settings, const data::Dataset& dataset,
+           const QuickEnough& quick_enough = {});
 
   // The next ones in the sampler's order, those above the limits too, until `most` fit or there are no more.
   // `known`: results of all trials before them.
@@ -27,19 +39,21 @@ class Proposer {
 
   // Of everything that was costed, the sampler's own tries too: how many were above the limits or too slow.
   [[nodiscard]] int64_t above_limits() const { return above_limits_; }
-  // The proposal that is least above the limits, in words; empty: none is.
-  [[nodiscard]] const std::string& nearest_miss() const { return nearest_miss_; }
+  // Those that are least above the limits, the nearest first; ten at most.
+  [[nodiscard]] const std::vector<Miss>& nearest_misses() const { return misses_; }
   [[nodiscard]] const Sampler& sampler() const { return *sampler_; }
 
  private:
   [[nodiscard]] TrialResult costs_of(const graph::Graph& graph) const;
+  [[nodiscard]] bool fits(const Proposal& proposal);
+  void keep_if_near(Miss miss);
+  [[nodiscard]] bool is_near(double ratio) const;
 
   const SearchSettings& settings_;
   const data::Dataset& dataset_;
-  Fits quick_enough_;
+  QuickEnough quick_enough_;
   int64_t above_limits_ = 0;
-  double nearest_ratio_ = 0;
-  std::string nearest_miss_;
+  std::vector<Miss> misses_;
   std::unique_ptr<Sampler> sampler_;
 };
 

@@ -219,7 +219,8 @@ void to_json(json& out, const TeacherResult& teacher) {
          {"test_accuracy", number_to_json(teacher.test_accuracy)},
          {"threads", teacher.threads},
          {"logits_seconds", teacher.logits_seconds},
-         {"seconds", teacher.seconds}};
+         {"seconds", teacher.seconds},
+         {"diverged", teacher.diverged}};
 }
 
 void from_json(const json& in, TeacherResult& teacher) {
@@ -229,7 +230,8 @@ void from_json(const json& in, TeacherResult& teacher) {
              .test_accuracy = number_from_json(in.at("test_accuracy")),
              .threads = in.value("threads", 0),
              .logits_seconds = in.at("logits_seconds"),
-             .seconds = in.at("seconds")};
+             .seconds = in.at("seconds"),
+             .diverged = in.value("diverged", std::vector<Diverged>())};
 }
 
 void to_json(json& out, const StudyResult& study) {
@@ -349,9 +351,9 @@ std::string epochs_text(const TrialResult& trial) {
   return text;
 }
 
-std::string divergence_text(const TrialResult& trial) {
-  if (trial.diverged.empty()) return {};
-  const Diverged& first = trial.diverged.front();
+std::string divergence_text(std::span<const Diverged> diverged) {
+  if (diverged.empty()) return {};
+  const Diverged& first = diverged.front();
   return fmt::format("diverged in {} ({}), which began anew with {} of the learning rate", first.stage,
                      first.what, kRateAfterDivergence);
 }
@@ -373,7 +375,7 @@ std::string notebook_block(const TrialResult& trial) {
       add("Number of parameters: {} ({:.0f}% zeros, {} multiply-accumulates)\n", trial.parameters,
           trial.sparsity * 100, format_count(trial.macs));
       add("Epochs: {}\n", epochs_text(trial));
-      if (!trial.diverged.empty()) add("It {}\n", divergence_text(trial));
+      if (!trial.diverged.empty()) add("It {}\n", divergence_text(trial.diverged));
       break;
     case Outcome::Skipped:
       add("Quick Accuracy: {:.4f} - Skipped\n", trial.quick_accuracy);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -113,6 +114,7 @@ struct TeacherResult {
   int threads = 0;                  // that its numbers were computed on: part of the machine; 0: not here
   double logits_seconds = 0;
   double seconds = 0;
+  std::vector<Diverged> diverged{};  // in the order of time; mostly none
 };
 
 struct StudyResult {
@@ -186,7 +188,7 @@ std::vector<int> pareto_front(const std::vector<TrialResult>& trials);
 std::string epochs_text(const TrialResult& trial);
 
 // "diverged in distill (step 12 of 300: the output of layer 3 (conv) is not finite; …)", or empty.
-std::string divergence_text(const TrialResult& trial);
+std::string divergence_text(std::span<const Diverged> diverged);
 
 // What is said of a trial at its end: of the preset "notebook" the notebook's printed block, of others one line.
 std::string ending_text(std::string_view preset, const TrialResult& trial);

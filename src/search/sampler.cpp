@@ -182,7 +182,9 @@ std::vector<StudentConfig> climb(const Space& space, graph::Shape input, int cla
   const auto fitting = [&](std::vector<StudentConfig> configs) {
     if (fits)
       std::erase_if(configs, [&](const StudentConfig& config) {
-        return !fits(graph::graph_from_config(graph::to_string(config), input, classes));
+        Proposal proposal{.config = graph::to_string(config)};
+        proposal.graph = graph::graph_from_config(proposal.config, input, classes);
+        return !fits(proposal);
       });
     return configs;
   };

@@ -48,8 +48,8 @@ std::string notebook_layers(const graph::Graph& graph);
 // Every structure of the space in the notebook's order. The default space is the notebook's grid, 216 points.
 std::vector<graph::StudentConfig> grid(const Space& space);
 
-// Whether a structure is within the limits. Empty: every one is.
-using Fits = std::function<bool(const graph::Graph&)>;
+// Whether a structure (config and graph of a proposal) is within the limits. Empty: every one is.
+using Fits = std::function<bool(const Proposal&)>;
 
 // "grid": all of settings.space. "ladder": a dozen of its structures that fit, about evenly spaced on a
 // logarithmic scale of multiply-accumulates; of the notebook's grid those from tiny to middling. Where none

@@ -40,7 +40,7 @@ std::optional<Proposal> widest(const graph::MicroNetwork& shape, const MicroSpac
     } catch (const Error&) {  // a pool is larger than what is left of the image
       return std::nullopt;
     }
-    if (fits && !fits(proposal.graph)) continue;
+    if (fits && !fits(proposal)) continue;
     proposal.hash = graph::structural_hash(proposal.graph);
     return proposal;
   }

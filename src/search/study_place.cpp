@@ -27,7 +27,7 @@ std::optional<study::Place> remembered(const fs::path& folder) {
   const fs::path file = folder / kPlaceFile;
   if (!fs::exists(file)) return std::nullopt;
   try {
-    const json in = json::parse(read_text(file));
+    const json in = parse_json(read_text(file));
     return study::Place{
         .url = in.at("url"), .study = in.at("study"), .artefacts = in.at("artefacts").get<std::string>()};
   } catch (const json::exception& error) {

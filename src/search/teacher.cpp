@@ -5,13 +5,18 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
+#include <vector>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "base/units.h"
 #include "compress/distillation.h"
 #include "engine/checkpoint.h"
+#include "engine/divergence.h"
 #include "graph/notebook.h"
 #include "search/plan.h"
 
@@ -19,6 +24,7 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
@@ -80,52 +86,78 @@ double seconds_of_a_view(engine::Network& teacher, const data::ImageSet& images)
   return best * static_cast<double>(images.count()) / static_cast<double>(some.size());
 }
 
-// Trains the notebook's teacher, or goes on from its last epoch.
-engine::Model train_teacher(const fs::path& folder, const SearchSettings& settings, int epochs,
-                            const data::Dataset& dataset, const data::Split& split, const RunOptions& options,
-                            TeacherResult& result) {
-  const Rng rng = Rng(settings.seed).fork("teacher");
+// The network as it was made, not yet trained.
+engine::Model untrained_teacher(const SearchSettings& settings, const data::Dataset& dataset,
+                                const Rng& rng) {
   engine::Model model;
   model.graph = teacher_network(settings.teacher, dataset);
   model.parameters = graph::initialize(model.graph, rng.fork("weights"));
   model.classes = dataset.classes;
-  const auto network = compile(model,
-                               {.batch_size = settings.teacher.batch_size,
-                                .precision = settings.pipeline.precision,
-                                .optimizer = settings.teacher.optimizer},
-                               options);
+  return model;
+}
 
+// What ended the teacher's trainings so far.
+std::vector<Diverged> load_divergences(const fs::path& path) {
+  if (!fs::exists(path)) return {};
+  return parse_json(read_text(path)).get<std::vector<Diverged>>();
+}
+
+// Trains it, or goes on from its last epoch. One that diverges begins anew with a lower rate, as a trial does.
+engine::Model train_teacher(const fs::path& folder, const SearchSettings& settings, int epochs,
+                            const data::Dataset& dataset, const data::Split& split, const RunOptions& options,
+                            TeacherResult& result) {
+  const Rng rng = Rng(settings.seed).fork("teacher");
   const fs::path checkpoint_path = folder / "teacher.checkpoint";
-  std::optional<engine::Checkpoint> resumed;
-  if (fs::exists(checkpoint_path)) {
-    try {
-      resumed = engine::load_checkpoint(checkpoint_path, model.graph);
-    } catch (const Error& error) {
-      options.progress.message(fmt::format("The teacher begins anew: {}", error.what()));
-    }
-  }
+  const fs::path diverged_path = folder / "diverged.json";
+  result.diverged = load_divergences(diverged_path);
   engine::TrainOptions train_options;
   train_options.epochs = epochs;
   train_options.batch_size = settings.teacher.batch_size;
   train_options.schedule = settings.teacher.schedule;
   train_options.views = settings.pipeline.views;
-  engine::TrainCallbacks callbacks;
-  callbacks.progress = &options.progress;
-  callbacks.task = "teacher";
-  callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
-    keep([&] { engine::save_checkpoint(checkpoint_path, model.graph, checkpoint); });
-  };
-  try {
-    result.history =
-        engine::train(*network, {.dataset = dataset, .train = split.train, .validation = split.validation},
-                      train_options, rng, callbacks, options.stop, resumed ? &*resumed : nullptr);
-  } catch (const engine::Divergence& error) {
-    throw engine::Divergence(fmt::format("the teacher, {}", error.what()));
+  if (!result.diverged.empty()) train_options.schedule.peak *= kRateAfterDivergence;
+  while (true) {
+    engine::Model model = untrained_teacher(settings, dataset, rng);
+    const auto network = compile(model,
+                                 {.batch_size = settings.teacher.batch_size,
+                                  .precision = settings.pipeline.precision,
+                                  .optimizer = settings.teacher.optimizer},
+                                 options);
+    std::optional<engine::Checkpoint> resumed;
+    if (fs::exists(checkpoint_path)) {
+      try {
+        resumed = engine::load_checkpoint(checkpoint_path, model.graph);
+      } catch (const Error& error) {
+        options.progress.message(fmt::format("The teacher begins anew: {}", error.what()));
+      }
+    }
+    engine::TrainCallbacks callbacks;
+    callbacks.progress = &options.progress;
+    callbacks.task = "teacher";
+    callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
+      keep([&] { engine::save_checkpoint(checkpoint_path, model.graph, checkpoint); });
+    };
+    try {
+      result.history =
+          engine::train(*network, {.dataset = dataset, .train = split.train, .validation = split.validation},
+                        train_options, rng, callbacks, options.stop, resumed ? &*resumed : nullptr);
+    } catch (const engine::Divergence& error) {
+      result.diverged.push_back({"training", error.what()});
+      if (result.diverged.size() > kMostDivergences)
+        throw engine::Divergence(fmt::format("the teacher, {}", error.what()));
+      options.progress.message(fmt::format("The teacher, {}. It begins anew with {} of the rate.",
+                                           error.what(), kRateAfterDivergence));
+      // The checkpoint goes first: one of the old rate would go on with the new one.
+      fs::remove(checkpoint_path);
+      keep([&] { write_text_atomic(diverged_path, dump_json(json(result.diverged))); });
+      train_options.schedule.peak *= kRateAfterDivergence;
+      continue;
+    }
+    result.seconds = result.history.seconds;
+    model.parameters = network->parameters();
+    keep([&] { engine::save_model(folder / "weights.retort", model); });
+    return model;
   }
-  result.seconds = result.history.seconds;
-  model.parameters = network->parameters();
-  keep([&] { engine::save_model(folder / "weights.retort", model); });
-  return model;
 }
 
 }  // namespace
@@ -240,7 +272,7 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
     result.validation_accuracy = logits_accuracy(*teacher.logits, dataset, split.validation);
   folder.put_document(kTeacherKey, result);
   std::error_code ignored;
-  fs::remove(directory / "teacher.checkpoint", ignored);
+  for (const char* file : {"teacher.checkpoint", "diverged.json"}) fs::remove(directory / file, ignored);
   return teacher;
 }
 

@@ -231,6 +231,25 @@ TEST(Report, TellsWhichTrialsDiverged) {
       std::string::npos);
 }
 
+TEST(Report, TellsThatTheTeacherDiverged) {
+  search::StudyResult study = sample_study(2, 0);
+  study.teacher.diverged = {{"training", "step 3 of 9: the loss is <nan>"}};
+  EXPECT_NE(html_report(study).find("; it diverged in training (step 3 of 9: the loss is &lt;nan&gt;), which "
+                                    "began anew with 0.25 of the learning rate."),
+            std::string::npos);
+}
+
+TEST(Report, ShowsTheNearestMisses) {
+  search::StudyResult study = sample_study(2, 0);
+  study.trials[0].effort = search::Effort::Explore;
+  study.plan_json = R"({"exploration":{"epochs":1,"above_limits":7}})";
+  EXPECT_EQ(html_report(study).find("The nearest of those"), std::string::npos) << "of an earlier version";
+  study.plan_json = R"({"exploration":{"epochs":1,"above_limits":7,"nearest_misses":[
+      {"config":"conv 4, gap","ratio":1.0234,"reason":"<5> bytes"}]}})";
+  EXPECT_NE(html_report(study).find("<tr><td>conv 4, gap<td>1.02 times<td>&lt;5&gt; bytes</tr>"),
+            std::string::npos);
+}
+
 TEST(Report, ShowsThePlanAndTheZerosOfEachLayer) {
   search::StudyResult study = sample_study(2, 0);
   EXPECT_EQ(html_report(study).find("Epochs that the time had room for"), std::string::npos);

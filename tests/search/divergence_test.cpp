@@ -83,7 +83,7 @@ TEST(Divergence, TheStageBeginsAnewOnceWithALowerRate) {
   // Whoever looks is told.
   const std::string said =
       "diverged in distill (" + what + "), which began anew with 0.25 of the learning rate";
-  EXPECT_EQ(divergence_text(trial), said);
+  EXPECT_EQ(divergence_text(trial.diverged), said);
   EXPECT_NE(ending_text("notebook", trial).find("\nIt " + said + "\n"), std::string::npos);
   const StudyResult loaded = load_study(folder.path());
   EXPECT_EQ(loaded.trials.at(kBad).diverged, trial.diverged);
@@ -148,18 +148,67 @@ TEST(Divergence, TheSecondTimeTheTrialFails) {
   }
 }
 
-TEST(Divergence, OfTheTeacherNamesIt) {
+// Three with a teacher of the structure that Steep disturbs, which no trial has then.
+SearchSettings two_with_a_teacher() {
+  SearchSettings settings = three();
+  settings.teacher.kind = TeacherKind::Train;
+  settings.teacher.config = settings.configs.at(kBad);
+  settings.teacher.epochs = 5;
+  settings.teacher.batch_size = 16;
+  settings.teacher.schedule = settings.pipeline.schedule;
+  settings.configs.erase(settings.configs.begin() + kBad);
+  return settings;
+}
+
+TEST(Divergence, TheTeacherBeginsAnewOnceWithALowerRate) {
+  const TemporaryFolder folder;
+  StopsAt never;
+  const StudyResult study = run_search(
+      two_with_a_teacher(), synthetic(),
+      {.folder = folder.path(), .workers = 1, .teacher_threads = 1, .backend = steep, .progress = never});
+  ASSERT_EQ(study.teacher.diverged.size(), 1U);
+  EXPECT_TRUE(study.teacher.diverged[0].what.starts_with("step 35 of ")) << study.teacher.diverged[0].what;
+  EXPECT_EQ(study.teacher.history.epochs.size(), 5U);
+  EXPECT_EQ(load_study(folder.path()).teacher.diverged, study.teacher.diverged);
+  const auto expected = essence(study, folder.path());
+
+  // Cut anywhere, it ends the same.
+  const TemporaryFolder cut;
+  int stops = 0;
+  std::optional<StudyResult> resumed;
+  for (; !resumed && stops < 60; ++stops) {
+    StopsAt stopper(1 + never.words / 10);
+    try {
+      resumed = run_search(two_with_a_teacher(), synthetic(),
+                           {.folder = cut.path(),
+                            .workers = 1,
+                            .teacher_threads = 1,
+                            .backend = steep,
+                            .progress = stopper,
+                            .stop = stopper.stop.get_token()});
+    } catch (const Error& error) {
+      ASSERT_EQ(error.code(), ErrorCode::Interrupted) << error.what();
+    }
+  }
+  ASSERT_TRUE(resumed);
+  EXPECT_GT(stops, 3);
+  EXPECT_EQ(resumed->teacher.diverged, study.teacher.diverged);
+  EXPECT_EQ(essence(*resumed, cut.path()), expected);
+}
+
+TEST(Divergence, OfTheTeacherForTheSecondTimeEndsTheSearchAndNamesIt) {
   const TemporaryFolder folder;
   SearchSettings settings = three();
   settings.teacher.kind = TeacherKind::Train;
   settings.teacher.config = "1,1,8,0";
-  settings.teacher.epochs = 5;
+  settings.teacher.epochs = 40;  // a quarter of the rate takes longer
   settings.teacher.batch_size = 16;
   settings.teacher.optimizer = explosive();
   settings.teacher.schedule.peak = kExplosiveRate;
   const Thrown thrown =
       thrown_by([&] { run_search(settings, synthetic(), {.folder = folder.path(), .workers = 1}); });
   EXPECT_TRUE(thrown.sentence.starts_with("the teacher, step ")) << thrown.sentence;
+  EXPECT_NE(thrown.sentence.find("than 2.5 may help"), std::string::npos) << thrown.sentence;
 }
 
 }  // namespace

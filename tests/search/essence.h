@@ -13,16 +13,17 @@ namespace retort::search {
 inline nlohmann::json essence(const StudyResult& study, const std::filesystem::path& folder) {
   using nlohmann::json;
   json out = study;
+  const auto forget_times = [](json& training) {  // a stage's, the teacher's
+    training.erase("seconds");
+    training["history"].erase("seconds");
+    for (json& epoch : training["history"]["epochs"]) epoch.erase("seconds");
+  };
   out.erase("seconds");
-  out["teacher"].erase("seconds");
+  forget_times(out["teacher"]);
   out["teacher"].erase("logits_seconds");
   for (json& trial : out["trials"]) {
     trial.erase("seconds");
-    for (json& stage : trial["stages"]) {
-      stage.erase("seconds");
-      stage["history"].erase("seconds");
-      for (json& epoch : stage["history"]["epochs"]) epoch.erase("seconds");
-    }
+    for (json& stage : trial["stages"]) forget_times(stage);
     if (trial["outcome"] == "complete") trial["bytes"] = sha256_hex(read_file(folder / trial["file"]));
   }
   if (study.best >= 0) out["best_bytes"] = sha256_hex(read_file(folder / "best" / "model.tflite"));

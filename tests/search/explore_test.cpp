@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/units.h"
 #include "engine/checkpoint.h"
 #include "graph/micro.h"
+#include "graph/notebook.h"
 #include "search/plan.h"
 #include "search/search.h"
 #include "synthetic.h"
@@ -93,6 +95,31 @@ TEST_F(ExploreTest, ExploresGenerationsAndTrainsTheBestInFull) {
   EXPECT_GE(study.best, 16);
   EXPECT_EQ(study.finalists[0].runs.size(), 2U);
   EXPECT_GT(study.finalists[0].validation_mean, 0.5);
+}
+
+TEST_F(ExploreTest, TheNearestMissesAreKeptAndAreNoTrials) {
+  const TemporaryFolder folder;
+  const StudyResult study = run(folder.path());
+  const nlohmann::json plan = nlohmann::json::parse(study.plan_json).at("exploration");
+  const auto misses = plan.at("nearest_misses");
+  ASSERT_GT(misses.size(), 0U);
+  EXPECT_EQ(misses.size(), std::min<size_t>(10, plan.at("above_limits").get<size_t>()));
+  double last = 1;
+  std::set<std::string> seen;
+  for (const auto& miss : misses) {
+    const std::string config = miss.at("config");
+    const int64_t macs =
+        graph::total_macs(graph::graph_from_config(config, {.height = 8, .width = 8, .channels = 1}, 3));
+    EXPECT_NEAR(miss.at("ratio").get<double>(), static_cast<double>(macs) / 40'000, 1e-9);
+    EXPECT_GE(miss.at("ratio").get<double>(), last);
+    last = miss.at("ratio");
+    EXPECT_TRUE(seen.insert(config).second) << config;
+    EXPECT_EQ(miss.at("reason").get<std::string>().find(
+                  fmt::format("{} multiply-accumulates", format_integer(macs))),
+              0U)
+        << miss;
+    for (const TrialResult& trial : study.trials) EXPECT_NE(trial.config, config);
+  }
 }
 
 TEST_F(ExploreTest, OneAndTwoWorkersFindTheSame) {

@@ -69,10 +69,10 @@ TEST(Sampler, TheLadderSpreadsOverWhatFits) {
   const graph::Shape input{.height = 28, .width = 28, .channels = 1};
   const auto parameters = [](const graph::Graph& graph) { return cost::analyze(graph, {}).parameters; };
   for (const int64_t most : {2'000, 12'000, 30'000, 1'000'000}) {
-    const Fits fits = [&](const graph::Graph& graph) { return parameters(graph) <= most; };
+    const Fits fits = [&](const Proposal& proposal) { return parameters(proposal.graph) <= most; };
     size_t fitting = 0;
     for (const Proposal& proposal : all(*make_sampler(with("grid"), input, 10)))
-      fitting += fits(proposal.graph) ? 1U : 0U;
+      fitting += fits(proposal) ? 1U : 0U;
     ASSERT_GT(fitting, 0U);
     const auto rungs = all(*make_sampler(with("ladder"), input, 10, fits));
     EXPECT_EQ(rungs.size(), std::min<size_t>(fitting, 12)) << most;
@@ -84,8 +84,8 @@ TEST(Sampler, TheLadderSpreadsOverWhatFits) {
       names.push_back(rung.config);
     return names;
   };
-  EXPECT_EQ(configs([](const graph::Graph&) { return true; }), configs({})) << "wide limits change nothing";
-  EXPECT_EQ(configs([](const graph::Graph&) { return false; }).size(), 162U)
+  EXPECT_EQ(configs([](const Proposal&) { return true; }), configs({})) << "wide limits change nothing";
+  EXPECT_EQ(configs([](const Proposal&) { return false; }).size(), 162U)
       << "that nothing fits is said of the whole space";
 }
 
@@ -155,7 +155,7 @@ std::vector<TrialResult> explored(const std::vector<Proposal>& proposals) {
 TEST(Sampler, EvolutionChangesTheBestAndIsTheSameAfterARestart) {
   const graph::Shape input{.height = 28, .width = 28, .channels = 1};
   SearchSettings settings = preset("micro");
-  const auto fits = [](const graph::Graph& graph) { return graph::parameter_count(graph) < 20'000; };
+  const auto fits = [](const Proposal& proposal) { return graph::parameter_count(proposal.graph) < 20'000; };
   const auto sampler = make_sampler(settings, input, 10, fits);
   std::vector<Proposal> proposals;
   for (int i = 0; i < settings.exploration.first; ++i) proposals.push_back(sampler->propose({}).value());
@@ -172,7 +172,7 @@ TEST(Sampler, EvolutionChangesTheBestAndIsTheSameAfterARestart) {
       ASSERT_GE(proposal->parent, 0);
       ASSERT_LT(proposal->parent, static_cast<int>(known.size()));
       EXPECT_EQ(known[static_cast<size_t>(proposal->parent)].outcome, Outcome::Complete);
-      EXPECT_TRUE(fits(proposal->graph));
+      EXPECT_TRUE(fits(*proposal));
       EXPECT_TRUE(std::ranges::none_of(
           proposals, [&](const Proposal& earlier) { return earlier.hash == proposal->hash; }));
       EXPECT_EQ(graph::graph_from_config(proposal->config, input, 10), proposal->graph);
@@ -221,13 +221,13 @@ TEST(Sampler, MicroNetworksAreSeededFitAndReadBack) {
   SearchSettings settings;
   settings.sampler = "micro";
   const graph::Shape input{32, 32, 3, false};
-  const auto fits = [](const graph::Graph& graph) { return graph::parameter_count(graph) < 20'000; };
+  const auto fits = [](const Proposal& proposal) { return graph::parameter_count(proposal.graph) < 20'000; };
   const auto configs = [&](uint64_t seed) {
     settings.seed = seed;
     const auto sampler = make_sampler(settings, input, 10, fits);
     std::vector<std::string> texts;
     while (const auto proposal = sampler->propose({})) {
-      EXPECT_TRUE(fits(proposal->graph));
+      EXPECT_TRUE(fits(*proposal));
       EXPECT_EQ(graph::graph_from_config(proposal->config, input, 10), proposal->graph);
       texts.push_back(proposal->config);
     }
@@ -240,7 +240,7 @@ TEST(Sampler, MicroNetworksAreSeededFitAndReadBack) {
   settings.trials = 30;
   EXPECT_EQ(configs(1).size(), 30U);
   // Where nothing fits, one is proposed all the same: the smallest, so that its excess can be told.
-  const auto hopeless = make_sampler(settings, input, 10, [](const graph::Graph&) { return false; });
+  const auto hopeless = make_sampler(settings, input, 10, [](const Proposal&) { return false; });
   EXPECT_TRUE(hopeless->propose({}));
   EXPECT_FALSE(hopeless->propose({}));
 }

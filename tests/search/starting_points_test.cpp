@@ -18,7 +18,7 @@ namespace {
 
 TEST(StartingPoints, EachIsAsWideAsFits) {
   constexpr int64_t kMost = 900'000;
-  const Fits fits = [](const graph::Graph& graph) { return graph::total_macs(graph) <= kMost; };
+  const Fits fits = [](const Proposal& proposal) { return graph::total_macs(proposal.graph) <= kMost; };
   for (const graph::Shape input : {graph::Shape{.height = 32, .width = 32, .channels = 3},
                                    graph::Shape{.height = 28, .width = 28, .channels = 1},
                                    graph::Shape{.height = 20, .width = 33, .channels = 1}}) {
@@ -26,7 +26,7 @@ TEST(StartingPoints, EachIsAsWideAsFits) {
     EXPECT_GE(proposals.size(), 7U);
     std::set<std::string> hashes;
     for (const Proposal& proposal : proposals) {
-      EXPECT_TRUE(fits(proposal.graph)) << proposal.config;
+      EXPECT_TRUE(fits(proposal)) << proposal.config;
       EXPECT_GT(graph::total_macs(proposal.graph), kMost / 2) << proposal.config << " could be wider";
       EXPECT_TRUE(hashes.insert(graph::structural_hash(proposal.graph)).second) << proposal.config;
     }
@@ -53,7 +53,7 @@ TEST(StartingPoints, LieWithinTheSpace) {
 }
 
 TEST(StartingPoints, WhereNothingFitsThereAreNone) {
-  const Fits none = [](const graph::Graph&) { return false; };
+  const Fits none = [](const Proposal&) { return false; };
   EXPECT_TRUE(starting_points({}, Rng(1), {.height = 32, .width = 32, .channels = 1}, 10, none).empty());
   // Two rows are too few for two pools, and enough for strides.
   const auto of_two_rows = starting_points({}, Rng(1), {.height = 2, .width = 2, .channels = 1}, 10, {});
