@@ -1,9 +1,11 @@
+import ast
 import inspect as python_inspect
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from nanobind import stubgen
 
 import retort
 from retort import _retort
@@ -67,14 +69,35 @@ def test_errors_name_the_model(tmp_path):
         retort.load(tmp_path)
 
 
-def test_the_stubs_name_what_the_module_has():
-    stubs = (Path(retort.__file__).parent / "_retort.pyi").read_text()
-    named = set(re.findall(r"^(?:def|class) (\w+)", stubs, re.MULTILINE))
-    real = {name for name, value in vars(_retort).items() if not name.startswith("__") and (callable(value))}
-    assert named == real
-    methods = set(re.findall(r"^    def (\w+)", stubs, re.MULTILINE))
-    assert methods - {"__init__"} == {name for name in vars(_retort.Search) if not name.startswith("__")}
-    assert (Path(retort.__file__).parent / "py.typed").exists()
+def signatures(stubs):
+    """Of every function and method its parameters; of each its default and whether it may be None."""
+    found = {}
+
+    def visit(body, place):
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                visit(node.body, f"{node.name}.")
+            elif isinstance(node, ast.FunctionDef):
+                arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+                defaults = [ast.unparse(value) for value in node.args.defaults + node.args.kw_defaults if value]
+                found[place + node.name] = defaults, [
+                    (argument.arg, bool(argument.annotation) and "| None" in ast.unparse(argument.annotation))
+                    for argument in arguments
+                ]
+
+    visit(ast.parse(stubs).body, "")
+    return found
+
+
+def test_the_stubs_are_those_of_the_module():
+    generator = stubgen.StubGen(_retort)
+    generator.put(_retort)
+    package = Path(retort.__file__).parent
+    assert signatures((package / "_retort.pyi").read_text()) == signatures(generator.get())
+    errors = {name for name, value in vars(_retort).items() if isinstance(value, type) and issubclass(value, Exception)}
+    named = set(re.findall(r"^class (\w+)\(.*Error", (package / "_retort.pyi").read_text(), re.MULTILINE))
+    assert named == errors and errors
+    assert (package / "py.typed").exists()
 
 
 def test_everything_public_is_explained():
