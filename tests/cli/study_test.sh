@@ -88,15 +88,18 @@ long=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 1 --con
   --distill-epochs 600 --prune-update-every 2 --qat-epochs 2)
 good search "$work/long" "${long[@]}" --workers 1
 shared=(--storage "sqlite:$work/handed.db" --study handed --lease 1 --artefacts "$work/artefacts")
-# begun FILE: a search that has FILE in its folder, and a checkpoint in the storage.
+# begun FILE: a search that has FILE in its folder, and a checkpoint in the storage. Its file comes before the
+# database's row: when a second file comes, the first has its row.
 begun() {
   mkdir -p "$work/artefacts"
   "$retort" search "$work/handed" "${long[@]}" --workers 1 "${shared[@]}" >"$work/handed.out" 2>&1 </dev/null &
   searching=$!
   until [ -e "$work/handed/$1" ]; do sleep 0.05; done
   local before
-  before=$(ls "$work/artefacts")
-  until [ "$(ls "$work/artefacts")" != "$before" ]; do sleep 0.05; done
+  for _ in first second; do
+    before=$(ls "$work/artefacts")
+    until [ "$(ls "$work/artefacts")" != "$before" ]; do sleep 0.05; done
+  done
 }
 killed() {
   kill -KILL "$searching"
@@ -106,7 +109,10 @@ killed() {
 worker_until() {
   "$retort" worker "${shared[@]}" "${data[@]}" --workers 1 >"$work/words" 2>&1 </dev/null &
   worker=$!
-  until grep -q "$1" "$work/words" || ! kill -0 "$worker" 2>/dev/null; do sleep 0.05; done
+  for _ in {1..1200}; do
+    if grep -q "$1" "$work/words" || ! kill -0 "$worker" 2>/dev/null; then break; fi
+    sleep 0.05
+  done
   grep -q "$1" "$work/words" || fail "no worker that says «$1»: $(cat "$work/words")"
 }
 stopped() {
