@@ -157,6 +157,11 @@ void add_limits(CLI::App& app, SearchCommand& command) {
                if (seconds < 1) throw_usage("\"{}\" is too short: write a duration like 30m, or none", text);
                settings.seconds = seconds;
              });
+  add_parsed(app, "--clock", "CLOCK",
+             "what --time counts: wall, or cpu: processor time of this process over its workers, which other "
+             "programs on the machine don't take from",
+             std::string(to_string(settings.clock)),
+             [&settings](const std::string& text) { settings.clock = parse_work_time(text); });
   add_parsed(app, "--trials", "N", "most candidates; without --time no limit of time then", "",
              [&settings](const std::string& text) {
                const int64_t value = parse_count(text);

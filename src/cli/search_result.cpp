@@ -168,7 +168,7 @@ std::string summary(const StudyResult& study, const cost::Target& target,
     line("  Left out    {} for lack of time: the same command with a longer --time takes {} up",
          format_counted(study.left_out, "structure"), study.left_out == 1 ? "it" : "them");
   line("  Report      {}", (folder / "report.html").string());
-  line("  Time        {}", format_duration(study.seconds));
+  line("  Time        {}", search::time_text(study));
   return out;
 }
 

@@ -6,16 +6,11 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/work_clock.h"
 #include "engine/divergence.h"
 
 namespace retort::engine {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 void check_shape(const Network& network, const data::ImageSet& images) {
   const graph::Shape input = network.graph().input_shape();
@@ -134,6 +129,7 @@ class Reporter {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;  // people wait for it
   const TrainCallbacks& callbacks_;
   int64_t total_;
   int64_t images_ = 0;  // that the sink has not been told of
@@ -174,7 +170,7 @@ class Run {
 
   History run() {
     while (static_cast<int>(history_.epochs.size()) < options_.epochs && !out_of_patience()) {
-      const Clock::time_point start = Clock::now();
+      const ThreadClock::time_point start = ThreadClock::now();
       EpochResult result = train_epoch(static_cast<int>(history_.epochs.size()) + 1);
       validate(result);
       result.seconds = seconds_since(start);

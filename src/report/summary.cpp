@@ -48,7 +48,9 @@ std::string asked(const StudyResult& study) {
                   target.board ? " on " + target.board->title : "");
   const nlohmann::json seconds = settings.value("seconds", nlohmann::json());
   text += fmt::format("; preset {}", study.preset);
-  if (!seconds.is_null()) text += fmt::format(", {} of time", format_duration(seconds.get<double>()));
+  if (!seconds.is_null())
+    text += fmt::format(", {} of {}", format_duration(seconds.get<double>()),
+                        settings.value("clock", "wall") == "cpu" ? "processor time a core" : "time");
   return text;
 }
 
@@ -101,7 +103,7 @@ std::string counts(const StudyResult& study) {
   add(count(Outcome::Failed), "failed", "failed");
   std::string out =
       fmt::format("<p>{} in {}{}.", format_counted(static_cast<int64_t>(study.trials.size()), "training"),
-                  format_duration(study.seconds), of_them);
+                  search::time_text(study), of_them);
   if (study.left_out > 0)
     fmt::format_to(std::back_inserter(out),
                    " {} left out for lack of time: the same command with a longer --time takes {} up.",

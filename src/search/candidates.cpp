@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/work_clock.h"
 #include "engine/checkpoint.h"
 #include "int8/tflite.h"
 #include "search/keep.h"
@@ -19,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using Clock = std::chrono::steady_clock;
 
 constexpr const char* kStagesFile = "stages.json";
 
@@ -113,7 +113,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   // The structure's own stream: neither its number nor the other candidates change its numbers.
   const Rng rng = Rng(run.seed).fork("candidate " + stored.proposal.hash);
   Candidate candidate;
-  const Clock::time_point start = Clock::now();
+  const ThreadClock::time_point start = ThreadClock::now();
   try {
     candidate = run.weights ? adopt_candidate(run.name, stored.proposal.graph, *run.weights, rng, folder)
                             : make_candidate(run.name, stored.proposal.graph, rng, folder);
@@ -162,7 +162,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   // Training as its own clock counted it over resumed runs, and what this run spent beside it.
   double training = 0;
   for (const StageResult& stage : result.stages) training += stage.seconds;
-  result.seconds = std::max(training, std::chrono::duration<double>(Clock::now() - start).count());
+  result.seconds = std::max(training, seconds_since(start));
   keep([&] { write_text_atomic(folder / "result.json", dump_json(json(result), 2) + "\n"); });
   return result;
 }

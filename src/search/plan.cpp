@@ -9,16 +9,11 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "base/work_clock.h"
 #include "graph/parameters.h"
 
 namespace retort::search {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Share of a timed search that its teacher may take.
 constexpr double kTeacherShare = 0.25;
@@ -61,7 +56,7 @@ Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend,
   // The first steps also create what is created once; the fastest later one is free of other programs'
   // disturbance, the mean is what training meets: their middle.
   for (int i = 0; i < 2; ++i) {
-    const Clock::time_point start = Clock::now();
+    const ThreadClock::time_point start = ThreadClock::now();
     network->train_step(batch, objective, 1e-3F, rng);
     const double step = seconds_since(start);
     if (step < seconds) continue;
@@ -73,7 +68,7 @@ Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend,
   int steps = 0;
   double fastest = std::numeric_limits<double>::infinity();
   while (steps < 3 || (total < seconds * 0.8 && steps < 1000)) {
-    const Clock::time_point start = Clock::now();
+    const ThreadClock::time_point start = ThreadClock::now();
     network->train_step(batch, objective, 1e-3F, rng);
     const double step = seconds_since(start);
     fastest = std::min(fastest, step);
@@ -83,7 +78,7 @@ Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend,
   speed.train_image = (fastest + total / steps) / 2 / static_cast<double>(count);
   std::vector<float> logits(count * static_cast<size_t>(graph.classes()));
   network->predict(batch.images, logits);
-  const Clock::time_point start = Clock::now();
+  const ThreadClock::time_point start = ThreadClock::now();
   network->predict(batch.images, logits);
   speed.predict_image = seconds_since(start) / static_cast<double>(count);
   return speed;
@@ -92,7 +87,7 @@ Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend,
 Measured measure_spread(const std::vector<double>& macs, double seconds, int workers,
                         const std::function<double(size_t)>& measure) {
   const size_t count = macs.size();
-  const Clock::time_point start = Clock::now();
+  const ProcessClock::time_point start = ProcessClock::now();
   struct Point {
     double epoch_seconds = 0;
     double wall_seconds = 0;
@@ -122,7 +117,7 @@ Measured measure_spread(const std::vector<double>& macs, double seconds, int wor
   };
   std::mutex mutex;
   const auto try_one = [&](size_t place) {
-    const Clock::time_point begun = Clock::now();
+    const ThreadClock::time_point begun = ThreadClock::now();
     const double epoch = measure(order[place]);
     if (!(epoch > 0)) return;
     const std::lock_guard lock(mutex);

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/work_clock.h"
 #include "data/dataset.h"
 #include "engine/network.h"
 #include "engine/work.h"
@@ -134,7 +135,7 @@ CandidatePlan plan_candidates(const std::vector<double>& epoch_seconds, const Se
 // little. Nothing is ever trained more than planned. Safe from several threads.
 class Pacer {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = ProcessClock;
 
   // `reserve`: seconds before the deadline that are not for candidates.
   Pacer(Clock::time_point deadline, double reserve, int workers)

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/units.h"
+#include "base/work_clock.h"
 #include "search/explored.h"
 #include "search/json_costs.h"
 #include "search/json_numbers.h"
@@ -348,6 +349,14 @@ std::string epochs_text(const TrialResult& trial) {
   std::string text;
   for (const StageResult& stage : trial.stages)
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", stage.name, stage.trained);
+  return text;
+}
+
+std::string time_text(const StudyResult& study) {
+  std::string text = format_duration(study.seconds);
+  if (!study.settings_json.empty() &&
+      parse_json(study.settings_json).value("clock", "wall") == to_string(WorkTime::Cpu))
+    text += " of processor time a core";
   return text;
 }
 

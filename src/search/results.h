@@ -187,6 +187,9 @@ std::vector<int> pareto_front(const std::vector<TrialResult>& trials);
 // The epochs that it was really trained: "quick 5, distill 10, prune 1, quantize 5".
 std::string epochs_text(const TrialResult& trial);
 
+// What the search took, by its clock: "8m 00s", "8m 00s of processor time a core".
+std::string time_text(const StudyResult& study);
+
 // "diverged in distill (step 12 of 300: the output of layer 3 (conv) is not finite; …)", or empty.
 std::string divergence_text(std::span<const Diverged> diverged);
 

@@ -1,6 +1,7 @@
 #include "search/session.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
@@ -19,7 +20,10 @@ Session::Session(const SearchSettings& search_settings, const data::Dataset& dat
       options(run_options),
       workers(options.workers > 0 ? options.workers : available_cores()),
       folder(options.folder, until(options.stop, options.storage)),
-      pipeline(settings.pipeline) {}
+      pipeline(settings.pipeline) {
+  set_work_time(settings.clock, workers);
+  start_ = Clock::now();
+}
 
 Context Session::context(const PipelineSettings& stages, std::stop_token stop) {
   return {.dataset = dataset,
@@ -89,7 +93,7 @@ double Session::seconds_left() const {
 }
 
 void Session::store_seconds() {
-  study.seconds = earlier_seconds + std::chrono::duration<double>(Clock::now() - start_).count();
+  study.seconds = earlier_seconds + seconds_since(start_);
   folder.put_document(kSecondsKey, study.seconds);
 }
 

@@ -2,13 +2,13 @@
 // this room.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "base/work_clock.h"
 #include "data/dataset.h"
 #include "search/memory_budget.h"
 #include "search/pipeline.h"
@@ -22,9 +22,9 @@ namespace retort::search {
 
 class Session {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = ProcessClock;
 
-  // Takes the folder's lock; the clock begins.
+  // Takes the folder's lock; the clock begins, which counts what the settings say.
   Session(const SearchSettings& search_settings, const data::Dataset& data, const RunOptions& run_options);
 
   const SearchSettings& settings;
@@ -68,7 +68,7 @@ class Session {
   void announce() const;
 
  private:
-  Clock::time_point start_ = Clock::now();
+  Clock::time_point start_;
 };
 
 }  // namespace retort::search

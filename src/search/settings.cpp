@@ -434,6 +434,7 @@ void to_json(json& out, const SearchSettings& settings) {
          {"exploration", settings.exploration},
          {"trials", optional_to_json(settings.trials)},
          {"seconds", optional_to_json(settings.seconds)},
+         {"clock", to_string(settings.clock)},
          {"top", settings.top},
          {"finalist_seeds", settings.finalist_seeds}};
 }
@@ -472,6 +473,7 @@ void from_json(const json& in, SearchSettings& settings) {
               .configs = in.at("configs"),
               .trials = optional_from_json<int>(in.at("trials")),
               .seconds = optional_from_json<double>(in.at("seconds")),
+              .clock = parse_work_time(in.value("clock", "wall")),
               .top = in.at("top"),
               .finalist_seeds = in.at("finalist_seeds")};
 }

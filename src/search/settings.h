@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/work_clock.h"
 #include "compress/distillation.h"
 #include "compress/pruning.h"
 #include "cost/target.h"
@@ -138,6 +139,7 @@ struct SearchSettings {
   std::vector<std::string> configs;  // for sampler "list"
   std::optional<int> trials;         // at most so many candidates; with an exploration, structures explored
   std::optional<double> seconds;     // the time that planning aims at; none: the epochs as given
+  WorkTime clock = WorkTime::Wall;   // what that counts, and all times of results
   int top = 5;
   int finalist_seeds = 3;  // runs of each of the top, the search's own included
 };

@@ -49,8 +49,8 @@ json identity_of(json description) {
   return description;
 }
 
-// Studies from before there was a choice of precision, of quantisation-aware training's rate, of exploring and of
-// rungs had these.
+// Studies from before there was a choice of precision, of quantisation-aware training's rate, of clocks, of exploring
+// and of rungs had these.
 // Studies from before there were boards: limits of flash and RAM meant the .tflite file and TFLM's arena. One
 // without any goes on, with the runtime that this run names.
 void bring_up_to_date(json& description, const json& here, const fs::path& path) {
@@ -58,6 +58,7 @@ void bring_up_to_date(json& description, const json& here, const fs::path& path)
   json& pipeline = settings.at("pipeline");
   pipeline.emplace("precision", engine::to_string(engine::Precision::Float32));
   pipeline.emplace("qat_rate", 1.0);
+  settings.emplace("clock", to_string(WorkTime::Wall));
   settings.emplace("exploration", Exploration{});
   json& exploration = settings.at("exploration");
   exploration.emplace("rungs", 1);

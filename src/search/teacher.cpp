@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/parallel.h"
 #include "base/units.h"
+#include "base/work_clock.h"
 #include "compress/distillation.h"
 #include "engine/checkpoint.h"
 #include "engine/divergence.h"
@@ -25,12 +26,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 int threads_of(const RunOptions& options) {
   return options.teacher_threads > 0 ? options.teacher_threads : available_cores();
 }
@@ -79,7 +74,7 @@ double seconds_of_a_view(engine::Network& teacher, const data::ImageSet& images)
   std::iota(some.begin(), some.end(), 0U);
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < 2; ++i) {  // the first also makes the plan
-    const Clock::time_point start = Clock::now();
+    const ThreadClock::time_point start = ThreadClock::now();
     static_cast<void>(engine::predict(teacher, images, some));
     best = std::min(best, seconds_since(start));
   }
@@ -223,7 +218,7 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
     keep([&] { compress::save_teacher_logits(logits_path, *teacher.logits, dataset); });
   };
   const auto compute_logits = [&](const engine::Model& model) {
-    const Clock::time_point start = Clock::now();
+    const ThreadClock::time_point start = ThreadClock::now();
     const auto network = compile(
         model, {.batch_size = engine::kPredictsOnly, .precision = settings.pipeline.precision}, options);
     result.threads = threads_of(options);

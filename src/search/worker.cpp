@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "base/work_clock.h"
 #include "compress/distillation.h"
 #include "search/candidates.h"
 #include "search/crash_mark.h"
@@ -139,6 +140,8 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
                 options.storage.study, description.at("data").at("spec").get<std::string>(), hash,
                 dataset.spec, dataset.content_hash);
   const SearchSettings settings = description.at("settings");
+  const int workers = options.workers > 0 ? options.workers : available_cores();
+  set_work_time(settings.clock, workers);
   const Workplace workplace(options.folder, options.storage.study + " " + search_identity(description));
   const SharedWork shared = wait_for(options, [&] {
     auto published = shared_work(*storage);
@@ -184,47 +187,45 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
   WorkerResult result;
   MemoryBudget memory(options.memory_bytes);
   Waiting waiting;
-  on_workers(options.workers > 0 ? options.workers : available_cores(), options.stop,
-             [&](const std::stop_token& stop) {
-               SharedWork phase = shared;
-               while (!stop.stop_requested()) {
-                 Source& source = phase.trials == Trials::Search ? trials : confirmation_runs();
-                 const auto claimed =
-                     source.storage().claim(workplace.name(), options.lease_seconds, phase.planned);
-                 // The search may be in another phase by now; what it needs is published before its trials are added.
-                 if (auto now = shared_work(*storage)) phase = *std::move(now);
-                 if (!claimed) {
-                   // Candidates that run elsewhere may be lost by their workers, and others be added.
-                   if (phase.over) break;
-                   constexpr double kMostSeconds = 2;
-                   waiting.until(
-                       [&] {
-                         const auto now = shared_work(*storage);
-                         return (now && !(*now == phase)) || source.storage().may_claim(phase.planned);
-                       },
-                       kMostSeconds, stop);
-                   continue;
-                 }
-                 const std::vector<uint32_t> curriculum = curriculum_order(
-                     phase.pipeline.curriculum, split, logits ? &*logits : nullptr, Rng(settings.seed));
-                 const Context context{.dataset = dataset,
-                                       .split = split,
-                                       .settings = phase.pipeline,
-                                       .teacher = logits ? &*logits : nullptr,
-                                       .curriculum = curriculum,
-                                       .backend = options.backend,
-                                       .memory = &memory,
-                                       .progress = options.progress,
-                                       .stop = stop};
-                 const auto trial = source.run(*claimed, context, stop);
-                 if (!trial) continue;
-                 const std::lock_guard lock(mutex);
-                 options.progress.message(ending_text(settings.preset, *trial));
-                 ++(trial->outcome == Outcome::Complete  ? result.complete
-                    : trial->outcome == Outcome::Skipped ? result.skipped
-                                                         : result.failed);
-               }
-             });
+  on_workers(workers, options.stop, [&](const std::stop_token& stop) {
+    SharedWork phase = shared;
+    while (!stop.stop_requested()) {
+      Source& source = phase.trials == Trials::Search ? trials : confirmation_runs();
+      const auto claimed = source.storage().claim(workplace.name(), options.lease_seconds, phase.planned);
+      // The search may be in another phase by now; what it needs is published before its trials are added.
+      if (auto now = shared_work(*storage)) phase = *std::move(now);
+      if (!claimed) {
+        // Candidates that run elsewhere may be lost by their workers, and others be added.
+        if (phase.over) break;
+        constexpr double kMostSeconds = 2;
+        waiting.until(
+            [&] {
+              const auto now = shared_work(*storage);
+              return (now && !(*now == phase)) || source.storage().may_claim(phase.planned);
+            },
+            kMostSeconds, stop);
+        continue;
+      }
+      const std::vector<uint32_t> curriculum =
+          curriculum_order(phase.pipeline.curriculum, split, logits ? &*logits : nullptr, Rng(settings.seed));
+      const Context context{.dataset = dataset,
+                            .split = split,
+                            .settings = phase.pipeline,
+                            .teacher = logits ? &*logits : nullptr,
+                            .curriculum = curriculum,
+                            .backend = options.backend,
+                            .memory = &memory,
+                            .progress = options.progress,
+                            .stop = stop};
+      const auto trial = source.run(*claimed, context, stop);
+      if (!trial) continue;
+      const std::lock_guard lock(mutex);
+      options.progress.message(ending_text(settings.preset, *trial));
+      ++(trial->outcome == Outcome::Complete  ? result.complete
+         : trial->outcome == Outcome::Skipped ? result.skipped
+                                              : result.failed);
+    }
+  });
   return result;
 }
 

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -204,6 +205,24 @@ TEST_F(ExploreTest, ATimedExplorationKeepsToItsTime) {
   // It is finished: nothing is trained again.
   const size_t trials = study.trials.size();
   EXPECT_EQ(run(folder.path(), 2).trials.size(), trials);
+}
+
+// However busy the machine is.
+TEST_F(ExploreTest, AClockOfTheProcessorCountsWhatTheSearchComputes) {
+  const TemporaryFolder folder;
+  settings.trials.reset();
+  settings.seconds = 2;
+  settings.clock = WorkTime::Cpu;
+  const auto cpu_seconds = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
+  const double before = cpu_seconds();
+  const StudyResult study = run(folder.path(), 2);
+  const double used = cpu_seconds() - before;
+  EXPECT_LE(2 * study.seconds, used);
+  EXPECT_GE(2 * study.seconds, 0.9 * used);
+  EXPECT_NE(time_text(study).find(" of processor time a core"), std::string::npos);
+  settings.clock = WorkTime::Wall;
+  const Thrown thrown = thrown_by([&] { run(folder.path()); });
+  EXPECT_NE(thrown.sentence.find("clock is cpu there and wall here"), std::string::npos) << thrown.sentence;
 }
 
 TEST_F(ExploreTest, HowOneExploresBelongsToTheSearch) {
