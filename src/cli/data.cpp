@@ -18,6 +18,7 @@
 #include "cli/models.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "cli/text.h"
 #include "data/export.h"
 #include "data/fetch.h"
 #include "data/inspection.h"
@@ -114,9 +115,9 @@ void append_findings(std::string& text, std::string_view title, const std::vecto
   if (findings.empty()) return;
   text += fmt::format("\n{}\n", title);
   for (const data::Finding& finding : findings) {
-    text += fmt::format("  {}.\n", finding.sentence);
+    text += fmt::format("  {}.\n", without_controls(finding.sentence));
     for (size_t i = 0; i < std::min(finding.examples.size(), kMostExamples); ++i)
-      text += fmt::format("    {}\n", finding.examples[i]);
+      text += fmt::format("    {}\n", without_controls(finding.examples[i]));
     if (finding.examples.size() > kMostExamples)
       text +=
           fmt::format("    and {} more: --json lists them all\n", finding.examples.size() - kMostExamples);
@@ -153,7 +154,7 @@ std::string dataset_text(const data::Inspection& inspection) {
   text += fmt::format("hash        {}\n\n{:<{}}  {:>9}  {:>9}\n", dataset.content_hash, "class", widest,
                       "training", "test");
   for (size_t c = 0; c < dataset.classes.size(); ++c) {
-    const std::string& name = dataset.classes[c];
+    const std::string name = without_controls(dataset.classes[c]);
     text += fmt::format(
         "{}{}  {:>9}  {:>9}\n", name, std::string(static_cast<size_t>(widest - display_columns(name)), ' '),
         format_integer(inspection.train_counts[c]), format_integer(inspection.test_counts[c]));

@@ -19,6 +19,8 @@ std::stop_source& source() {
   return *stop;
 }
 
+std::atomic<bool> is_followed = false;  // somebody looks at the token
+
 std::atomic<const char*> sentence = "stopping; what is finished is kept (again to end at once)\n";
 
 void say(std::string_view text) {
@@ -36,6 +38,7 @@ void wait_for_signals(sigset_t signals) {
   while (sigwait(&signals, &received) != 0) {
   }
   clear_live_lines();
+  if (!is_followed) _exit(128 + received);
   say(sentence.load());
   source().request_stop();
   while (sigwait(&signals, &received) != 0) {
@@ -67,6 +70,7 @@ void say_on_interrupt(const char* line) {
 }
 
 std::stop_token interrupt_token() {
+  is_followed = true;
   return source().get_token();
 }
 

@@ -1,4 +1,5 @@
-// Ctrl-C and kill: the first signal asks the running work to stop, the second one ends the program at once.
+// Ctrl-C and kill: the first signal asks the running work to stop, the second one ends the program at once. Work that
+// does not ask for the token ends with the first.
 #pragma once
 
 #include <stop_token>

@@ -11,6 +11,7 @@
 #include "cli/parse_sentence.h"
 #include "cli/restart.h"
 #include "cli/secrets.h"
+#include "cli/text.h"
 
 namespace {
 
@@ -18,8 +19,9 @@ using retort::ErrorCode;
 
 constexpr int kWrongUse = static_cast<int>(ErrorCode::Usage);
 
+// The sentence may name what strangers wrote: it stays one line and moves no cursor.
 int complain(const std::string& sentence, int exit_code) {
-  fmt::print(stderr, "retort: {}\n", sentence);
+  fmt::print(stderr, "retort: {}\n", retort::cli::without_controls(sentence));
   return exit_code;
 }
 

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "cli/text.h"
 #include "report/tensorboard.h"
 #include "search/study_place.h"
 #include "study/storage.h"
@@ -41,7 +42,7 @@ void list(const StudyCommand& command) {
   std::string text;
   for (const std::string& name : study::study_names(url)) {
     nlohmann::json trials = nlohmann::json::object();
-    text += name + ":";
+    text += without_controls(name) + ":";
     for (const auto& [state, count] :
          study::open_storage({.url = url, .study = name}, study::Access::Read)->counts()) {
       trials[std::string(study::to_string(state))] = count;

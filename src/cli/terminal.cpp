@@ -40,8 +40,9 @@ void write_all(int descriptor, std::string_view text) {
   }
 }
 
-std::string with_line_feed(std::string_view text) {
-  std::string line(text);
+// What people read: it may name what strangers wrote.
+std::string readable_lines(std::string_view text) {
+  std::string line = lines_without_controls(text);
   if (!line.ends_with('\n')) line += '\n';
   return line;
 }
@@ -172,7 +173,7 @@ void Terminal::message(std::string_view text) {
   if (mode_ == Mode::Silent) return;
   const std::scoped_lock lock(mutex_);
   erase();
-  const std::string line = with_line_feed(text);
+  const std::string line = readable_lines(text);
   if (options_.format == ResultFormat::Json) {
     write_all(STDERR_FILENO, line);
   } else {
@@ -189,7 +190,7 @@ void Terminal::result(std::string_view text) {
   if (options_.format == ResultFormat::Json) return;
   const std::scoped_lock lock(mutex_);
   erase();
-  write_standard_output(with_line_feed(text));
+  write_standard_output(readable_lines(text));
 }
 
 void Terminal::result_json(const nlohmann::json& json) {

@@ -82,11 +82,32 @@ std::string fit_columns(std::string_view text, int columns, Charset charset) {
   return fitted + (charset == Charset::Utf8 ? "…" : "~");
 }
 
-std::string without_controls(std::string_view text) {
-  std::string clean(text);
-  for (char& c : clean)
-    if (static_cast<uint8_t>(c) < 0x20 || c == 0x7F) c = ' ';
+namespace {
+
+// C1 controls too: to some terminals U+009B (in UTF-8 C2 9B) is the beginning of an escape sequence.
+std::string replace_controls(std::string_view text, std::string_view kept) {
+  std::string clean;
+  clean.reserve(text.size());
+  while (!text.empty()) {
+    const CodePoint point = first_code_point(text);
+    const bool is_control = point.value < 0x20 || (point.value >= 0x7F && point.value < 0xA0);
+    if (is_control && kept.find(text.front()) == std::string_view::npos)
+      clean += ' ';
+    else
+      clean += text.substr(0, point.bytes);
+    text.remove_prefix(point.bytes);
+  }
   return clean;
+}
+
+}  // namespace
+
+std::string without_controls(std::string_view text) {
+  return replace_controls(text, "");
+}
+
+std::string lines_without_controls(std::string_view text) {
+  return replace_controls(text, "\n\t");
 }
 
 }  // namespace retort::cli

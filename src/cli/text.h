@@ -19,4 +19,7 @@ std::string fit_columns(std::string_view text, int columns, Charset charset);
 // Control characters become spaces, so that a name cannot move the cursor.
 std::string without_controls(std::string_view text);
 
+// The same of text that has lines of its own: line feeds and tabs stay.
+std::string lines_without_controls(std::string_view text);
+
 }  // namespace retort::cli

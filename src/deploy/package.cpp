@@ -129,7 +129,23 @@ std::string cell(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
     if (c == '|') escaped += '\\';
-    escaped += c == '\n' || c == '\r' ? ' ' : c;
+    escaped += static_cast<uint8_t>(c) < 0x20 || c == 0x7F ? ' ' : c;
+  }
+  return escaped;
+}
+
+// What is text alone, whatever names it has: no HTML, no links, no code.
+std::string plain(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '<') {
+      escaped += "&lt;";
+    } else if (c == '&') {
+      escaped += "&amp;";
+    } else {
+      if (c == '[' || c == '`' || c == '\\') escaped += '\\';
+      escaped += c;
+    }
   }
   return escaped;
 }
@@ -177,10 +193,10 @@ std::string training_text(const json& about) {
   line("layers", string_at(about, "layers"));
   if (about.contains("sparsity")) line("zeros among the weights", share(about["sparsity"]));
   const json data = object_at("data");
-  line("data", string_at(data, "spec"));
+  line("data", plain(string_at(data, "spec")));
   line("SHA-256 of the data", string_at(data, "content_hash"));
   const json input = object_at("input");
-  line("input", string_at(input, "meaning"));
+  line("input", plain(string_at(input, "meaning")));
   // Images go from 0 to 1, as the sentence says; what low and high are of other values, it does not.
   if (const auto range = input.find("range"); range != input.end() && range->is_object()) {
     const json low = range->value("low", json());
@@ -189,7 +205,7 @@ std::string training_text(const json& about) {
       line("range of the input",
            fmt::format("low = {:.9g}, high = {:.9g}", low.get<double>(), high.get<double>()));
   }
-  line("teacher", string_at(about, "teacher"));
+  line("teacher", plain(string_at(about, "teacher")));
   if (const auto runs = about.find("runs"); runs != about.end() && runs->is_array()) {
     std::string seeds;
     for (const json& run : *runs)
@@ -350,7 +366,8 @@ std::string card_text(const ModelToExport& model) {
   };
   text += fmt::format("| input | {} |\n| output | {} |\n", describe(input), describe(output));
   if (!model.graph.classes.empty())
-    text += fmt::format("| classes | {} |\n", cell(fmt::format("{}", fmt::join(model.graph.classes, ", "))));
+    text += fmt::format("| classes | {} |\n",
+                        cell(plain(fmt::format("{}", fmt::join(model.graph.classes, ", ")))));
   text += "\n## Size\n\n| | |\n|---|---|\n";
   text += fmt::format("| parameters | {} |\n| multiply-accumulates | {} |\n| .tflite file | {} bytes |\n",
                       format_integer(cost.parameters), format_integer(cost.macs), format_integer(file_bytes));

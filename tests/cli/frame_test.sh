@@ -77,6 +77,13 @@ bad 2 "holds a stopped run of another command (epochs 100000, now 5)" "${train[@
 bad 2 "holds a stopped run of another command (another data)" "${train[@]/%idx/idx?size=16x16}" --epochs 100000
 [ -e "$work/stopped.unfinished/teacher.checkpoint" ] || fail "a slip in the command throws work away"
 
+# Names that strangers gave move no cursor and make no lines.
+mkdir -p "$work/names/"$'\e[2Jred'
+printf 'no image' >"$work/names/"$'\e[2Jred/x\nretort: all fine.png'
+run data check "images:$work/names"
+case "$out$err" in *$'\e'* | *$'\n''retort: all fine'*) fail "a name is not shown as text" ;; esac
+[[ $out$err == *"x retort: all fine.png"* ]] || fail "the broken file is not named"
+
 # Stopped before anything was finished, there is nothing to keep.
 begin teacher --data "idx:$work/idx" --config '2 blocks, 3 layers, 256 filters' --threads 1 --out "$work/early"
 await test -e "$work/early.unfinished"
@@ -123,17 +130,29 @@ config='1 block, 2 layers, 64 filters'  # slow enough to be met in the middle
 cut teacher.checkpoint teacher "${small[@]}" --config "$config" --epochs 30
 cut prune.checkpoint prune "$work/uncut/weights.retort" "${small[@]}" --epochs 30 --update-every 3
 
-# The second signal ends the program at once, whatever it does: here it writes into a pipe that nobody reads.
+# Whatever a program does: here it writes into a pipe that nobody reads.
 mkfifo "$work/pipe"
 exec 3<>"$work/pipe"
 timeout 0.5 cat /dev/zero >&3
-"$retort" --help >&3 2>"$work/err" &
-pid=$!
-sleep 0.3
+# stuck ARGUMENTS…: a run that waits for that pipe, its process in $pid; its second thread waits for signals.
+stuck() {
+  "$retort" "$@" >&3 2>"$work/err" </dev/null &
+  pid=$!
+  await waits_for_signals
+}
+waits_for_signals() { (($(ls "/proc/$pid/task" | wc -l) >= 2)); }
+# What keeps something ends with the second signal at once.
+stuck teacher --json --data "idx:$work/idx" --config '1 block, 16 filters' --threads 1 --epochs 1 --out "$work/stuck"
+await test -e "$work/stuck/weights.retort"
 kill -s INT "$pid"
 await grep -q '^stopping; ' "$work/err"
 kill -0 "$pid" || fail "the first signal ends the program at once"
 kill -s INT "$pid"
 ended 130 "the second signal"
+# What has nothing to keep ends with the first, without such words.
+stuck --help
+kill -s INT "$pid"
+ended 130 "a signal that nothing follows"
+[ ! -s "$work/err" ] || fail "words that nothing follows: $(cat "$work/err")"
 
 finish

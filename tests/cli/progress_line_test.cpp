@@ -86,6 +86,15 @@ TEST(ProgressLine, LeavesOutControlCharacters) {
   EXPECT_EQ(line.find_first_of("\n\033"), std::string::npos);
 }
 
+TEST(WithoutControls, LeavesNothingThatMovesACursor) {
+  EXPECT_EQ(without_controls("a\033[2Jb\nc\td\x7f"), "a [2Jb c d ");
+  EXPECT_EQ(lines_without_controls("a\033[2Jb\nc\td\r"), "a [2Jb\nc\td ");
+  EXPECT_EQ(without_controls("\xC2\x9B"
+                             "2J é … 漢"),
+            " 2J é … 漢")
+      << "the one byte CSI as UTF-8";
+}
+
 TEST(ProgressLine, ColoursTakeNoColumns) {
   LineStyle style{.columns = 119, .name_columns = 9, .charset = Charset::Ascii, .colours = Colours::On};
   std::string line = progress_line(halfway(), style);

@@ -73,6 +73,16 @@ TEST(Terminal, QuietSaysNothingButResults) {
   EXPECT_EQ(testing::internal::GetCapturedStdout(), "result\n");
 }
 
+TEST(Terminal, StrangersWordsMoveNoCursor) {
+  testing::internal::CaptureStdout();
+  {
+    Terminal terminal(OutputOptions{});
+    terminal.message("a\033[2Jb\nc");
+    terminal.result("d\033]0;title\007e\nf");
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "a [2Jb\nc\nd ]0;title e\nf\n");
+}
+
 TEST(Terminal, JsonStandsAloneOnStandardOutput) {
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();

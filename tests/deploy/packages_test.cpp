@@ -106,5 +106,18 @@ TEST(Packages, TheModelCardIsATableWhateverTheNames) {
   EXPECT_EQ(card.find("− -"), std::string::npos);
 }
 
+TEST(Packages, NamesInTheModelCardAreTextAlone) {
+  Rng rng(5);
+  int8::QuantGraph graph = int8::random_network(rng, int8::Ends::Int8);
+  const auto classes = static_cast<size_t>(graph.tensors[static_cast<size_t>(graph.outputs[0])].dims.back());
+  graph.classes.assign(classes, "<img src=x>&\033[2J\n[a](b)");
+  const std::vector<uint8_t> file = int8::write_tflite(graph);
+  const Files files = exporter("c").files(
+      {.graph = graph, .tflite = file, .about_json = "{}", .command = "retort export", .images = {}});
+  const std::string& card = files.at("MODEL_CARD.md");
+  EXPECT_NE(card.find("&lt;img src=x>&amp; \\[2J \\[a](b)"), std::string::npos) << card;
+  EXPECT_EQ(card.find('\033'), std::string::npos);
+}
+
 }  // namespace
 }  // namespace retort::deploy

@@ -14,6 +14,7 @@ namespace {
 class HttpServerTest : public testing::Test {
  protected:
   void start(HttpOptions options = {}) {
+    options.headers = {{"X-Careful", "always"}};
     server_ = std::make_unique<HttpServer>(
         options,
         [this](const HttpRequest& request) -> std::optional<HttpResponse> {
@@ -43,11 +44,13 @@ class HttpServerTest : public testing::Test {
     return {.body = request.method + " " + request.path + " " + request.parameter("a") + " " + request.body};
   }
   [[nodiscard]] int port() const { return server_->port(); }
-  // The answer to what is sent as it stands, until the server closes.
+  // The answer to what is sent as it stands, until the server closes. Whatever it is, it has the headers of all.
   [[nodiscard]] std::string raw(std::string_view text) const {
     Wire wire(port());
     wire.send(text);
-    return wire.read();
+    std::string answer = wire.read();
+    EXPECT_TRUE(answer.empty() || answer.find("\r\nX-Careful: always\r\n") != std::string::npos) << answer;
+    return answer;
   }
   static int status(const std::string& answer) {
     return answer.size() > 12 ? std::stoi(answer.substr(9, 3)) : 0;

@@ -247,6 +247,7 @@ TEST_F(LiveServerTest, EveryAnswerTellsBrowsersToBeCareful) {
                                      {"/files/report.html", 404}}) {
     const httplib::Response answer = get(path, known);
     EXPECT_EQ(answer.status, status) << path;
+    EXPECT_EQ(answer.get_header_value_count("Content-Security-Policy"), 1U) << path;
     const std::string policy = answer.get_header_value("Content-Security-Policy");
     EXPECT_EQ(policy.find("default-src 'none'; script-src 'self'; "), 0U) << path;
     EXPECT_NE(policy.find("frame-ancestors 'none'"), std::string::npos) << path;

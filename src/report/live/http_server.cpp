@@ -202,6 +202,14 @@ void give(HttpResponse&& from, httplib::Response& to) {
       });
 }
 
+// To a connection that is one too many.
+std::string busy_response(const HttpOptions& options) {
+  std::string text =
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n";
+  for (const auto& [name, value] : options.headers) text += name + ": " + value + "\r\n";
+  return text + "\r\n";
+}
+
 // What httplib would take and nobody needs.
 std::optional<HttpResponse> refuse(const HttpRequest& request, const HttpOptions& options) {
   const auto no = [](int status, std::string why) {
@@ -244,7 +252,7 @@ void tame(httplib::Request& request) {
 class Listener final : public httplib::Server {
  public:
   Listener(const HttpOptions& options, const std::atomic<bool>& stopping)
-      : options_(options), stopping_(stopping) {}
+      : options_(options), stopping_(stopping), busy_(busy_response(options)) {}
   // httplib leaves the port taken of one that never ran.
   ~Listener() override {
     if (const socket_t socket = svr_sock_.exchange(INVALID_SOCKET); socket != INVALID_SOCKET) ::close(socket);
@@ -255,10 +263,7 @@ class Listener final : public httplib::Server {
  private:
   bool process_and_close_socket(socket_t socket) override {
     if (turns_away) {
-      constexpr std::string_view kBusy =
-          "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: "
-          "close\r\n\r\n";
-      static_cast<void>(::send(socket, kBusy.data(), kBusy.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+      static_cast<void>(::send(socket, busy_.data(), busy_.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
       ::shutdown(socket, SHUT_WR);
       ::close(socket);
       return false;
@@ -285,6 +290,7 @@ class Listener final : public httplib::Server {
 
   const HttpOptions& options_;
   const std::atomic<bool>& stopping_;
+  const std::string busy_;
 };
 
 }  // namespace
@@ -308,6 +314,7 @@ class HttpServer::Implementation {
         server_(options_, stopping_),
         port_(options.port) {
     server_.new_task_queue = [this] { return new Pool(options_.connections); };  // httplib owns it
+    server_.set_default_headers({options_.headers.begin(), options_.headers.end()});
     server_.set_keep_alive_max_count(kMostRequests);
     server_.set_keep_alive_timeout(static_cast<time_t>(options_.idle_seconds));
     // httplib's own choice lets two servers share a port.

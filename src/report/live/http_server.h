@@ -50,6 +50,8 @@ struct HttpOptions {
   double write_seconds = 10;          // until a client takes the next bytes of a response
   size_t head_bytes = 16 * 1024;
   size_t body_bytes = 16 * 1024;
+  // Of every response, those to what is refused or no HTTP at all included.
+  std::vector<std::pair<std::string, std::string>> headers{};
 };
 
 class HttpServer {

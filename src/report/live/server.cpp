@@ -62,16 +62,15 @@ std::string form_value(std::string_view body, std::string_view name) {
   return out;
 }
 
-// Of every response.
-void secure(HttpResponse& response) {
-  response.headers.insert(response.headers.end(),
-                          {{"Content-Security-Policy", std::string(content_security_policy())},
-                           {"X-Content-Type-Options", "nosniff"},
-                           {"X-Frame-Options", "DENY"},
-                           {"Referrer-Policy", "same-origin"},
-                           {"Cross-Origin-Opener-Policy", "same-origin"},
-                           {"Cross-Origin-Resource-Policy", "same-origin"},
-                           {"Cache-Control", "no-store"}});
+// Tell browsers to be careful.
+std::vector<std::pair<std::string, std::string>> headers_of_all() {
+  return {{"Content-Security-Policy", std::string(content_security_policy())},
+          {"X-Content-Type-Options", "nosniff"},
+          {"X-Frame-Options", "DENY"},
+          {"Referrer-Policy", "same-origin"},
+          {"Cross-Origin-Opener-Policy", "same-origin"},
+          {"Cross-Origin-Resource-Policy", "same-origin"},
+          {"Cache-Control", "no-store"}};
 }
 
 LiveOptions checked(LiveOptions options) {
@@ -92,13 +91,12 @@ class LiveServer::Implementation {
         access_(options.hosts, options.token),
         feed_(options.folder, options.storage, options.control, options.notice),
         server_(
-            {.address = options.address, .port = options.port, .connections = kConnections},
+            {.address = options.address,
+             .port = options.port,
+             .connections = kConnections,
+             .headers = headers_of_all()},
             [this](const HttpRequest& request) { return refusal(request); },
-            [this](const HttpRequest& request) {
-              HttpResponse response = answer(request);
-              secure(response);
-              return response;
-            }) {}
+            [this](const HttpRequest& request) { return answer(request); }) {}
 
   [[nodiscard]] int port() const { return server_.port(); }
   [[nodiscard]] std::string url() const {
@@ -130,10 +128,7 @@ class LiveServer::Implementation {
       response = request.path == "/" && request.method != "POST"
                      ? html(login_page(""), 401)
                      : words(401, "The token is missing or wrong.");
-    if (response) {
-      if (response->status == 401) response->headers.emplace_back("WWW-Authenticate", "Bearer");
-      secure(*response);
-    }
+    if (response && response->status == 401) response->headers.emplace_back("WWW-Authenticate", "Bearer");
     return response;
   }
 
