@@ -38,9 +38,10 @@ MEMORY_BYTES = 8 << 30  # a wrong size must not take the machine's
 NOT_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<![\w])\'(?:\\.|[^\'\\\n])+\'', re.DOTALL)
 # From here on a statement only words a message or checks what cannot be.
 MESSAGE = re.compile(r"\b(?:throw\w*|fmt::format\w*|format_to|assert|static_assert|\w*error|describe\w*|what)\b")
-NO_CODE = re.compile(r"\s*(?:#|using\b|namespace\b|template\b|friend\b|class\b|enum\b|struct\b|typedef\b|public:|private:|protected:|HWY_|$)")
+NO_CODE = re.compile(r"\s*(?:#|using\b|namespace\b|template\b|friend\b|class\b|enum\b|struct\b|typedef\b|public:|private:|protected:|HWY_|virtual\b.*= 0;|.*= (?:delete|default);|$)")
+COMMUTATIVE = ("min", "max", "Min", "Max", "Add", "Mul", "swap", "gcd", "lcm")
 # A row of a table of measured numbers.
-ROW = re.compile(r"\s*(?:return\s+)?(?:std::\w+<[\w:]+>)?[\s{}()\d.,;eEF+-]*$")
+ROW = re.compile(r"\s*(?:return\s+)?(?:std::\w+<[\w:]+>)?[\s{}()\d.,;xa-fA-F+-]*$")
 
 # clang-format puts spaces about binary operators and none about those of templates, pointers and signs.
 SWAPS = {
@@ -122,7 +123,7 @@ def changes_of_line(code, line, before):
             put("negated", begin, stop, f"!({line[begin:stop].strip()})")
     for match in re.finditer(r"[\w>]\(", usable):
         opening, stop = match.end() - 1, closing(code, match.end() - 1)
-        if stop < 0 or stop > end:
+        if stop < 0 or stop > end or re.search(r"\w*$", code[:opening]).group() in COMMUTATIVE:
             continue
         parts = arguments(code, opening, stop)
         for (a, b), (c, d) in zip(parts, parts[1:]):
