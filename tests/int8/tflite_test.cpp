@@ -3,9 +3,12 @@
 #include <flatbuffers/flatbuffers.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/error.h"
 #include "int8/handmade_file.h"
 #include "int8/random_networks.h"
+#include "int8/random_quant_graph.h"
 
 namespace retort::int8 {
 namespace {
@@ -200,6 +203,30 @@ TEST(TfliteFile, ErrorsNameTheOperatorAndTheTensor) {
                  "(DEQUANTIZE): its input holds data");
   expect_refusal([](auto& g) { g.outputs.clear(); }, "needs an input and an output");
   EXPECT_NE(error_of({1, 2, 3}).find("not a TensorFlow Lite file"), std::string::npos);
+}
+
+TEST(TfliteFile, EveryOperatorHasItsNumberOfInputsAndOneOutput) {
+  Rng rng(24);
+  std::set<size_t> kinds;
+  const auto look_at = [&](const QuantGraph& network) {
+    for (size_t o = 0; o < network.operators.size(); ++o) {
+      kinds.insert(network.operators[o].kind.index());
+      const auto expect = [&](const auto& change, const std::string& part) {
+        QuantGraph changed = network;
+        change(changed.operators[o]);
+        const std::string error = error_of(write_tflite(changed));
+        EXPECT_NE(error.find(part), std::string::npos) << error << "\nexpected: " << part;
+      };
+      expect([](Operator& op) { op.inputs.clear(); }, "it has 0 inputs; ");
+      expect([](Operator& op) { op.inputs.resize(4, op.inputs[0]); }, "it has 4 inputs; ");
+      expect([](Operator& op) { op.outputs.push_back(op.outputs[0]); }, "it has 2 outputs; 1 is expected");
+    }
+  };
+  for (int i = 0; i < 40; ++i) {
+    look_at(random_quant_graph(rng));
+    look_at(random_network(rng, Ends::Float));
+  }
+  EXPECT_EQ(kinds.size(), std::variant_size_v<OperatorKind>);
 }
 
 // The sentences about a file that is sound but not supported, one a line.
