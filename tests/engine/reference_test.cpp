@@ -117,5 +117,31 @@ TEST(ReferenceBackend, KernelsAreRoundedToTheGridOfTheirOutputChannel) {
   EXPECT_NEAR(values[1], -0.1, 1e-7);
 }
 
+TEST(ReferenceBackend, MemoryHoldsAllThatALayerAdds) {
+  constexpr int kImages = 3;
+  constexpr size_t kChannels = 4;
+  constexpr size_t kPixels = 5 * 6;
+  const auto bytes_with = [](bool norm) {
+    graph::Graph graph({5, 6, 1, false});
+    graph.add(graph::Conv{.filters = kChannels});
+    if (norm) graph.add(graph::BatchNorm{});
+    graph.add(graph::GlobalAvgPool{});
+    graph.add(graph::Dense{.units = 2});
+    const auto network = backend("reference").compile(graph, {.batch_size = kImages});
+    network->set_parameters(graph::initialize(graph, Rng(3)));
+    Rng rng(4);
+    const std::vector<uint8_t> images(kImages * kPixels, 9);
+    const std::vector<uint16_t> labels(kImages, 1);
+    network->compute_gradients({images, labels, {}}, {}, rng);
+    return network->memory_bytes();
+  };
+  // Gamma, beta and the running two: themselves and Adam's moments in single precision, their gradients in double;
+  // the output and its gradient; mean and variance of the batch.
+  const size_t numbers = 4 * kChannels;
+  const size_t doubles = numbers + 2 * kImages * kPixels * kChannels + 2 * kChannels;
+  EXPECT_EQ(bytes_with(true) - bytes_with(false),
+            static_cast<int64_t>(3 * numbers * sizeof(float) + doubles * sizeof(double)));
+}
+
 }  // namespace
 }  // namespace retort::engine
