@@ -3,6 +3,7 @@
 #include <flatbuffers/flatbuffers.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -151,6 +152,26 @@ TEST(TfliteFile, TensorsThatShareABufferAreLimited) {
   };
   EXPECT_EQ(error_of(with_sharing(3)), "");
   EXPECT_NE(error_of(with_sharing(1000)).find("name the same data again and again"), std::string::npos);
+}
+
+// An interpreter refuses a version that it does not know, and older ones know fewer. The numbers are the schema's, the
+// versions those of TensorFlow's op_version.cc for int8.
+TEST(TfliteFile, OperatorsAskForTheFirstVersionThatHasInt8) {
+  const std::map<int, std::set<int>> expected = {{0, {2}},  {1, {2}},  {3, {3}},     {4, {3}},  {6, {2}},
+                                                 {9, {4}},  {17, {2}}, {19, {2}},    {21, {2}}, {22, {1}},
+                                                 {25, {2}}, {40, {2}}, {114, {1, 2}}};
+  std::map<int, std::set<int>> found;
+  Rng rng(25);
+  for (int i = 0; i < 60; ++i) {
+    std::vector<uint8_t> bytes =
+        write_tflite(i % 2 == 0 ? random_quant_graph(rng) : random_network(rng, Ends::Float));
+    auto* model = flatbuffers::GetMutableRoot<flatbuffers::Table>(bytes.data());
+    const auto* codes = list_of<flatbuffers::Offset<flatbuffers::Table>>(model, 1);
+    for (flatbuffers::uoffset_t k = 0; k < codes->size(); ++k)
+      found[codes->Get(k)->GetField<int32_t>(4 + 2 * 3, 0)].insert(
+          codes->Get(k)->GetField<int32_t>(4 + 2 * 2, 1));
+  }
+  EXPECT_EQ(found, expected);
 }
 
 TEST(TfliteFile, ErrorsNameTheOperatorAndTheTensor) {
