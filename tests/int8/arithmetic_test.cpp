@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -109,6 +110,33 @@ TEST(Arithmetic, MeanIsWithinOneOfTheRealMean) {
                         static_cast<double>(out_zero);
     const double expected = std::min(std::max(real, -128.0), 127.0);
     ASSERT_NEAR(mean(mean_parameters(graph, op), sum), expected, 1.0);
+  }
+}
+
+// The interpreter and the evaluator share these tables, so that they agree on wrong ones too.
+TEST(Arithmetic, TablesAreTheRealFunctionsRounded) {
+  Rng rng(8);
+  for (int i = 0; i < 500; ++i) {
+    const float in_scale = std::exp2(rng.uniform(-7.0F, -2.0F));
+    const float out_scale = in_scale * rng.uniform(0.3F, 2.0F);
+    const auto in_zero = static_cast<int64_t>(rng.below(256)) - 128;
+    const auto out_zero = static_cast<int64_t>(rng.below(256)) - 128;
+    QuantGraph graph;
+    graph.tensors = {{"x", Type::Int8, {1, 1}, {{in_scale}, {in_zero}, 0}, {}},
+                     {"y", Type::Int8, {1, 1}, {{out_scale}, {out_zero}, 0}, {}}};
+    const ByteTable rescaled = unary_table(graph, {Quantize{}, {0}, {1}});
+    const ByteTable relu = unary_table(graph, {ReluOp{}, {0}, {1}});
+    const ByteTable relu6 = unary_table(graph, {Relu6Op{}, {0}, {0}});  // on one grid
+    for (int v = -128; v < 128; ++v) {
+      const auto at = static_cast<size_t>(v + 128);
+      const double real = static_cast<double>(in_scale) * static_cast<double>(v - in_zero);
+      const auto on_grid = [](double value, float scale, int64_t zero) {
+        return std::clamp(value / static_cast<double>(scale) + static_cast<double>(zero), -128.0, 127.0);
+      };
+      ASSERT_NEAR(rescaled[at], on_grid(real, out_scale, out_zero), 0.51);
+      ASSERT_NEAR(relu[at], on_grid(std::max(real, 0.0), out_scale, out_zero), 0.51);
+      ASSERT_NEAR(relu6[at], on_grid(std::clamp(real, 0.0, 6.0), in_scale, in_zero), 0.51);
+    }
   }
 }
 
