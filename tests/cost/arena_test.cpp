@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "cost/abi.h"
 #include "graph/random_graph.h"
 #include "graph/reference_networks.h"
 #include "int8/lower.h"
@@ -125,6 +126,30 @@ TEST(Arena, EqualsMlperfTinyOnACortexM4) {
   EXPECT_EQ(used("dscnn"), 22'772);
   EXPECT_EQ(used("mobilenet"), 100'660);
   EXPECT_EQ(used("autoencoder"), 2'260);
+}
+
+// Rounding in the arena hides a wrong byte of most networks.
+TEST(Abi, StructuresAreMultiplesOfTheirAlignment) {
+  for (const Abi abi : {Abi::CortexM4, Abi::Host}) {
+    const AbiTable& table = abi_table(abi);
+    const auto expect = [](const Layout& layout) { EXPECT_EQ(layout.bytes % layout.alignment, 0); };
+    for (const Layout& layout :
+         {table.arena_allocator, table.memory_planner, table.micro_allocator, table.builtin_data_allocator,
+          table.subgraph_allocations, table.eval_tensor, table.node_and_registration, table.scratch_handle,
+          table.tensor, table.affine_quantization, table.scratch_request, table.allocation_info,
+          table.size_type})
+      expect(layout);
+    for (const int8::OperatorKind& kind :
+         {int8::OperatorKind(int8::Conv2D{}), int8::OperatorKind(int8::MaxPool2D{}),
+          int8::OperatorKind(int8::FullyConnected{}), int8::OperatorKind(int8::AddOp{}),
+          int8::OperatorKind(int8::Mean{}), int8::OperatorKind(int8::Reshape{}),
+          int8::OperatorKind(int8::SoftmaxOp{}), int8::OperatorKind(int8::ReluOp{}),
+          int8::OperatorKind(int8::Relu6Op{}), int8::OperatorKind(int8::Quantize{}),
+          int8::OperatorKind(int8::Dequantize{})}) {
+      expect(table.builtin_data(kind));
+      expect({table.op_data_bytes(kind), 4});  // of integers and pointers
+    }
+  }
 }
 
 // random_SEED of tflm_cortex_m4.csv.
