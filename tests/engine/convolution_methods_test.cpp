@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <iterator>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/error.h"
 #include "engine/network.h"
 #include "engine/onednn/onednn.h"
+#include "engine/plan_memory.h"
 #include "graph/reference_networks.h"
 #include "random_batch.h"
 
@@ -155,6 +157,92 @@ TEST(ConvolutionMethods, Bfloat16StaysNearTheReference) {
     EXPECT_GT(rounded, 20U);
   else
     EXPECT_EQ(rounded, 0U);
+}
+
+// Aligned numbers.
+struct Floats {
+  Arena arena;
+  std::span<float> values;
+  Floats(size_t size, float value) : arena(size * sizeof(float)), values(arena.floats(), size) {
+    std::ranges::fill(values, value);
+  }
+  Floats(size_t size, Rng& rng) : Floats(size, 0) {
+    for (float& value : values) value = rng.uniform(-1.0F, 1.0F);
+  }
+  [[nodiscard]] float* data() const { return values.data(); }
+  [[nodiscard]] std::byte* bytes() const { return reinterpret_cast<std::byte*>(values.data()); }
+};
+
+// What all passes of a convolution of random numbers write, where the memory that it may use or overwrite held
+// `junk` before.
+std::vector<float> passes_over(const onednn::ConvolutionShape& shape, float junk) {
+  const auto images = static_cast<size_t>(shape.batch);
+  const auto inputs = static_cast<size_t>(shape.in_channels);
+  const auto outputs = static_cast<size_t>(shape.out_channels);
+  const size_t input_size = images * inputs * static_cast<size_t>(shape.in_height * shape.in_width);
+  const size_t output_size = images * outputs * static_cast<size_t>(shape.out_height * shape.out_width);
+  const size_t weights_size =
+      inputs * outputs * static_cast<size_t>(shape.kernel_height * shape.kernel_width);
+  const auto convolution = onednn::make_convolution(shape, onednn::Passes::All);
+  Rng rng(8);
+  const Floats input(input_size, rng);
+  const Floats weights(weights_size, rng);
+  const Floats bias(outputs, rng);
+  const Floats output_gradient(output_size, rng);
+  const Floats output(output_size, junk);
+  const Floats input_gradient(input_size, junk);
+  const Floats weight_gradient(weights_size, junk);
+  const Floats bias_gradient(outputs, junk);
+  const Floats kept(convolution->kept_bytes() / sizeof(float) + 1, junk);
+  const Floats workspace(convolution->workspace_bytes() / sizeof(float) + 1, junk);
+  convolution->bind({.input = input.data(),
+                     .weights = weights.data(),
+                     .bias = bias.data(),
+                     .output = output.data(),
+                     .output_gradient = output_gradient.data(),
+                     .input_gradient = input_gradient.data(),
+                     .weight_gradient = weight_gradient.data(),
+                     .bias_gradient = bias_gradient.data(),
+                     .kept = kept.bytes(),
+                     .workspace = workspace.bytes()});
+  convolution->forward();
+  std::ranges::fill(workspace.values, junk);
+  convolution->backward_weights();
+  convolution->backward_input();
+  std::vector<float> written;
+  for (const Floats* each : {&output, &input_gradient, &weight_gradient, &bias_gradient})
+    written.insert(written.end(), each->values.begin(), each->values.end());
+  return written;
+}
+
+// A network's layers share a workspace, and memory goes from one network to the next.
+TEST(ConvolutionMethods, WhatTheWorkspaceHeldChangesNothing) {
+  const int channels = onednn::channel_block();
+  for (const Precision precision : {Precision::Float32, Precision::Bfloat16})
+    for (const auto& [kernel_height, kernel_width] : {std::array{3, 3}, std::array{5, 5}, std::array{2, 7}})
+      for (int stride = 1; stride <= 4; ++stride)
+        for (const int width : {1, 2, 3, 5}) {
+          onednn::ConvolutionShape shape{.batch = 3,
+                                         .in_channels = channels,
+                                         .out_channels = channels,
+                                         .in_height = 4,
+                                         .in_width = width,
+                                         .kernel_height = kernel_height,
+                                         .kernel_width = kernel_width,
+                                         .stride_height = stride,
+                                         .stride_width = stride,
+                                         .precision = precision,
+                                         .block = channels};
+          const graph::WindowGeometry geometry = graph::window_geometry(
+              {kernel_height, kernel_width, stride, stride, Padding::Same}, shape.in_height, width);
+          shape.out_height = geometry.out_height;
+          shape.out_width = geometry.out_width;
+          shape.pad_top = geometry.pad_top;
+          shape.pad_left = geometry.pad_left;
+          EXPECT_EQ(passes_over(shape, NAN), passes_over(shape, 0.0F))
+              << to_string(precision) << ", kernel " << kernel_height << "×" << kernel_width << ", stride "
+              << stride << ", 4×" << width << " pixels";
+        }
 }
 
 TEST(ConvolutionMethods, TheLargeStudentsUseWinograd) {

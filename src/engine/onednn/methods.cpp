@@ -31,13 +31,20 @@ bool winograd_pays(const ConvolutionShape& shape) {
   return share > 0.65;
 }
 
+// With one column of outputs and a stride, oneDNN 2.x's gradients of bfloat16 weights read columns of the kernel
+// that lie beyond the image from memory that nobody wrote.
+bool bfloat16_reads_beyond_the_image(const ConvolutionShape& shape) {
+  return shape.stride_width > 1 && shape.out_width == 1 &&
+         shape.kernel_width - shape.pad_left > shape.in_width;
+}
+
 }  // namespace
 
 Method choose_method(const ConvolutionShape& shape) {
   const int fewer = std::min(shape.in_channels, shape.out_channels);
   const bool winograd = winograd_pays(shape);
   if (shape.precision == Precision::Bfloat16 && shape.block == 16 && multiplies_bfloat16() &&
-      shape.stride_height == shape.stride_width) {
+      shape.stride_height == shape.stride_width && !bfloat16_reads_beyond_the_image(shape)) {
     // Rounding reads and writes both tensors once more: that must be little beside the multiplications. A
     // tile product in float32 beats plain products in bfloat16 where channels are many; not those of AMX.
     const bool worth_rounding = shape.kernel_height * shape.kernel_width * fewer >= 64;
