@@ -609,6 +609,21 @@ TEST_P(DatabaseContract, AReaderChangesNothing) {
   EXPECT_THROW(reader->add_trials(1, proposals({"b"})), Error);
 }
 
+// Else a claim reads all that a long search has finished.
+TEST_P(DatabaseContract, AClaimLooksItsTrialUp) {
+  if (GetParam() != Kind::Sqlite) return;  // PostgreSQL plans by what tables hold
+  open_database(place_.url, Access::Write)->transact(Transaction::Write, [&](Connection& sql) {
+    const Result plan = sql.run(
+        "EXPLAIN QUERY PLAN SELECT trial_id FROM retort_trials WHERE study_id=1 AND state='WAITING' AND "
+        "number<9"
+        " ORDER BY number LIMIT 1");
+    ASSERT_EQ(plan.rows.size(), 1U);  // no sorting
+    const std::string detail = plan.rows[0].back().value_or("");
+    EXPECT_NE(detail.find("retort_trials_state (study_id=? AND state=? AND number<?)"), std::string::npos)
+        << detail;
+  });
+}
+
 TEST_P(DatabaseContract, ManyOpenANewOneAtOnce) {
   TemporaryFolder folder;
   const Place place = GetParam() == Kind::Postgres ? Place{.url = PostgresServer::shared()->make_database()}
