@@ -284,11 +284,6 @@ std::string search_identity(const json& description) {
   return sha256_hex(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
 }
 
-study::Place confirmations_of(study::Place place) {
-  place.study += ": finalists";
-  return place;
-}
-
 data::Split stored_split(const json& stored, const data::Dataset& dataset) {
   data::Split split;
   split.validation = stored.at("validation").get<std::vector<uint32_t>>();
