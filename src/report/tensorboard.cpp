@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/parallel.h"
 #include "report/event_file.h"
 #include "search/results.h"
 #include "search/search.h"
@@ -90,10 +91,16 @@ std::vector<Hyperparameter> hyperparameters_of(const study::TrialDetails& detail
   return values;
 }
 
-EventFile run_events(const std::string& run, const study::TrialRecord& record,
-                     const std::vector<Hyperparameter>& hyperparameters, double time_seconds) {
+struct Run {
+  std::string name;
+  const study::TrialRecord& record;
+  std::vector<Hyperparameter> hyperparameters;
+};
+
+EventFile events_of(const Run& run, double time_seconds) {
+  const study::TrialRecord& record = run.record;
   EventFile events(time_seconds);
-  events.session_start(run, hyperparameters, time_seconds);
+  events.session_start(run.name, run.hyperparameters, time_seconds);
   Clock clock{.time_seconds = time_seconds, .step = 0};
   if (study::is_finished(record.state)) {
     const search::TrialResult result = search::stored_result(record);
@@ -125,14 +132,18 @@ int export_tensorboard(const study::Storage& storage, const fs::path& folder, do
     const int last = std::min(count, first + kTrialsAtOnce) - 1;
     const auto records = storage.trials({.first = first, .last = last, .proposals = false});
     const auto details = storage.details(first, last);
-    for (size_t i = 0; i < std::min(records.size(), details.size()); ++i) {
-      const study::TrialRecord& record = records[i];
-      if (record.state == study::TrialState::Waiting && record.stages.empty()) continue;
-      const std::string run = fmt::format("trial {:04}", record.number);
-      const auto hyperparameters = hyperparameters_of(details[i], domains);
-      write_text_atomic(folder / run / name, run_events(run, record, hyperparameters, time_seconds).bytes());
-      ++written;
-    }
+    std::vector<Run> runs;
+    for (size_t i = 0; i < std::min(records.size(), details.size()); ++i)
+      if (records[i].state != study::TrialState::Waiting || !records[i].stages.empty())
+        runs.push_back({.name = fmt::format("trial {:04}", records[i].number),
+                        .record = records[i],
+                        .hyperparameters = hyperparameters_of(details[i], domains)});
+    // A disk takes its time for each file, and takes several at once.
+    constexpr int kFilesAtOnce = 16;
+    parallel_for(runs.size(), 1, kFilesAtOnce, [&](size_t i) {
+      write_text_atomic(folder / runs[i].name / name, events_of(runs[i], time_seconds).bytes());
+    });
+    written += static_cast<int>(runs.size());
   }
   domains.push_back({kStructure, Choices{}});
   std::vector<std::string> metrics = {kInt8Accuracy, "accuracy/validation"};
