@@ -96,30 +96,40 @@ class Original:
         self.values = dict(rows("trial_values", "objective, value"))
 
 
+def text(value):
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def insert(connection, rows):
+    for (table, columns), parts in rows.items():
+        marks = ", ".join("?" * len(parts[0]))
+        connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", parts)
+    rows.clear()
+
+
 def multiply(database, trials, wanted):
-    """Copies follow each other as generations do: a copy's parent is the copy of its parent. `wanted`: --trials of the search."""
-    text = lambda value: json.dumps(value, separators=(",", ":"), sort_keys=True)
+    """Copies follow each other as generations do: a copy's parent is the copy of its parent. Accuracies differ a little, and so does
+    each structure's hash. `wanted`: what the search had as --trials."""
     draw = random.Random(1)
     with sqlite3.connect(database, timeout=60) as connection:
         connection.execute("PRAGMA foreign_keys=ON")
         drop_unfinished(connection)
-        rows = connection.execute("SELECT trial_id, number, proposal, result FROM retort_trials WHERE state='COMPLETE' AND"
-                                  " proposal LIKE '%\"effort\":\"explore\"%' ORDER BY number").fetchall()
-        originals = [Original(connection, *row) for row in rows]
-        identifier, number = (value + 1 for value in connection.execute(
+        originals = [Original(connection, *row) for row in connection.execute(
+            "SELECT trial_id, number, proposal, result FROM retort_trials WHERE state='COMPLETE'"
+            " AND proposal LIKE '%\"effort\":\"explore\"%' ORDER BY number").fetchall()]
+        identifier, first = (value + 1 for value in connection.execute(
             "SELECT max(trial_id), max(number) FROM retort_trials").fetchone())
-        inserts = {}
-        add = lambda table, columns, row: inserts.setdefault((table, columns), []).append(row)
-        copy_of = {}
-        links = {}
-        for i in range(trials - number):
-            original = originals[i % len(originals)]
-            if i % len(originals) == 0:
-                copy_of = {}
-            copy_of[original.number] = number
-            links[number] = original.number
-            shared = {"hash": f"{number:08x}" + original.result["hash"][8:],
-                      "parent": copy_of.get(original.result["parent"], original.result["parent"])}
+        rows = {}
+        add = lambda table, columns, row: rows.setdefault((table, columns), []).append(row)
+        copies = {}  # of the round: by the original's number
+        for number in range(first, trials):
+            original = originals[(number - first) % len(originals)]
+            if original is originals[0]:
+                copies = {}
+                insert(connection, rows)
+            copies[original.number] = number
+            parent = original.result["parent"]
+            shared = {"hash": f"{number:08x}" + original.result["hash"][8:], "parent": copies.get(parent, parent)}
             accuracy = min(max(original.result["accuracy_int8"] + round(draw.gauss(0, 200)) / 12000, 0), 1)
             ending = {**shared, "number": number, "file": f"trials/{number}/model.tflite", "accuracy_int8": accuracy}
             add("trials", "trial_id, number, study_id, state, datetime_start, datetime_complete",
@@ -136,24 +146,16 @@ def multiply(database, trials, wanted):
             for objective, value in original.values.items():
                 add("trial_values", "trial_id, objective, value, value_type",
                     (identifier, objective, accuracy if objective == 0 else value, "FINITE"))
+            # Its files are the original's.
+            folder = database.parent / "trials" / str(number)
+            shutil.rmtree(folder, ignore_errors=True)  # of one that was cut off
+            folder.symlink_to(str(original.number))
             identifier += 1
-            number += 1
-            if len(inserts[("trials", "trial_id, number, study_id, state, datetime_start, datetime_complete")]) == 1000 or \
-                    number == trials:
-                for (table, columns), parts in inserts.items():
-                    marks = ", ".join("?" * len(parts[0]))
-                    connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", parts)
-                inserts = {}
-        key, description = connection.execute("SELECT \"key\", json FROM retort_documents WHERE \"key\"='description'").fetchone()
-        description = json.loads(description)
+        insert(connection, rows)
+        description = json.loads(connection.execute("SELECT json FROM retort_documents WHERE \"key\"='description'").fetchone()[0])
         description["settings"]["trials"] = wanted
-        connection.execute('UPDATE retort_documents SET json=? WHERE "key"=?', (text(description), key))
+        connection.execute("UPDATE retort_documents SET json=? WHERE \"key\"='description'", (text(description),))
     connection.close()
-    # Their files are the originals'.
-    for copy, original in links.items():
-        folder = database.parent / "trials" / str(copy)
-        shutil.rmtree(folder, ignore_errors=True)  # of one that was cut off
-        folder.symlink_to(str(original))
 
 
 def seconds_of(program, *words):
