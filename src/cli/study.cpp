@@ -1,7 +1,11 @@
 // retort study: what a database of studies holds, and copies of it for other programs.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/commands.h"
@@ -20,19 +24,30 @@ struct StudyCommand {
   std::string optuna_schema = "v3.2.0.a";
   std::filesystem::path file;
   std::filesystem::path tensorboard;
-  std::string study{study::kDefaultStudy};
+  std::optional<std::string> study;
   OutputOptions output;
 };
 
 // A search's folder stands for the study in it, or for the one that it names.
 study::Place place_of(const StudyCommand& command) {
-  if (!std::filesystem::is_directory(command.place)) return {.url = command.place, .study = command.study};
+  if (!std::filesystem::is_directory(command.place))
+    return {.url = command.place, .study = command.study.value_or(std::string(study::kDefaultStudy))};
   study::Place place = search::place_of(command.place);
   const std::filesystem::path file = std::filesystem::path(command.place) / "study.db";
   if (place.url == study::sqlite_place(file).url && !std::filesystem::exists(file))
     throw_usage("{}: holds no search (there is no study.db)", command.place);
-  if (command.study != study::kDefaultStudy) place.study = command.study;
+  if (command.study) place.study = *command.study;
   return place;
+}
+
+// For Optuna: the one that is named, else all that a folder's search has, else all of the database (none is named).
+std::vector<std::string> studies_of(const StudyCommand& command, const study::Place& place) {
+  if (command.study) return {*command.study};
+  if (!std::filesystem::is_directory(command.place)) return {};
+  std::vector<std::string> names = {place.study};
+  const std::string finalists = search::confirmations_of(place).study;
+  if (std::ranges::count(study::study_names(place.url), finalists) > 0) names.push_back(finalists);
+  return names;
 }
 
 void list(const StudyCommand& command) {
@@ -72,7 +87,8 @@ void export_copy(const StudyCommand& command) {
     return;
   }
   Terminal terminal(command.output);
-  study::export_for_optuna(place_of(command).url, command.optuna_schema, command.file);
+  const study::Place place = place_of(command);
+  study::export_for_optuna(place.url, command.optuna_schema, command.file, studies_of(command, place));
   terminal.result_json({{"file", command.file.string()}, {"optuna_schema", command.optuna_schema}});
   terminal.result(
       fmt::format("{}: Optuna's tables, version {}", command.file.string(), command.optuna_schema));
@@ -106,11 +122,15 @@ void add_study_command(CLI::App& app) {
   copy->add_option("--tensorboard", command->tensorboard,
                    "write event files for TensorBoard into this folder, a run a trial")
       ->type_name("DIR");
-  copy->add_option("--study", command->study, "of a database with several, for TensorBoard")
-      ->type_name("NAME")
-      ->capture_default_str();
+  copy->add_option(
+          "--study", command->study,
+          "the one to copy; without it that of the folder's search (for Optuna with its finalists' runs), of "
+          "a database for Optuna all, for TensorBoard " +
+              std::string(study::kDefaultStudy))
+      ->type_name("NAME");
   add_output_options(*copy, command->output);
   add_examples(*copy, {"retort study export out --optuna-schema v3.0.0.d copy.db",
+                       "retort study export postgresql://retort@host/retort --study mine copy.db",
                        "retort study export out --tensorboard events"});
   copy->callback([command] { export_copy(*command); });
 }

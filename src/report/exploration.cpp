@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/units.h"
 #include "report/html.h"
+#include "report/objectives.h"
 #include "report/svg.h"
 #include "search/insight.h"
 
@@ -22,11 +23,10 @@ using search::Outcome;
 using search::StudyResult;
 using search::TrialResult;
 
-std::vector<TrialResult> explored(const StudyResult& study) {
-  std::vector<TrialResult> trials;
-  std::ranges::copy_if(study.trials, std::back_inserter(trials), [](const TrialResult& trial) {
-    return trial.effort == Effort::Explore && trial.outcome == Outcome::Complete;
-  });
+std::vector<const TrialResult*> explored(const StudyResult& study) {
+  std::vector<const TrialResult*> trials;
+  for (const TrialResult& trial : study.trials)
+    if (trial.effort == Effort::Explore && trial.outcome == Outcome::Complete) trials.push_back(&trial);
   return trials;
 }
 
@@ -40,14 +40,15 @@ std::string tooltip(const TrialResult& trial) {
 }
 
 // The front after each quarter of the exploration.
-std::string front_chart(const std::vector<TrialResult>& trials) {
+std::string front_chart(const std::vector<const TrialResult*>& trials) {
+  const Objective flash{"flash", "flash, KB", kilobytes};
   std::vector<double> sizes;
   std::vector<double> accuracies;
-  for (const TrialResult& trial : trials) {
-    sizes.push_back(kilobytes(trial));
-    accuracies.push_back(trial.accuracy_int8 * 100);
+  for (const TrialResult* trial : trials) {
+    sizes.push_back(kilobytes(*trial));
+    accuracies.push_back(trial->accuracy_int8 * 100);
   }
-  Chart chart("The front of accuracy and flash as it grew", fitted_axis("flash, KB", sizes, Scale::Log),
+  Chart chart("The front of accuracy and flash as it grew", fitted_axis(flash.axis, sizes, Scale::Log),
               fitted_axis("int8 validation accuracy, %", accuracies, Scale::Linear));
   constexpr int kParts = 4;
   std::vector<std::string> names;
@@ -55,22 +56,11 @@ std::string front_chart(const std::vector<TrialResult>& trials) {
   for (int part = 1; part <= kParts; ++part) {
     const size_t count = trials.size() * static_cast<size_t>(part) / kParts;
     if (count == 0) continue;
-    const std::vector<TrialResult> known(trials.begin(), trials.begin() + static_cast<std::ptrdiff_t>(count));
-    std::vector<const TrialResult*> front;  // smallest first, each more accurate than those before
-    for (const TrialResult& trial : known) front.push_back(&trial);
-    std::ranges::sort(front, {}, [](const TrialResult* trial) {
-      return std::pair{trial->footprint.flash_bytes(), -trial->accuracy_int8};
-    });
-    double best = -1;
-    std::erase_if(front, [&best](const TrialResult* trial) {
-      if (trial->accuracy_int8 <= best) return true;
-      best = trial->accuracy_int8;
-      return false;
-    });
     const std::string colour = viridis(1 - static_cast<double>(part) / kParts);
     std::vector<double> x;
     std::vector<double> y;
-    for (const TrialResult* trial : front) {
+    for (const TrialResult* trial :
+         front_of({trials.begin(), trials.begin() + static_cast<std::ptrdiff_t>(count)}, flash)) {
       // A step: until the next larger one nothing is better.
       if (!y.empty()) {
         x.push_back(kilobytes(*trial));
@@ -120,7 +110,7 @@ std::string nearest_misses(const nlohmann::json& exploration) {
 }  // namespace
 
 std::string exploration_section(const StudyResult& study) {
-  const std::vector<TrialResult> trials = explored(study);
+  const std::vector<const TrialResult*> trials = explored(study);
   if (trials.empty()) return {};
   std::string out = "<section id=explored><h2>What was explored</h2>";
   const nlohmann::json plan =

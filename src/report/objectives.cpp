@@ -67,15 +67,25 @@ std::vector<Objective> objectives(const StudyResult& study) {
 }
 
 std::vector<const TrialResult*> front_of(std::vector<const TrialResult*> trials, const Objective& objective) {
-  std::ranges::sort(trials, {}, [&](const TrialResult* trial) {
-    return std::tuple(objective.value(*trial), -trial->accuracy_int8, trial->number);
-  });
+  // Trials lie far apart in memory: what orders them is fetched once.
+  struct Key {
+    double cost;
+    double accuracy;
+    const TrialResult* trial;
+  };
+  std::vector<Key> keys;
+  keys.reserve(trials.size());
+  for (const TrialResult* trial : trials)
+    keys.push_back({objective.value(*trial), trial->accuracy_int8, trial});
+  std::ranges::sort(keys, {},
+                    [](const Key& key) { return std::tuple(key.cost, -key.accuracy, key.trial->number); });
+  trials.clear();
   double best = -1;
-  std::erase_if(trials, [&best](const TrialResult* trial) {
-    if (trial->accuracy_int8 <= best) return true;
-    best = trial->accuracy_int8;
-    return false;
-  });
+  for (const Key& key : keys) {
+    if (key.accuracy <= best) continue;
+    best = key.accuracy;
+    trials.push_back(key.trial);
+  }
   return trials;
 }
 

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <iterator>
@@ -29,6 +29,18 @@ std::string csv_field(std::string_view text) {
 
 std::string csv_number(double value) {
   return std::isfinite(value) ? fmt::format("{:.6g}", value) : "";
+}
+
+// Each of the lines after this.
+std::string behind(std::string_view indent, std::string_view lines) {
+  std::string out;
+  out.reserve(lines.size() + indent.size() * (1 + static_cast<size_t>(std::ranges::count(lines, '\n'))));
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, std::min(lines.find('\n'), lines.size() - 1) + 1);
+    out.append(indent).append(line);
+    lines.remove_prefix(line.size());
+  }
+  return out;
 }
 
 search::StudyResult without_trials(const search::StudyResult& study) {
@@ -105,24 +117,27 @@ std::string study_json(const search::StudyResult& study) {
   constexpr size_t kChunk = 64;
   std::vector<std::string> trials(study.trials.size());
   parallel_for(trials.size(), kChunk, 0, [&](size_t i) {
-    trials[i] = "\n    ";
     nlohmann::json trial = study.trials[i];
     if (!search::shows_epochs(study, study.trials[i]))
       for (nlohmann::json& stage : trial["stages"]) {
         stage.erase("layers");
         stage["history"].erase("epochs");
       }
-    for (const char c : dump_json(trial, 2)) {
-      trials[i] += c;
-      if (c == '\n') trials[i] += "    ";
-    }
+    trials[i] = behind("    ", dump_json(trial, 2));
   });
-  const std::string out = dump_json(nlohmann::json(without_trials(study)), 2) + "\n";
-  if (trials.empty()) return out;
-  constexpr std::string_view kMark = "\n  \"trials\": []";
-  const size_t at = out.find(kMark) + kMark.size() - 1;
-  return fmt::format("{}{}\n  {}", std::string_view(out).substr(0, at), fmt::join(trials, ","),
-                     std::string_view(out).substr(at));
+  std::string rest = dump_json(nlohmann::json(without_trials(study)), 2) + "\n";
+  if (trials.empty()) return rest;
+  constexpr std::string_view kMark = "\n  \"trials\": [";
+  const size_t at = rest.find(kMark) + kMark.size();
+  std::string out = rest.substr(0, at);
+  size_t size = rest.size() + 3;
+  for (const std::string& trial : trials) size += trial.size() + 2;
+  out.reserve(size);
+  for (const std::string& trial : trials) {
+    out += &trial == trials.data() ? "\n" : ",\n";
+    out += trial;
+  }
+  return out.append("\n  ").append(rest, at);
 }
 
 }  // namespace retort::report

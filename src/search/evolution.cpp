@@ -31,9 +31,9 @@ class Evolution final : public Sampler {
     if (known.size() != known_) {
       known_ = known.size();
       since_ = 0;
+      for (const TrialResult& trial : known) proposed_.insert(trial.hash);
     }
     const size_t index = known_ + since_;
-    for (const TrialResult& trial : known) proposed_.insert(trial.hash);
     std::vector<const TrialResult*> parents;
     for (const TrialResult& trial : known)
       if (trial.outcome == Outcome::Complete) parents.push_back(&trial);

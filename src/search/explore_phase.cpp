@@ -292,7 +292,8 @@ void explore(Session& session) {
     session.folder.put_document(kExplorationKey, exploring);
     session.options.progress.message(fmt::format(
         "Explored {}; {} above the limits{}.",
-        format_counted(static_cast<int64_t>(trials_of(session, Effort::Explore).size()), "structure"),
+        format_counted(std::ranges::count(session.study.trials, Effort::Explore, &TrialResult::effort),
+                       "structure"),
         format_counted(exploring.above_limits, "more was", "more were"),
         exploring.most_epoch_seconds > 0
             ? fmt::format(" or took more than {} an epoch", format_duration(exploring.most_epoch_seconds))

@@ -47,17 +47,14 @@ PipelineSettings short_pipeline(const Session& session, int epochs) {
 }
 
 std::vector<StoredProposal> again(Session& session, const std::vector<int>& numbers, Effort effort) {
-  std::vector<StoredProposal> proposals(numbers.size());
-  for (const study::TrialRecord& record :
-       session.folder.storage().trials({.results = false, .stages = study::Stages::None})) {
-    const auto at = std::ranges::find(numbers, record.number);
-    if (at == numbers.end()) continue;
-    StoredProposal proposal = from_stored(parse_json(record.proposal));
+  std::vector<StoredProposal> proposals;
+  for (const int number : numbers) {
+    StoredProposal proposal = from_stored(parse_json(session.folder.storage().trial(number).proposal));
     proposal.effort = effort;
-    proposal.proposal.parent = record.number;
+    proposal.proposal.parent = number;
     proposal.epochs.clear();
-    proposal.epoch_seconds = epoch_seconds(*find_trial(session.study, record.number));
-    proposals[static_cast<size_t>(at - numbers.begin())] = std::move(proposal);
+    proposal.epoch_seconds = epoch_seconds(*find_trial(session.study, number));
+    proposals.push_back(std::move(proposal));
   }
   return proposals;
 }

@@ -1,6 +1,7 @@
 #include "search/heats.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -20,20 +21,25 @@ namespace {
 
 constexpr int kFewestInARung = 2;
 
-// In turn the most accurate one and the most accurate of the favoured ones.
+// In turn the most accurate one and the most accurate of the favoured ones. `trials` by number.
 std::vector<int> in_turn(const std::vector<TrialResult>& trials, size_t count,
                          const std::function<bool(const TrialResult&)>& is_favoured) {
   const std::vector<int> ranked = rank_trials(trials, static_cast<int>(trials.size()));
   std::vector<int> chosen;
-  const auto take = [&](bool any) {
-    for (const int number : ranked) {
-      if (std::ranges::find(chosen, number) != chosen.end()) continue;
-      if (!any && !is_favoured(*std::ranges::find(trials, number, &TrialResult::number))) continue;
-      chosen.push_back(number);
-      return;
-    }
+  std::vector<bool> is_chosen(ranked.size(), false);
+  const auto may_take = [&](size_t rank, bool any) {
+    return !is_chosen[rank] &&
+           (any || is_favoured(*std::ranges::lower_bound(trials, ranked[rank], {}, &TrialResult::number)));
   };
-  for (size_t i = 0; chosen.size() < std::min(count, ranked.size()); ++i) take(i % 2 == 0);
+  // What a turn has passed over the next one of its kind would, too: of 100,000 nobody looks through all again and again.
+  std::array<size_t, 2> next{};
+  for (size_t turn = 0; chosen.size() < std::min(count, ranked.size()); ++turn) {
+    size_t& rank = next.at(turn % 2);
+    while (rank < ranked.size() && !may_take(rank, turn % 2 == 0)) ++rank;
+    if (rank == ranked.size()) continue;
+    is_chosen[rank] = true;
+    chosen.push_back(ranked[rank]);
+  }
   return chosen;
 }
 

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
+#include "base/parallel.h"
 #include "graph/micro.h"
 
 namespace retort::search {
@@ -15,15 +17,20 @@ namespace {
 
 // Ranks from 1, equal values sharing the mean of theirs.
 std::vector<double> ranks(const std::vector<double>& values) {
-  std::vector<size_t> order(values.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::sort(order, {}, [&](size_t i) { return values[i]; });
+  struct Place {
+    double value;
+    size_t index;
+  };
+  std::vector<Place> order;
+  order.reserve(values.size());
+  for (const double value : values) order.push_back({value, order.size()});
+  std::ranges::sort(order, {}, &Place::value);
   std::vector<double> result(values.size());
   for (size_t begin = 0; begin < order.size();) {
     size_t end = begin;
-    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
+    while (end < order.size() && order[end].value == order[begin].value) ++end;
     for (size_t i = begin; i < end; ++i)
-      result[order[i]] = (static_cast<double>(begin) + 1 + static_cast<double>(end)) / 2;
+      result[order[i].index] = (static_cast<double>(begin) + 1 + static_cast<double>(end)) / 2;
     begin = end;
   }
   return result;
@@ -97,11 +104,13 @@ double rank_correlation(std::span<const double> a, std::span<const double> b) {
 std::vector<Gene> genes(const std::vector<const TrialResult*>& trials) {
   using graph::Block;
   using graph::BlockKind;
-  std::vector<graph::MicroNetwork> networks;
-  for (const TrialResult* trial : trials) {
-    if (!graph::is_micro_network(trial->config)) return {};
-    networks.push_back(graph::micro_network(trial->config));
-  }
+  if (!std::ranges::all_of(trials,
+                           [](const TrialResult* trial) { return graph::is_micro_network(trial->config); }))
+    return {};
+  std::vector<graph::MicroNetwork> networks(trials.size());
+  constexpr size_t kChunk = 64;
+  parallel_for(trials.size(), kChunk, 0,
+               [&](size_t i) { networks[i] = graph::micro_network(trials[i]->config); });
   std::vector<Gene> result;
   const auto add = [&](std::string name, const std::function<double(const graph::MicroNetwork&)>& value) {
     Gene gene{.name = std::move(name), .values = {}};
@@ -159,13 +168,15 @@ std::vector<Gene> genes(const std::vector<const TrialResult*>& trials) {
 std::vector<Correlation> what_mattered(const StudyResult& study) {
   const std::vector<const TrialResult*> trials = complete(study, Effort::Explore);
   const std::vector<double> accuracies = values_of(trials, accuracy);
-  std::vector<Correlation> correlations;
-  const auto add = [&](const std::string& name, const std::vector<double>& values) {
-    correlations.push_back(
-        {.name = name, .with_accuracy = rank_correlation(values, accuracies), .count = trials.size()});
-  };
-  for (const auto& [name, measure] : free_measures()) add(name, values_of(trials, measure));
-  for (const Gene& gene : genes(trials)) add(gene.name, gene.values);
+  std::vector<Gene> measured;
+  for (const auto& [name, measure] : free_measures()) measured.push_back({name, values_of(trials, measure)});
+  std::ranges::move(genes(trials), std::back_inserter(measured));
+  std::vector<Correlation> correlations(measured.size());
+  parallel_for(measured.size(), 1, 0, [&](size_t i) {
+    correlations[i] = {.name = measured[i].name,
+                       .with_accuracy = rank_correlation(measured[i].values, accuracies),
+                       .count = trials.size()};
+  });
   strongest_first(correlations);
   return correlations;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -317,31 +318,31 @@ std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count) 
 }
 
 std::vector<int> pareto_front(const std::vector<TrialResult>& trials) {
-  const auto costs = [](const TrialResult& trial) {
-    return std::array{-trial.accuracy_int8, static_cast<double>(trial.footprint.flash_bytes()),
-                      static_cast<double>(trial.footprint.ram_bytes()), static_cast<double>(trial.macs)};
+  struct Point {
+    std::array<double, 4> costs;
+    int number;
   };
-  const auto beats = [&](const TrialResult& a, const TrialResult& b) {
-    const auto of_a = costs(a);
-    const auto of_b = costs(b);
-    for (size_t i = 0; i < of_a.size(); ++i)
-      if (of_a[i] > of_b[i]) return false;
-    // Of equals the first one stays.
-    return of_a != of_b || a.number < b.number;
-  };
-  std::vector<TrialResult> complete;
-  std::ranges::copy_if(trials, std::back_inserter(complete),
-                       [](const TrialResult& trial) { return trial.outcome == Outcome::Complete; });
-  std::vector<TrialResult> front;
-  for (const TrialResult& trial : complete)
-    if (std::ranges::none_of(
-            complete, [&](const TrialResult& other) { return &other != &trial && beats(other, trial); }))
-      front.push_back(trial);
-  std::ranges::sort(front, [](const TrialResult& a, const TrialResult& b) {
-    return a.accuracy_int8 != b.accuracy_int8 ? a.accuracy_int8 > b.accuracy_int8 : a.number < b.number;
+  std::vector<Point> points;
+  for (const TrialResult& trial : trials)
+    if (trial.outcome == Outcome::Complete)
+      points.push_back({{-trial.accuracy_int8, static_cast<double>(trial.footprint.flash_bytes()),
+                         static_cast<double>(trial.footprint.ram_bytes()), static_cast<double>(trial.macs)},
+                        trial.number});
+  // Whoever beats a point stands before it in this order, and so does one of the front that beats it: a study may have
+  // 100,000 points, and its front few.
+  std::ranges::sort(points, [](const Point& a, const Point& b) {
+    return a.costs == b.costs ? a.number < b.number : std::ranges::lexicographical_compare(a.costs, b.costs);
   });
+  const auto is_no_worse = [](const Point& a, const Point& b) {
+    return std::ranges::equal(a.costs, b.costs, std::less_equal<>());
+  };
+  std::vector<Point> front;
+  for (const Point& point : points)
+    if (std::ranges::none_of(front, [&](const Point& other) { return is_no_worse(other, point); }))
+      front.push_back(point);
+  std::ranges::sort(front, {}, [](const Point& point) { return std::pair{point.costs[0], point.number}; });
   std::vector<int> numbers;
-  for (const TrialResult& trial : front) numbers.push_back(trial.number);
+  for (const Point& point : front) numbers.push_back(point.number);
   return numbers;
 }
 

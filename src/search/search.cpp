@@ -4,6 +4,7 @@
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -198,7 +199,7 @@ StudyResult run(Session& session, RunStatus& status) {
                   : "This search is finished: more time changes nothing, another folder begins a new one."
             : "This search is finished: nothing is left to do.");
     publication.set_end("done");
-    return session.study;
+    return std::move(session.study);
   }
   Phase phase = Phase::Measuring;
   try {
@@ -215,7 +216,7 @@ StudyResult run(Session& session, RunStatus& status) {
     throw;
   }
   publication.set_end("done");
-  return session.study;
+  return std::move(session.study);
 }
 
 }  // namespace

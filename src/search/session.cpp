@@ -47,8 +47,7 @@ std::vector<uint32_t> Session::test_indices() const {
 std::vector<StoredProposal> Session::unfinished(Effort effort) {
   std::vector<StoredProposal> proposals;
   for (const study::TrialRecord& record :
-       folder.storage().trials({.results = false, .stages = study::Stages::None})) {
-    if (study::is_finished(record.state)) continue;
+       folder.storage().trials({.finished = false, .results = false, .stages = study::Stages::None})) {
     StoredProposal proposal = from_stored(parse_json(record.proposal));
     if (proposal.effort == effort) proposals.push_back(std::move(proposal));
   }

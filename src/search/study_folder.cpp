@@ -122,6 +122,41 @@ std::optional<json> read_document(const study::Storage& storage, std::string_vie
   }
 }
 
+struct StoredTrials {
+  std::vector<TrialResult> results;  // by number
+  std::vector<int> unfinished;
+};
+
+// Reading results is most of the time that a large study takes: one core reads a part while the others parse, and of most
+// trials only what is shown of them.
+StoredTrials read_trials(const study::Storage& storage) {
+  constexpr int kTrialsAtOnce = 1000;
+  static_assert(kTrialsShown % kTrialsAtOnce == 0);
+  constexpr int kMostThreads = 8;  // each with a connection, where the database is a server's
+  const int count = storage.trial_count();
+  std::vector<StoredTrials> parts(static_cast<size_t>((count + kTrialsAtOnce - 1) / kTrialsAtOnce));
+  parallel_for(parts.size(), 1, std::min(kMostThreads, available_cores()), [&](size_t part) {
+    const int first = static_cast<int>(part) * kTrialsAtOnce;
+    for (const study::TrialRecord& record :
+         storage.trials({.first = first,
+                         .last = first + kTrialsAtOnce - 1,
+                         .proposals = false,
+                         .stages = first < kTrialsShown ? study::Stages::Whole : study::Stages::None})) {
+      if (study::is_finished(record.state))
+        parts[part].results.push_back(stored_result(record));
+      else
+        parts[part].unfinished.push_back(record.number);
+    }
+  });
+  StoredTrials all;
+  all.results.reserve(static_cast<size_t>(count));
+  for (StoredTrials& part : parts) {
+    std::ranges::move(part.results, std::back_inserter(all.results));
+    std::ranges::copy(part.unfinished, std::back_inserter(all.unfinished));
+  }
+  return all;
+}
+
 }  // namespace
 
 json to_stored(const StoredProposal& stored) {
@@ -284,11 +319,6 @@ std::string search_identity(const json& description) {
   return sha256_hex(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
 }
 
-study::Place confirmations_of(study::Place place) {
-  place.study += ": finalists";
-  return place;
-}
-
 data::Split stored_split(const json& stored, const data::Dataset& dataset) {
   data::Split split;
   split.validation = stored.at("validation").get<std::vector<uint32_t>>();
@@ -348,22 +378,10 @@ StudyResult collect(const study::Storage& storage) {
   if (const auto teacher = read_document(storage, kTeacherKey)) study.teacher = *teacher;
   const auto finalists = read_document(storage, kFinalistsKey);
   const int planned = read_document(storage, kPlanKey).value_or(json::object()).value("planned", INT_MAX);
-  // Of most trials of a large study only what is shown of them is read.
-  std::vector<study::TrialRecord> records = storage.trials({.last = kTrialsShown - 1, .proposals = false});
-  std::ranges::move(
-      storage.trials({.first = kTrialsShown, .proposals = false, .stages = study::Stages::None}),
-      std::back_inserter(records));
-  std::vector<const study::TrialRecord*> results;
-  for (const study::TrialRecord& record : records) {
-    if (study::is_finished(record.state))
-      results.push_back(&record);
-    else if (finalists || record.number >= planned)
-      ++study.left_out;
-  }
-  // Reading them is most of the time that a large study takes.
-  constexpr size_t kChunk = 64;
-  study.trials.resize(results.size());
-  parallel_for(results.size(), kChunk, 0, [&](size_t i) { study.trials[i] = stored_result(*results[i]); });
+  StoredTrials trials = read_trials(storage);
+  study.trials = std::move(trials.results);
+  study.left_out = static_cast<int>(std::ranges::count_if(
+      trials.unfinished, [&](int number) { return finalists.has_value() || number >= planned; }));
   study.top = rank_trials(study.trials, settings.at("top"));
   for (TrialResult& trial : study.trials)
     if (trial.number >= kTrialsShown && shows_epochs(study, trial))

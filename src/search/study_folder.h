@@ -99,8 +99,6 @@ class StudyFolder {
   std::unique_ptr<study::Storage> confirmations_;
 };
 
-// Where the runs of a study's finalists from other seeds are.
-study::Place confirmations_of(study::Place place);
 // The split as it was stored under kSplitKey.
 data::Split stored_split(const nlohmann::json& stored, const data::Dataset& dataset);
 std::string host_name();

@@ -82,6 +82,11 @@ study::Place until(const std::stop_token& stop, study::Place place) {
   return place;
 }
 
+study::Place confirmations_of(study::Place place) {
+  place.study += ": finalists";
+  return place;
+}
+
 bool is_own(const fs::path& folder, const study::Place& place) {
   return is_same(lasting(place), lasting(own_place(folder)));
 }

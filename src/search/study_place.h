@@ -14,6 +14,8 @@ namespace retort::search {
 study::Place place_of(const std::filesystem::path& folder, const study::Place& given = {});
 // For whoever ends with this stop: nobody waits for its server then.
 study::Place until(const std::stop_token& stop, study::Place place);
+// Where the runs of a study's finalists from other seeds are: a study beside it.
+study::Place confirmations_of(study::Place place);
 bool is_own(const std::filesystem::path& folder, const study::Place& place);  // it is the folder's study.db
 
 // Error(Usage) when the folder holds another search than the one at `place`, which is about to begin there: their trials

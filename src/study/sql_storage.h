@@ -61,6 +61,7 @@ class SqlStorage final : public Storage {
   [[nodiscard]] std::map<TrialState, int> counts() const override;
   [[nodiscard]] int unfinished(int below) const override;
   [[nodiscard]] TrialDetails details(int number) const override;
+  [[nodiscard]] std::vector<TrialDetails> details(int first, int last) const override;
   [[nodiscard]] std::vector<Lease> leases() const override;
   std::string put_artefact(std::span<const uint8_t> bytes) override;
   [[nodiscard]] std::vector<uint8_t> artefact(std::string_view sha256) const override;

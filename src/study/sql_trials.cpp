@@ -140,10 +140,12 @@ TrialRecord SqlStorage::trial(int number) const {
 
 std::vector<TrialRecord> SqlStorage::find_trials(Connection& sql, const Reading& reading) const {
   std::vector<TrialRecord> out;
-  Result rows = sql.run(fmt::format("SELECT number, state, {}, {} FROM retort_trials"
-                                    " WHERE study_id=$1 AND number BETWEEN $2 AND $3 ORDER BY number",
-                                    reading.proposals ? "proposal" : "''", reading.results ? "result" : "''"),
-                        {study_, int64_t{reading.first}, int64_t{reading.last}});
+  const std::string which = std::string("t.study_id=$1 AND t.number BETWEEN $2 AND $3") +
+                            (reading.finished ? "" : " AND t.state IN ('WAITING', 'RUNNING')");
+  Result rows =
+      sql.run(fmt::format("SELECT number, state, {}, {} FROM retort_trials t WHERE {} ORDER BY number",
+                          reading.proposals ? "proposal" : "''", reading.results ? "result" : "''", which),
+              {study_, int64_t{reading.first}, int64_t{reading.last}});
   out.reserve(rows.rows.size());
   for (std::vector<Cell>& row : rows.rows)
     out.push_back({.number = integer(row[0]),
@@ -155,13 +157,17 @@ std::vector<TrialRecord> SqlStorage::find_trials(Connection& sql, const Reading&
   rows = sql.run(
       fmt::format(
           "SELECT t.number, s.name, {} FROM retort_stages s JOIN retort_trials t ON t.trial_id=s.trial_id"
-          " WHERE t.study_id=$1 AND t.number BETWEEN $2 AND $3 ORDER BY t.number, s.position",
-          reading.stages == Stages::Whole ? "s.result" : "''"),
+          " WHERE {} ORDER BY t.number, s.position",
+          reading.stages == Stages::Whole ? "s.result" : "''", which),
       {study_, int64_t{reading.first}, int64_t{reading.last}});
-  // Numbers have no gaps: a trial's number tells its place.
-  for (std::vector<Cell>& row : rows.rows)
-    out.at(static_cast<size_t>(integer(row[0]) - reading.first))
-        .stages.push_back({std::move(row[1]).value_or(""), std::move(row[2]).value_or("")});
+  auto trial = out.begin();
+  for (std::vector<Cell>& row : rows.rows) {
+    const int number = integer(row[0]);
+    trial = std::ranges::lower_bound(trial, out.end(), number, {}, &TrialRecord::number);
+    if (trial == out.end() || trial->number != number)
+      throw_failure("{}: the order of the trials' numbers is damaged", database_->name());
+    trial->stages.push_back({std::move(row[1]).value_or(""), std::move(row[2]).value_or("")});
+  }
   return out;
 }
 
@@ -189,40 +195,56 @@ int SqlStorage::unfinished(int below) const {
   return count;
 }
 
-TrialDetails SqlStorage::details(int number) const {
-  TrialDetails out;
+std::vector<TrialDetails> SqlStorage::details(int first, int last) const {
+  std::vector<TrialDetails> out;
   read([&](Connection& sql) {
-    out = {};
-    const Result found = sql.run("SELECT trial_id FROM retort_trials WHERE study_id=$1 AND number=$2",
-                                 {study_, int64_t{number}});
-    if (found.rows.empty()) throw_failure("{}: there is no trial {}", database_->name(), number);
-    const int64_t trial = integer(found.rows[0].at(0));
-    for (const auto& row : sql.run("SELECT param_name, distribution_json, param_value FROM trial_params"
-                                   " WHERE trial_id=$1 ORDER BY param_name",
-                                   {trial})
-                               .rows)
-      out.parameters.push_back({row[0].value_or(""), row[1].value_or(""), real(row[2])});
-    for (const auto& row : sql.run("SELECT step, intermediate_value, intermediate_value_type FROM"
-                                   " trial_intermediate_values WHERE trial_id=$1 ORDER BY step",
-                                   {trial})
-                               .rows)
-      out.intermediate_values.push_back({integer(row[0]), number_of(row[1], row[2])});
+    std::map<int, TrialDetails> found;  // by number
     for (const auto& row :
-         sql.run("SELECT value, value_type FROM trial_values WHERE trial_id=$1 ORDER BY objective", {trial})
+         sql.run("SELECT number FROM retort_trials WHERE study_id=$1 AND number BETWEEN $2 AND $3",
+                 {study_, int64_t{first}, int64_t{last}})
              .rows)
-      out.values.push_back(number_of(row[0], row[1]));
-    for (const auto& row : sql.run("SELECT value_json FROM trial_system_attributes WHERE trial_id=$1 AND"
-                                   " \"key\"=$2",
-                                   {trial, kConstraints})
-                               .rows)
-      out.constraints = parse_json(row[0].value_or("[]")).get<std::vector<double>>();
-    for (const auto& row :
-         sql.run("SELECT \"key\", value_json FROM trial_user_attributes WHERE trial_id=$1 ORDER BY \"key\"",
-                 {trial})
-             .rows)
-      out.attributes.push_back({row[0].value_or(""), row[1].value_or("")});
+      found[integer(row[0])];
+    // Calls `put` with the details of a row's trial and its other columns.
+    const auto read_rows = [&](std::string_view columns, std::string_view table, std::string_view order,
+                               const auto& put) {
+      for (const auto& row :
+           sql.run(fmt::format("SELECT t.number, {} FROM retort_trials t JOIN {} d ON d.trial_id=t.trial_id"
+                               " WHERE t.study_id=$1 AND t.number BETWEEN $2 AND $3 ORDER BY t.number, {}",
+                               columns, table, order),
+                   {study_, int64_t{first}, int64_t{last}})
+               .rows)
+        put(found[integer(row[0])], std::span(row).subspan(1));
+    };
+    using Columns = std::span<const Cell>;
+    read_rows("d.param_name, d.distribution_json, d.param_value", "trial_params", "d.param_name",
+              [](TrialDetails& trial, Columns row) {
+                trial.parameters.push_back({row[0].value_or(""), row[1].value_or(""), real(row[2])});
+              });
+    read_rows("d.step, d.intermediate_value, d.intermediate_value_type", "trial_intermediate_values",
+              "d.step", [](TrialDetails& trial, Columns row) {
+                trial.intermediate_values.push_back({integer(row[0]), number_of(row[1], row[2])});
+              });
+    read_rows("d.value, d.value_type", "trial_values", "d.objective",
+              [](TrialDetails& trial, Columns row) { trial.values.push_back(number_of(row[0], row[1])); });
+    read_rows("d.\"key\", d.value_json", "trial_system_attributes", "d.\"key\"",
+              [](TrialDetails& trial, Columns row) {
+                if (row[0] == kConstraints)
+                  trial.constraints = parse_json(row[1].value_or("[]")).get<std::vector<double>>();
+              });
+    read_rows("d.\"key\", d.value_json", "trial_user_attributes", "d.\"key\"",
+              [](TrialDetails& trial, Columns row) {
+                trial.attributes.push_back({row[0].value_or(""), row[1].value_or("")});
+              });
+    out.clear();
+    for (auto& [number, details] : found) out.push_back(std::move(details));
   });
   return out;
+}
+
+TrialDetails SqlStorage::details(int number) const {
+  std::vector<TrialDetails> out = details(number, number);
+  if (out.empty()) throw_failure("{}: there is no trial {}", database_->name(), number);
+  return std::move(out.front());
 }
 
 }  // namespace retort::study

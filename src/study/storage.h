@@ -150,6 +150,7 @@ enum class Stages { None, Names, Whole };
 struct Reading {
   int first = 0;
   int last = INT_MAX;
+  bool finished = true;  // those that are finished, too
   bool proposals = true;
   bool results = true;
   Stages stages = Stages::Whole;
@@ -263,6 +264,8 @@ class Storage {
   // How many below this number wait or run.
   [[nodiscard]] virtual int unfinished(int below = INT_MAX) const = 0;
   [[nodiscard]] virtual TrialDetails details(int trial) const = 0;
+  // Of the trials from `first` to `last` that there are, by number.
+  [[nodiscard]] virtual std::vector<TrialDetails> details(int first, int last) const = 0;
   [[nodiscard]] virtual std::vector<Lease> leases() const = 0;  // by trial
 
   // Keeps bytes under their SHA-256 in hexadecimal, which it returns. One file of a place's artefact folder
@@ -298,9 +301,10 @@ enum class Access { Read, Write };
 std::unique_ptr<Storage> open_storage(const Place& place, Access access);
 [[nodiscard]] std::vector<std::string> study_names(std::string_view url);
 
-// Writes Optuna's tables of a database, all its studies, as a new SQLite file in the schema of Optuna's
-// alembic version `optuna_schema`: "v3.2.0.a" (Optuna from 3.2 on) or "v3.0.0.d" (3.0 and 3.1).
+// Writes Optuna's tables of a database as a new SQLite file in the schema of Optuna's alembic version
+// `optuna_schema`: "v3.2.0.a" (Optuna from 3.2 on) or "v3.0.0.d" (3.0 and 3.1). Of these studies, or of all where none is
+// named; Error(Usage) for one that is not there. Takes the memory of a few hundred trials.
 void export_for_optuna(std::string_view url, std::string_view optuna_schema,
-                       const std::filesystem::path& file);
+                       const std::filesystem::path& file, std::span<const std::string> studies = {});
 
 }  // namespace retort::study

@@ -175,6 +175,14 @@ good report "$work/third"
 # ---- copies
 good study export "$work/alone" "$work/copy.db" --optuna-schema v3.0.0.d
 bad 2 "is there already" study export "$work/alone" "$work/copy.db"
+# A folder's copy has its finalists' runs, and a database's the study that is named alone.
+grep -qa 'retort: finalists' "$work/copy.db" || fail "a folder's copy lacks its finalists' runs"
+good study export "sqlite:$work/shared.db" "$work/all.db"
+grep -qa 'several: finalists' "$work/all.db" || fail "a database's copy lacks a study"
+good study export "sqlite:$work/shared.db" "$work/named.db" --study several
+grep -qa 'several' "$work/named.db" || fail "the study that was named was not copied"
+! grep -qa 'several: finalists' "$work/named.db" || fail "a study was copied that was not named"
+bad 2 "holds no study 'nobody'" study export "sqlite:$work/shared.db" "$work/nobody.db" --study nobody
 bad 2 "give v3.2.0.a (Optuna 3.2 and later) or v3.0.0.d" study export "$work/alone" "$work/x.db" --optuna-schema v9
 bad 2 "give either" study export "$work/alone"
 good study export "$work/alone" --tensorboard "$work/events"

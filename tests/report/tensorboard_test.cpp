@@ -1,7 +1,9 @@
 #include "report/tensorboard.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -52,6 +54,34 @@ TEST(Tensorboard, EveryTrialThatHasBegunIsARun) {
   EXPECT_EQ(read(folder / "trial 0001" / name).find("int8 accuracy"), std::string::npos) << "it has none";
   EXPECT_FALSE(fs::exists(folder / "trial 0002")) << "it has not begun";
   EXPECT_THROW(export_tensorboard(*storage, folder, 1e9), Error);
+  fs::remove_all(folder);
+}
+
+TEST(Tensorboard, NoTrialIsLeftOutWhereManyAreReadInParts) {
+  const fs::path folder = fs::path(testing::TempDir()) / "retort_tensorboard_parts_test";
+  fs::remove_all(folder);
+  const auto storage = study::make_memory_storage();
+  constexpr int kTrials = 600;
+  std::vector<study::NewTrial> trials;
+  for (int i = 0; i < kTrials; ++i)
+    trials.push_back({.proposal = "{}",
+                      .parameters = {study::integer_parameter("blocks", 2, 1, 4)},
+                      .attributes = {{"config", fmt::format("\"structure {:04}.\"", i)}}});
+  storage->add_trials(0, trials);
+  // Begun are the first and the last of a part, and the very last; the others go back to wait.
+  const std::vector<int> begun = {0, 255, 256, kTrials - 1};
+  std::vector<study::Claim> others;
+  for (int i = 0; i < kTrials; ++i) {
+    study::Claim claim = storage->claim("w", 60).value().claim;
+    if (std::ranges::find(begun, i) == begun.end()) others.push_back(std::move(claim));
+  }
+  for (const study::Claim& claim : others) storage->give_back(claim);
+  EXPECT_EQ(export_tensorboard(*storage, folder, 1e9), static_cast<int>(begun.size()));
+  for (const int number : begun) {
+    const std::string run =
+        read(folder / fmt::format("trial {:04}", number) / "events.out.tfevents.1000000000.retort");
+    EXPECT_NE(run.find(fmt::format("structure {:04}.", number)), std::string::npos) << number;
+  }
   fs::remove_all(folder);
 }
 

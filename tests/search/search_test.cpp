@@ -2,12 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "base/file.h"
+#include "base/rng.h"
 #include "engine/checkpoint.h"
 #include "essence.h"
 #include "graph/notebook.h"
@@ -361,6 +367,38 @@ TEST(ParetoFront, HoldsWhatNoOtherBeats) {
   trials.back().accuracy_int8 = 1;
   trials.back().outcome = Outcome::Failed;
   EXPECT_EQ(pareto_front(trials), (std::vector<int>{3, 0, 2, 5}));
+}
+
+TEST(ParetoFront, IsThatOfAllPairs) {
+  const auto costs = [](const TrialResult& trial) {
+    return std::array{-trial.accuracy_int8, static_cast<double>(trial.footprint.flash_bytes()),
+                      static_cast<double>(trial.footprint.ram_bytes()), static_cast<double>(trial.macs)};
+  };
+  const auto beats = [&](const TrialResult& a, const TrialResult& b) {
+    return std::ranges::equal(costs(a), costs(b), std::less_equal<>()) &&
+           (costs(a) != costs(b) || a.number < b.number);
+  };
+  Rng rng(1);
+  for (int round = 0; round < 50; ++round) {
+    // Few values, so that many are equal in one or all.
+    std::vector<TrialResult> trials(1 + rng.below(60));
+    for (size_t i = 0; i < trials.size(); ++i) {
+      trials[i].number = static_cast<int>(i);
+      trials[i].accuracy_int8 = 0.1 * rng.below(6);
+      trials[i].footprint = {.model_bytes = rng.below(6), .arena_bytes = rng.below(6)};
+      trials[i].macs = rng.below(6);
+    }
+    std::set<int> expected;
+    for (const TrialResult& trial : trials)
+      if (std::ranges::none_of(trials, [&](const TrialResult& other) { return beats(other, trial); }))
+        expected.insert(trial.number);
+    const std::vector<int> front = pareto_front(trials);
+    EXPECT_EQ(std::set<int>(front.begin(), front.end()), expected);
+    EXPECT_EQ(front.size(), expected.size());
+    EXPECT_TRUE(std::ranges::is_sorted(front, {}, [&](int number) {
+      return std::pair{-trials[static_cast<size_t>(number)].accuracy_int8, number};
+    }));
+  }
 }
 
 }  // namespace

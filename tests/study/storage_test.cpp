@@ -190,6 +190,37 @@ TEST_P(StorageContract, WhatOptunaShowsIsKept) {
   EXPECT_THROW(static_cast<void>(storage_->details(1)), Error);
 }
 
+TEST_P(StorageContract, WhatOptunaShowsOfSeveralTrialsIsReadAtOnce) {
+  std::vector<NewTrial> trials(4);
+  for (size_t i = 0; i < trials.size(); ++i) {
+    trials[i] = {.proposal = "p",
+                 .parameters = {{"blocks", "{}", static_cast<double>(i)}},
+                 .constraints = {-static_cast<double>(i)},
+                 .attributes = {{"macs", std::to_string(i)}}};
+    if (i == 2) trials[i] = {.proposal = "p"};  // has nothing to show
+  }
+  ASSERT_TRUE(storage_->add_trials(0, trials));
+  for (size_t i = 0; i < trials.size(); ++i) {
+    const Claim held = claim();
+    storage_->put_stage(held, {"quick", "1"},
+                        std::vector<IntermediateValue>{{1, 0.5}, {2, 1.0 * held.trial}});
+    storage_->finish(held, {TrialState::Complete, "r", {1.0 * held.trial, 2}});
+  }
+  const auto others = storage_->beside("another", kObjectives);
+  ASSERT_TRUE(others->add_trials(0, std::vector{trials[1]}));
+  const std::vector<TrialDetails> some = storage_->details(1, 2);
+  ASSERT_EQ(some.size(), 2U);
+  EXPECT_EQ(some[0], storage_->details(1));
+  EXPECT_EQ(some[1], storage_->details(2));
+  EXPECT_EQ(some[0], (TrialDetails{.parameters = trials[1].parameters,
+                                   .intermediate_values = {{1, 0.5}, {2, 1}},
+                                   .values = {1, 2},
+                                   .constraints = {-1},
+                                   .attributes = trials[1].attributes}));
+  EXPECT_EQ(storage_->details(3, 9).size(), 1U);
+  EXPECT_TRUE(storage_->details(4, 9).empty());
+}
+
 TEST_P(StorageContract, ValuesOfAnUnfinishedStageAreSeenAndSaidAgain) {
   add({"a"});
   const Claim held = claim();
@@ -444,6 +475,15 @@ TEST_P(StorageContract, WhatIsNotReadIsEmpty) {
   ASSERT_EQ(later.size(), 1U);
   EXPECT_EQ(later.at(0).number, 1);
   EXPECT_EQ(read({.first = 3}).size(), 0U);
+  // Those that wait or run, whose stages find their trials where others are left out.
+  storage_->put_stage(claim(), {"quick", "of 1"});
+  storage_->finish(storage_->claim("w", kLease).value().claim, {TrialState::Skipped, "r"});
+  add({"d"});
+  const auto unfinished = read({.finished = false});
+  ASSERT_EQ(unfinished.size(), 2U);
+  EXPECT_EQ(unfinished[0].number, 1);
+  EXPECT_EQ(unfinished[0].stages, (std::vector<StageRecord>{{"quick", "of 1"}}));
+  EXPECT_EQ(unfinished[1], (TrialRecord{.number = 3, .state = TrialState::Waiting, .proposal = "d"}));
 }
 
 TEST_P(StorageContract, ALostLeaseIsNoAttemptButACrashIs) {
@@ -770,6 +810,55 @@ TEST_P(DatabaseContract, ACopyForAnotherOptunaHasItsSchema) {
     EXPECT_THROW(export_for_optuna(place_.url, schema, copy), Error);
   }
   EXPECT_THROW(export_for_optuna(place_.url, "v4", folder_.path() / "x.db"), Error);
+}
+
+TEST_P(DatabaseContract, ACopyHasAllStudiesOrThoseThatAreNamed) {
+  // More trials than are copied at once, those of two studies in turn.
+  const auto other = storage_->beside("other", {{"accuracy"}});
+  constexpr int kTimes = 3;
+  const NewTrial trial = {.proposal = "p",
+                          .parameters = {{"blocks", "{}", 3}},
+                          .constraints = {-1},
+                          .attributes = {{"macs", "7"}}};
+  for (int i = 0; i < kTimes; ++i) {
+    ASSERT_TRUE(storage_->add_trials(100 * i, std::vector(100, trial)));
+    ASSERT_TRUE(other->add_trials(150 * i, std::vector(150, trial)));
+  }
+  const Claim held = other->claim("w", kLease).value().claim;
+  other->put_stage(held, {"quick", "1"}, std::vector<IntermediateValue>{{1, 0.5}});
+  other->finish(held, {TrialState::Complete, "r", {0.25}});
+  const std::vector<std::string> tables = {"studies",
+                                           "study_directions",
+                                           "study_system_attributes",
+                                           "trials",
+                                           "trial_params",
+                                           "trial_user_attributes",
+                                           "trial_system_attributes",
+                                           "trial_values",
+                                           "trial_intermediate_values"};
+  const auto rows_of = [&](std::string_view name, const std::vector<std::string>& studies) {
+    const fs::path copy = folder_.path() / name;
+    export_for_optuna(place_.url, kOptunaSchema, copy, studies);
+    std::vector<int> counts;
+    open_sqlite(copy, Access::Read)->transact(Transaction::Read, [&](Connection& sql) {
+      for (const std::string& table : tables)
+        counts.push_back(integer(sql.run("SELECT count(*) FROM " + table).rows.at(0).at(0)));
+      const int numbers = integer(sql.run("SELECT count(DISTINCT number) FROM trials WHERE study_id=(SELECT "
+                                          "max(study_id) FROM studies)")
+                                      .rows.at(0)
+                                      .at(0));
+      EXPECT_EQ(numbers, studies.empty() || studies[0] == "other" ? 450 : 300);
+    });
+    return counts;
+  };
+  EXPECT_EQ(rows_of("all.db", {}), (std::vector{2, 3, 2, 750, 750, 750, 750, 1, 1}));
+  EXPECT_EQ(rows_of("both.db", {"other", "retort"}), (std::vector{2, 3, 2, 750, 750, 750, 750, 1, 1}));
+  EXPECT_EQ(rows_of("retort.db", {"retort"}), (std::vector{1, 2, 1, 300, 300, 300, 300, 0, 0}));
+  EXPECT_EQ(rows_of("other.db", {"other"}), (std::vector{1, 1, 1, 450, 450, 450, 450, 1, 1}));
+  const std::vector<std::string> missing = {"retort", "nobody"};
+  EXPECT_THROW(export_for_optuna(place_.url, kOptunaSchema, folder_.path() / "x.db", missing), Error);
+  EXPECT_FALSE(fs::exists(folder_.path() / "x.db"));
+  EXPECT_FALSE(fs::exists(folder_.path() / "x.db.part"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, DatabaseContract, testing::Values(Kind::Sqlite), kKindName);
