@@ -116,6 +116,15 @@ TEST_F(Unpack, RefusesWhatLeadsElsewhere) {
   EXPECT_EQ(result({{"a", {}}, {"a", {}}}), "holds a twice");
 }
 
+TEST_F(Unpack, RefusesFoldersThatCannotBe) {
+  const std::string sentence = "a folder for a cannot be made: Not a directory; nothing is unpacked";
+  EXPECT_EQ(result({{"a", {}}, {"a/b", {}}}), sentence);
+  EXPECT_EQ(result({{"a", {}}, {"a", {}, AE_IFDIR}}), sentence);
+  EXPECT_EQ(
+      result({{std::string(300, 'a') + "/b", {}}}),
+      "a folder for " + std::string(300, 'a') + " cannot be made: File name too long; nothing is unpacked");
+}
+
 TEST_F(Unpack, RefusesTooMuch) {
   EXPECT_EQ(result({{"a", std::vector<uint8_t>(600)}, {"b", std::vector<uint8_t>(600)}}),
             "holds more than the 1000 B that are expected; nothing is unpacked");
