@@ -112,9 +112,11 @@ class Unpacker {
   void make_folder(const fs::path& place) const {
     std::error_code error;
     fs::create_directories(place, error);
-    if (error == std::errc::not_a_directory || error == std::errc::filename_too_long)
-      throw_usage("{}: a folder for {} cannot be made: {}; nothing is unpacked", name_,
-                  place.filename().string(), error.message());
+    // A file is in its place, or no name may be so long.
+    if (error == std::errc::not_a_directory || error == std::errc::file_exists ||
+        error == std::errc::filename_too_long)
+      throw_usage("{}: holds \"{}\", for which no folder can be made: {}; nothing is unpacked", name_,
+                  safe_name().string(), error.message());
     if (error) throw_failure("{}: cannot be made: {}", place.string(), error.message());
   }
 

@@ -117,12 +117,14 @@ TEST_F(Unpack, RefusesWhatLeadsElsewhere) {
 }
 
 TEST_F(Unpack, RefusesFoldersThatCannotBe) {
-  const std::string sentence = "a folder for a cannot be made: Not a directory; nothing is unpacked";
-  EXPECT_EQ(result({{"a", {}}, {"a/b", {}}}), sentence);
-  EXPECT_EQ(result({{"a", {}}, {"a", {}, AE_IFDIR}}), sentence);
+  EXPECT_EQ(result({{"a", {}}, {"a/b", {}}}),
+            "holds \"a/b\", for which no folder can be made: Not a directory; nothing is unpacked");
+  EXPECT_EQ(result({{"a", {}}, {"a", {}, AE_IFDIR}}),
+            "holds \"a/\", for which no folder can be made: File exists; nothing is unpacked");
+  const std::string name = std::string(300, 'a') + "/b";
   EXPECT_EQ(
-      result({{std::string(300, 'a') + "/b", {}}}),
-      "a folder for " + std::string(300, 'a') + " cannot be made: File name too long; nothing is unpacked");
+      result({{name, {}}}),
+      "holds \"" + name + "\", for which no folder can be made: File name too long; nothing is unpacked");
 }
 
 TEST_F(Unpack, RefusesTooMuch) {
