@@ -45,21 +45,26 @@ Seed packed(Format format, bool gzip, std::initializer_list<std::pair<const char
 
 void run(Bytes bytes) {
   const fs::path archive = file("archive", bytes);
-  const fs::path place = folder() / "place";
-  fs::remove_all(place);
-  fs::create_directories(place);
-  const size_t beside = entries(folder());
+  static const fs::path place = folder() / "place";
+  static const size_t beside = [] {
+    fs::create_directories(place);
+    return entries(folder());
+  }();
   bool refused = false;
   try {
-    data::unpack(archive, place, {.bytes = 1 << 20, .entries = 50}, silent_progress());
+    data::unpack(archive, place, {.bytes = 1 << 16, .entries = 20}, silent_progress());
   } catch (const Error&) {
     refused = true;
   }
   require(entries(folder()) == beside, "nothing lies beside the folder");
-  if (refused) require(fs::is_empty(place), "what is refused leaves nothing");
+  if (refused) {
+    require(fs::is_empty(place), "what is refused leaves nothing");
+    return;
+  }
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(place))
     require(entry.symlink_status().type() == fs::file_type::regular || entry.is_directory(),
             "files and folders alone");
+  for (const fs::directory_entry& entry : fs::directory_iterator(place)) fs::remove_all(entry);
 }
 
 std::vector<Seed> seeds() {

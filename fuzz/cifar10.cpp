@@ -14,17 +14,19 @@ void run(Bytes bytes) {
   const std::vector<Bytes> pieces = split(bytes.subspan(1), 3);
   const auto batch = [](Bytes labels, size_t missing) {
     constexpr size_t kRecord = 3073;
-    constexpr size_t kMostRecords = 24;
+    constexpr size_t kMostRecords = 4;
     std::vector<uint8_t> records;
     for (const uint8_t label : labels.first(std::min(labels.size(), kMostRecords)))
       records.insert(records.end(), kRecord, label);
     records.resize(records.size() - std::min(missing, records.size()));
     return records;
   };
-  static const std::vector<uint8_t> sound = batch(std::array<uint8_t, 10>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 0);
-  static const bool written = [] {
-    for (const char* name : {"data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"})
-      file(name, sound);
+  static const bool written = [&] {
+    // Every class has an image.
+    file("data_batch_2.bin", batch(Seed{0, 1, 2}, 0));
+    file("data_batch_3.bin", batch(Seed{3, 4, 5}, 0));
+    file("data_batch_4.bin", batch(Seed{6, 7}, 0));
+    file("data_batch_5.bin", batch(Seed{8, 9}, 0));
     return true;
   }();
   require(written, "the other batches are there");

@@ -2,11 +2,15 @@
 //
 //   fuzz_NAME CORPUS… [-max_total_time=60]     as every libFuzzer program
 //   RETORT_FUZZ_SEEDS=FOLDER fuzz_NAME         writes the target's seeds there and ends
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 
 #include "base/error.h"
 #include "target.h"
@@ -42,6 +46,39 @@ class Folder {
   fs::path path_;
 };
 
+// A file that stays open from one input to the next: making it anew would take longer than most parsers. Where a target has
+// removed or replaced it, it is made again.
+class KeptFile {
+ public:
+  explicit KeptFile(fs::path path) : path_(std::move(path)) { fs::create_directories(path_.parent_path()); }
+  ~KeptFile() { close(); }
+  KeptFile(const KeptFile&) = delete;
+  KeptFile& operator=(const KeptFile&) = delete;
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+  void write(Bytes bytes) {
+    struct stat status{};
+    if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0 || status.st_nlink == 0) {
+      close();
+      descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+      status = {};
+    }
+    const auto size = static_cast<off_t>(bytes.size());
+    if (::pwrite(descriptor_, bytes.data(), bytes.size(), 0) != size ||
+        (status.st_size > size && ::ftruncate(descriptor_, size) != 0))
+      throw std::runtime_error(path_.string() + ": cannot be written");
+  }
+
+ private:
+  void close() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    descriptor_ = -1;
+  }
+
+  fs::path path_;
+  int descriptor_ = -1;
+};
+
 }  // namespace
 
 void require(bool holds, std::string_view what) {
@@ -56,10 +93,11 @@ const fs::path& folder() {
 }
 
 fs::path file(std::string_view name, Bytes bytes) {
-  fs::path path = folder() / name;
-  fs::create_directories(path.parent_path());
-  write(path, bytes);
-  return path;
+  static std::map<std::string, KeptFile, std::less<>> kept;
+  auto found = kept.find(name);
+  if (found == kept.end()) found = kept.try_emplace(std::string(name), folder() / name).first;
+  found->second.write(bytes);
+  return found->second.path();
 }
 
 std::vector<Bytes> split(Bytes bytes, size_t count) {

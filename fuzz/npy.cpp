@@ -38,7 +38,7 @@ void run(Bytes bytes) {
   } catch (const Error&) {
   }
   std::string spec = "npy:" + folder().string();
-  if ((flags & kResize) != 0) spec += (flags & kLarge) != 0 ? "?size=4096x4096" : "?size=3x5";
+  if ((flags & kResize) != 0) spec += (flags & kLarge) != 0 ? "?size=4096x8" : "?size=3x5";
   if ((flags & kGray) != 0) spec += (flags & kResize) != 0 ? "&gray=1" : "?gray=1";
   data::LoadOptions options{.threads = 1, .use_cache = false};
   options.bad_images = (flags & kSkip) != 0 ? data::BadImages::Skip : data::BadImages::Fail;

@@ -26,7 +26,7 @@ void require(bool holds, std::string_view what);
 
 // A folder in memory that this process has to itself.
 const std::filesystem::path& folder();
-// A file there, written anew.
+// A file there with these bytes and no others.
 std::filesystem::path file(std::string_view name, Bytes bytes);
 
 // An input that is several files: each but the last with its length in two bytes before it; what is missing is empty.

@@ -247,6 +247,8 @@ void png_take_bytes(png_structp png, png_bytep out, size_t count) {
 bool png_read_start(Png& reader) {
   if (setjmp(png_jmpbuf(reader.png)) != 0) return false;
   png_set_read_fn(reader.png, &reader, png_take_bytes);
+  // What pixels do not need (profiles, texts, …) is passed over: libpng would take as much memory as it announces.
+  png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_read_info(reader.png, reader.info);
   png_set_scale_16(reader.png);
   png_set_packing(reader.png);

@@ -59,23 +59,19 @@ class Unpacker {
     archive_read_support_format_zip(reader_.get());
     constexpr size_t kBlockBytes = 1 << 16;
     if (archive_read_open_filename(reader_.get(), name_.c_str(), kBlockBytes) != ARCHIVE_OK) broken();
+    next();
+    if (entry_ == nullptr) throw_usage("{}: is empty", name_);
   }
 
   void into(const fs::path& folder) {
-    archive_entry* entry = nullptr;
-    int64_t entries = 0;
-    for (;;) {
-      const int result = archive_read_next_header(reader_.get(), &entry);
-      if (result == ARCHIVE_EOF) break;
-      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) broken();
-      if (++entries > limits_.entries) throw_usage("{}: has more than {} entries", name_, limits_.entries);
-      const fs::path place = folder / safe_name(*entry);
-      if (archive_entry_filetype(entry) == AE_IFDIR)
-        fs::create_directories(place);
+    for (; entry_ != nullptr; next()) {
+      if (++entries_ > limits_.entries) throw_usage("{}: has more than {} entries", name_, limits_.entries);
+      const fs::path place = folder / safe_name();
+      if (archive_entry_filetype(entry_) == AE_IFDIR)
+        make_folder(place);
       else
         write(place);
     }
-    if (entries == 0) throw_usage("{}: is empty", name_);
   }
 
  private:
@@ -84,10 +80,19 @@ class Unpacker {
     throw_usage("{}: is a broken archive: {}", name_, why != nullptr ? why : "it cannot be read");
   }
 
+  // To the next entry; none where the archive ends.
+  void next() {
+    const int result = archive_read_next_header(reader_.get(), &entry_);
+    if (result == ARCHIVE_EOF)
+      entry_ = nullptr;
+    else if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
+      broken();
+  }
+
   // The entry's name, when it is a file or a folder below where it is unpacked.
-  [[nodiscard]] fs::path safe_name(archive_entry& entry) const {
-    const char* text = archive_entry_pathname(&entry);
-    if (text == nullptr) text = archive_entry_pathname_utf8(&entry);
+  [[nodiscard]] fs::path safe_name() const {
+    const char* text = archive_entry_pathname(entry_);
+    if (text == nullptr) text = archive_entry_pathname_utf8(entry_);
     const fs::path path = text != nullptr ? text : "";
     if (path.empty() || path.is_absolute())
       throw_usage("{}: holds \"{}\", which is no name below a folder; nothing is unpacked", name_,
@@ -96,25 +101,36 @@ class Unpacker {
       if (part == "..")
         throw_usage("{}: holds \"{}\", which leads out of the folder; nothing is unpacked", name_,
                     path.string());
-    const auto type = archive_entry_filetype(&entry);
-    if (archive_entry_hardlink(&entry) != nullptr || archive_entry_symlink(&entry) != nullptr ||
+    const auto type = archive_entry_filetype(entry_);
+    if (archive_entry_hardlink(entry_) != nullptr || archive_entry_symlink(entry_) != nullptr ||
         (type != AE_IFREG && type != AE_IFDIR))
       throw_usage("{}: holds \"{}\", which is neither a file nor a folder; nothing is unpacked", name_,
                   path.string());
     return path;
   }
 
+  void make_folder(const fs::path& place) const {
+    std::error_code error;
+    fs::create_directories(place, error);
+    // A file is in its place, or no name may be so long.
+    if (error == std::errc::not_a_directory || error == std::errc::file_exists ||
+        error == std::errc::filename_too_long)
+      throw_usage("{}: holds \"{}\", for which no folder can be made: {}; nothing is unpacked", name_,
+                  safe_name().string(), error.message());
+    if (error) throw_failure("{}: cannot be made: {}", place.string(), error.message());
+  }
+
   void write(const fs::path& place) {
-    fs::create_directories(place.parent_path());
+    make_folder(place.parent_path());
     const int descriptor = ::open(place.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (descriptor < 0 && errno == EEXIST)
       throw_usage("{}: holds {} twice", name_, place.filename().string());
     if (descriptor < 0) throw_failure("{}: cannot be written: {}", place.string(), reason(errno));
     const std::unique_ptr<const int, void (*)(const int*)> closing(&descriptor,
                                                                    [](const int* d) { ::close(*d); });
-    std::vector<char> piece(size_t{1} << 18);
+    piece_.resize(size_t{1} << 16);
     for (;;) {
-      const la_ssize_t got = archive_read_data(reader_.get(), piece.data(), piece.size());
+      const la_ssize_t got = archive_read_data(reader_.get(), piece_.data(), piece_.size());
       if (got < 0) broken();
       if (got == 0) break;
       written_ += got;
@@ -122,7 +138,7 @@ class Unpacker {
         throw_usage("{}: holds more than the {} that are expected; nothing is unpacked", name_,
                     format_bytes(limits_.bytes));
       for (la_ssize_t done = 0; done < got;) {
-        const ssize_t count = ::write(descriptor, piece.data() + done, static_cast<size_t>(got - done));
+        const ssize_t count = ::write(descriptor, piece_.data() + done, static_cast<size_t>(got - done));
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) throw_failure("{}: cannot be written: {}", place.string(), reason(errno));
         done += count;
@@ -136,15 +152,19 @@ class Unpacker {
   UnpackLimits limits_;
   ProgressSink& progress_;
   std::unique_ptr<archive, ArchiveCleanup> reader_;
+  archive_entry* entry_ = nullptr;  // the reader's
+  int64_t entries_ = 0;
   int64_t written_ = 0;
+  std::vector<char> piece_;  // of an entry, on its way to its file
 };
 
 }  // namespace
 
 void unpack(const fs::path& archive, const fs::path& folder, const UnpackLimits& limits,
             ProgressSink& progress) {
+  Unpacker unpacker(archive, limits, progress);
   const Staging staging(folder);
-  Unpacker(archive, limits, progress).into(staging.path());
+  unpacker.into(staging.path());
   for (const fs::directory_entry& entry : fs::directory_iterator(staging.path())) {
     const fs::path place = folder / entry.path().filename();
     fs::remove_all(place);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
 
 #include "base/error.h"
@@ -50,12 +51,22 @@ std::unique_ptr<Storage> SqlStorage::beside(std::string_view study,
 }
 
 void SqlStorage::read(const std::function<void(Connection&)>& body) const {
-  database_->transact(Transaction::Read, body);
+  transact(Transaction::Read, body);
 }
 
 void SqlStorage::write(const std::function<void(Connection&)>& body) {
   if (access_ == Access::Read) throw_failure("{}: was opened to read only", database_->name());
-  database_->transact(Transaction::Write, body);
+  transact(Transaction::Write, body);
+}
+
+void SqlStorage::transact(Transaction kind, const std::function<void(Connection&)>& body) const {
+  try {
+    database_->transact(kind, body);
+  } catch (const json::exception& error) {
+    throw_failure("{}: the study's database is damaged: {}", database_->name(), error.what());
+  } catch (const std::out_of_range&) {
+    throw_failure("{}: the study's database is damaged: rows are missing in it", database_->name());
+  }
 }
 
 void SqlStorage::put_document(std::string_view key, std::string_view text) {

@@ -69,6 +69,8 @@ class SqlStorage final : public Storage {
  private:
   void read(const std::function<void(Connection&)>& body) const;
   void write(const std::function<void(Connection&)>& body);
+  // Says as an Error that the database holds what no study has.
+  void transact(Transaction kind, const std::function<void(Connection&)>& body) const;
 
   void make_tables(Connection& sql);
   void refuse_earlier_format(Connection& sql);

@@ -116,6 +116,17 @@ TEST_F(Unpack, RefusesWhatLeadsElsewhere) {
   EXPECT_EQ(result({{"a", {}}, {"a", {}}}), "holds a twice");
 }
 
+TEST_F(Unpack, RefusesFoldersThatCannotBe) {
+  EXPECT_EQ(result({{"a", {}}, {"a/b", {}}}),
+            "holds \"a/b\", for which no folder can be made: Not a directory; nothing is unpacked");
+  EXPECT_EQ(result({{"a", {}}, {"a", {}, AE_IFDIR}}),
+            "holds \"a/\", for which no folder can be made: File exists; nothing is unpacked");
+  const std::string name = std::string(300, 'a') + "/b";
+  EXPECT_EQ(
+      result({{name, {}}}),
+      "holds \"" + name + "\", for which no folder can be made: File name too long; nothing is unpacked");
+}
+
 TEST_F(Unpack, RefusesTooMuch) {
   EXPECT_EQ(result({{"a", std::vector<uint8_t>(600)}, {"b", std::vector<uint8_t>(600)}}),
             "holds more than the 1000 B that are expected; nothing is unpacked");

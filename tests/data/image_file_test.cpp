@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <fstream>
+#include <string>
 
 #include "data/fixtures.h"
 
@@ -231,6 +233,26 @@ TEST(Png, EveryTruncationAndEveryFlippedBitInTheDataIsAnError) {
     damaged[45 + rng.below(200)] ^= static_cast<uint8_t>(1U << rng.below(8));  // inside IDAT
     EXPECT_TRUE(decode_error(damaged).starts_with("cat/1.img: broken PNG: "));
   }
+}
+
+// Bytes of address space that this process has ("VmSize:"), and the most that it had ("VmPeak:").
+int64_t address_space(std::string_view field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(field)) return std::stoll(line.substr(field.size())) * 1024;
+  ADD_FAILURE() << field;
+  return 0;
+}
+
+TEST(Png, TakesNoMemoryForWhatPixelsDoNotNeed) {
+  std::vector<uint8_t> file = encode_png(std::vector<uint8_t>{7}, {1, 1, 1});
+  // Behind the header's chunk: 1.4 GB of a suggested palette, of which nothing follows.
+  constexpr std::array<uint8_t, 8> kPalette = {0x57, 0x57, 0x57, 0x57, 's', 'P', 'L', 'T'};
+  constexpr size_t kHeaderEnd = 33;
+  file.insert(file.begin() + kHeaderEnd, kPalette.begin(), kPalette.end());
+  const int64_t most = std::max(address_space("VmPeak:"), address_space("VmSize:") + (int64_t{1} << 30));
+  EXPECT_EQ(decode_error(file), "cat/1.img: broken PNG: the file is truncated");
+  EXPECT_LT(address_space("VmPeak:"), most);
 }
 
 TEST(ImageFile, RefusesEmptyAndUnknownFiles) {

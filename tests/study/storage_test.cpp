@@ -931,6 +931,39 @@ TEST(SqliteStorage, ADamagedPageIsReported) {
   EXPECT_NE(failure.find("damaged"), std::string::npos) << failure;
 }
 
+TEST(SqliteStorage, WhatNoStudyHasIsReported) {
+  const std::vector<std::pair<std::string, std::string>> changes = {
+      {"UPDATE study_system_attributes SET value_json='['", "parse error"},
+      {"UPDATE trial_system_attributes SET value_json='{}'", "type must be array"},
+      {"UPDATE retort_trials SET number=7", "rows are missing in it"},
+      {"DELETE FROM retort_version", "rows are missing in it"},
+      {"DELETE FROM alembic_version", "rows are missing in it"}};
+  for (const auto& [change, why] : changes) {
+    const TemporaryFolder folder;
+    const Place place = sqlite_place(folder.path() / "study.db");
+    {
+      const auto storage = open_storage(place, {{"accuracy"}});
+      const std::vector<NewTrial> trial = {{.proposal = "p", .constraints = {0.5}}};
+      ASSERT_TRUE(storage->add_trials(0, trial));
+      const auto claimed = storage->claim("w", kLease);
+      ASSERT_TRUE(claimed);
+      storage->put_stage(claimed->claim, {"quick", "1"});
+    }
+    open_sqlite(folder.path() / "study.db", Access::Write)
+        ->transact(Transaction::Write, [&](Connection& sql) { ASSERT_GT(sql.run(change).changed, 0); });
+    try {
+      const auto storage = open_storage(place, Access::Read);
+      static_cast<void>(storage->objectives());
+      static_cast<void>(storage->details(storage->trials().at(0).number));
+      ADD_FAILURE() << change;
+    } catch (const Error& error) {
+      const std::string sentence = error.what();
+      EXPECT_NE(sentence.find("study.db: the study's database is damaged: "), std::string::npos) << sentence;
+      EXPECT_NE(sentence.find(why), std::string::npos) << sentence;
+    }
+  }
+}
+
 TEST(SqliteStorage, AFolderThatIsMissingIsNamed) {
   const std::string failure = failure_of({.url = "sqlite:/nonexistent/folder/study.db"});
   EXPECT_NE(failure.find("/nonexistent/folder/study.db: the study's database cannot be opened or written"),
