@@ -94,9 +94,8 @@ study::Place place_of(const fs::path& folder, const study::Place& given) {
   if (there && !there->is_ours)
     throw_usage(
         "{}: its {} was not written by this user here, and says that the study is {} in {}; if you trust "
-        "that place, name it: --storage {} --study {}",
-        folder.string(), kPlaceFile, shown(there->place.study), shown(there->place.url),
-        shown(there->place.url), shown(there->place.study));
+        "that place, name it: --storage URL --study NAME",
+        folder.string(), kPlaceFile, shown(there->place.study), shown(there->place.url));
   study::Place place = there ? std::move(there->place) : own_place(folder);
   place.stop = given.stop;
   return place;

@@ -181,7 +181,7 @@ TEST_F(SharedTest, APlaceIsBelievedWhereThisUserHasWrittenIt) {
     write_text_atomic(file, forged.replace(forged.find(from), std::string(from).size(), to));
     const Thrown thrown = thrown_by([&] { static_cast<void>(place_of(at("out"))); });
     EXPECT_EQ(thrown.code, ErrorCode::Usage) << from;
-    EXPECT_NE(thrown.sentence.find("--storage \"postgresql://"), std::string::npos) << thrown.sentence;
+    EXPECT_NE(thrown.sentence.find(" in \"postgresql://"), std::string::npos) << thrown.sentence;
   }
   EXPECT_EQ(place_of(at("out"), server).url, server.url) << "it is said";
   // A search that is told of it writes it anew.
