@@ -12,6 +12,7 @@
 #include "cli/restart.h"
 #include "cli/secrets.h"
 #include "cli/text.h"
+#include "study/secrets.h"
 
 namespace {
 
@@ -30,12 +31,14 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "retort " RETORT_VERSION, "print the version");
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
-  retort::cli::add_search_command(app, retort::cli::shell_command(argc, argv));
+  // What take_passwords() does not know for a URL.
+  const std::string command_line = retort::study::hide_passwords(retort::cli::shell_command(argc, argv));
+  retort::cli::add_search_command(app, command_line);
   retort::cli::add_teacher_command(app);
   retort::cli::add_distill_command(app);
   retort::cli::add_prune_command(app);
   retort::cli::add_quantize_command(app);
-  retort::cli::add_export_command(app, retort::cli::shell_command(argc, argv));
+  retort::cli::add_export_command(app, command_line);
   retort::cli::add_eval_command(app);
   retort::cli::add_inspect_command(app);
   retort::cli::add_boards_command(app);

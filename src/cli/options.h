@@ -78,6 +78,8 @@ void add_output_options(CLI::App& app, OutputOptions& options);
 
 // --storage URL, --study NAME, --artefacts DIR; --lease SECONDS. In worker.cpp.
 void add_storage_options(CLI::App& app, study::Place& place, Presence presence);
+// Error(Usage) where the others are given and --storage is not.
+void require_storage_of_others(const CLI::App& app, const study::Place& place);
 void add_lease_option(CLI::App& app, double& lease_seconds);
 
 // --seed N.

@@ -22,6 +22,7 @@ using search::TrialResult;
 
 struct PickCommand {
   std::filesystem::path folder;
+  study::Place storage;
   std::optional<int64_t> flash_bytes;
   std::optional<int64_t> ram_bytes;
   std::optional<int64_t> macs;
@@ -51,7 +52,7 @@ nlohmann::json json_of(const TrialResult& trial) {
 
 void run(const PickCommand& command) {
   Terminal terminal(command.output);
-  const search::StudyResult study = search::load_study(command.folder);
+  const search::StudyResult study = search::load_study(command.folder, command.storage);
   std::vector<const TrialResult*> front;
   for (const int number : search::pareto_front(study.trials))
     front.push_back(search::find_trial(study, number));
@@ -111,9 +112,13 @@ void add_pick_command(CLI::App& app) {
   add_count(*sub, "--macs", command->macs, "most multiply-accumulates, such as 2M");
   add_output_path(*sub, "--out", command->out, "DIR",
                   "folder for model.tflite, model.json and c/ (DIR/pick)");
+  add_storage_options(*sub, command->storage, Presence::Optional);
   add_output_options(*sub, command->output);
   add_examples(*sub, {"retort pick out", "retort pick out --flash 32K --out small"});
-  sub->callback([command] { run(*command); });
+  sub->callback([command, sub] {
+    require_storage_of_others(*sub, command->storage);
+    run(*command);
+  });
 }
 
 }  // namespace retort::cli

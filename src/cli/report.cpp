@@ -17,12 +17,13 @@ namespace {
 
 struct ReportCommand {
   std::filesystem::path folder;
+  study::Place storage;
   OutputOptions output;
 };
 
 void run(const ReportCommand& command) {
   Terminal terminal(command.output);
-  const search::StudyResult study = search::load_study(command.folder);
+  const search::StudyResult study = search::load_study(command.folder, command.storage);
   const std::filesystem::path html = command.folder / "report.html";
   const std::filesystem::path csv = command.folder / "trials.csv";
   const std::filesystem::path json = command.folder / "study.json";
@@ -44,9 +45,13 @@ void add_report_command(CLI::App& app) {
       app.add_subcommand("report", "Make report.html, trials.csv and study.json of a search again");
   const auto command = std::make_shared<ReportCommand>();
   sub->add_option("folder", command->folder, "the folder of the search")->type_name("DIR")->required();
+  add_storage_options(*sub, command->storage, Presence::Optional);
   add_output_options(*sub, command->output);
   add_examples(*sub, {"retort report out"});
-  sub->callback([command] { run(*command); });
+  sub->callback([command, sub] {
+    require_storage_of_others(*sub, command->storage);
+    run(*command);
+  });
 }
 
 }  // namespace retort::cli

@@ -24,20 +24,27 @@ size_t url_in(std::string_view word) {
 
 void take_passwords(int argc, char** argv) {
   std::string taken;
+  std::string held_back;
   for (int i = 0; i < argc; ++i) {
     const std::string word = argv[i];
     const size_t start = url_in(word);
     if (start == std::string::npos) continue;
     const study::SplitUrl split = study::split_password(std::string_view(word).substr(start));
-    if (split.password.empty()) continue;
-    if (!taken.empty() && taken != split.password)
+    if (split.password.empty() && split.held_back.empty()) continue;
+    if ((!taken.empty() && !split.password.empty() && taken != split.password) ||
+        (!held_back.empty() && !split.held_back.empty() && held_back != split.held_back))
       throw_usage("two URLs of databases have different passwords: leave them to ~/.pgpass");
-    taken = split.password;
+    if (!split.password.empty()) taken = split.password;
+    if (!split.held_back.empty()) held_back = split.held_back;
     // Where the system looks for the process's title.
     std::memset(argv[i] + start, 0, word.size() - start);
     std::memcpy(argv[i] + start, split.url.data(), split.url.size());
   }
-  if (!taken.empty() && ::setenv("PGPASSWORD", taken.c_str(), 1) != 0) throw std::bad_alloc();
+  const auto keep = [](const char* variable, const std::string& value) {
+    if (!value.empty() && ::setenv(variable, value.c_str(), 1) != 0) throw std::bad_alloc();
+  };
+  keep("PGPASSWORD", taken);
+  keep(study::kHeldBackVariable, held_back);
 }
 
 }  // namespace retort::cli

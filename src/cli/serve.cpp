@@ -272,9 +272,7 @@ void add_serve_command(CLI::App& app) {
       *sub, {"retort serve out", "retort serve out --control",
              "RETORT_TOKEN=$(cat token) retort serve out --listen 0.0.0.0:8137 --host retort.example.org"});
   sub->callback([command, sub] {
-    if (command->storage.url.empty())
-      refuse_without_effect(*sub, {"--study", "--artefacts"},
-                            "it is for a study that several machines share, and --storage names none");
+    require_storage_of_others(*sub, command->storage);
     run(*command);
   });
 }

@@ -18,6 +18,7 @@
 #include "cli/options.h"
 #include "cli/restart.h"
 #include "cli/terminal.h"
+#include "study/secrets.h"
 
 namespace retort::cli {
 namespace {
@@ -92,14 +93,23 @@ void run(WorkerCommand& command) {
 
 void add_storage_options(CLI::App& app, study::Place& place, Presence presence) {
   CLI::Option* storage =
-      app.add_option("--storage", place.url,
-                     "database that several machines share: postgresql://user@host/database (or sqlite:FILE)")
-          ->type_name("URL");
+      add_parsed(app, "--storage", "URL",
+                 "database that several machines share: postgresql://user@host/database (or sqlite:FILE)", "",
+                 [&place](const std::string& url) {
+                   study::check_url(url);
+                   place.url = url;
+                 });
   if (presence == Presence::Required) storage->required();
   app.add_option("--study", place.study, "its name there")->type_name("NAME")->capture_default_str();
   app.add_option("--artefacts", place.artefacts,
                  "folder that they share for files; else the database has them")
       ->type_name("DIR");
+}
+
+void require_storage_of_others(const CLI::App& app, const study::Place& place) {
+  if (place.url.empty())
+    refuse_without_effect(app, {"--study", "--artefacts"},
+                          "it is for a study that several machines share, and --storage names none");
 }
 
 void add_lease_option(CLI::App& app, double& lease_seconds) {

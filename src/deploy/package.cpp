@@ -167,6 +167,31 @@ std::string share(const json& value) {
   return value.is_number() ? fmt::format("{:.2f} %", value.get<double>() * 100) : "not known";
 }
 
+// A command line without --storage and its URL: whoever gets the package has no use for the name of its maker's server.
+std::string without_storage(std::string_view command) {
+  constexpr std::string_view kOption = "--storage";
+  std::string out;
+  bool skip_next = false;
+  while (!command.empty()) {
+    // A word of a shell's: spaces within quotes are its own.
+    size_t end = 0;
+    for (char quote = '\0'; end < command.size() && (quote != '\0' || command[end] != ' '); ++end) {
+      const char c = command[end];
+      if (c == '\\' && quote != '\'')
+        ++end;
+      else if (quote == '\0' ? c == '\'' || c == '"' : c == quote)
+        quote = quote == '\0' ? c : '\0';
+    }
+    const std::string_view word = command.substr(0, end);
+    command.remove_prefix(std::min(end + 1, command.size()));
+    const std::string_view bare = word.starts_with('\'') ? word.substr(1) : word;
+    const bool is_option = bare.starts_with(kOption) && (bare == kOption || bare.at(kOption.size()) == '=');
+    if (!skip_next && !is_option) out += (out.empty() ? "" : " ") + std::string(word);
+    skip_next = bare == kOption;
+  }
+  return out;
+}
+
 // What a search's model.json tells.
 std::string training_text(const json& about) {
   std::string text;
@@ -215,7 +240,7 @@ std::string training_text(const json& about) {
   }
   if (about.contains("seed")) line("seed of this file", dump_json(about["seed"]));
   const std::string command = string_at(about, "command");
-  line("command", command.empty() ? "" : code_span(command));
+  line("command", command.empty() ? "" : code_span(without_storage(command)));
   return text;
 }
 

@@ -70,8 +70,8 @@ struct StoredSearch {
 };
 StoredSearch stored_search(const std::filesystem::path& folder, const study::Place& storage = {});
 
-// What a folder holds, finished or not; changes nothing. Error(Usage) when it holds no search.
-StudyResult load_study(const std::filesystem::path& folder);
+// What a folder holds, finished or not; changes nothing. Error(Usage) when it holds no search. `storage` as above.
+StudyResult load_study(const std::filesystem::path& folder, const study::Place& storage = {});
 
 // What a finished trial came to. Its stages have their epochs and layers only where the record has its stages:
 // those are not stored twice.

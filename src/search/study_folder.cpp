@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <exception>
 #include <iterator>
 #include <utility>
 
@@ -26,6 +27,31 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+
+constexpr const char* kLockFile = ".lock";
+
+// Where a place is refused, the folder that was made for its search goes again, and those around it.
+class NewFolder {
+ public:
+  explicit NewFolder(const fs::path& path) : exceptions_(std::uncaught_exceptions()) {
+    std::error_code error;
+    for (fs::path at = fs::absolute(path, error).lexically_normal(); !error && !fs::exists(at, error);
+         at = at.parent_path())
+      folders_.push_back(at);
+  }
+  ~NewFolder() {
+    if (folders_.empty() || std::uncaught_exceptions() == exceptions_) return;
+    std::error_code ignored;
+    for (const char* file : {kLockFile, kWorkerFile}) fs::remove(folders_.front() / file, ignored);
+    for (const fs::path& folder : folders_) fs::remove(folder, ignored);  // not one that holds something
+  }
+  NewFolder(const NewFolder&) = delete;
+  NewFolder& operator=(const NewFolder&) = delete;
+
+ private:
+  int exceptions_;
+  std::vector<fs::path> folders_;
+};
 
 // What of a board shapes a search; its memory is in the limits.
 std::string board_identity(const cost::Board& board) {
@@ -214,9 +240,10 @@ StudyFolder::StudyFolder(const fs::path& path, const study::Place& place) : path
   if (fs::exists(path, error) && !fs::is_directory(path, error))
     throw_usage("{}: is a file: a search needs a folder, a new one or that of an earlier search",
                 path.string());
+  const NewFolder made(path);
   fs::create_directories(path, error);
   if (error) throw_failure("{}: the folder cannot be created: {}", path.string(), error.message());
-  lock_ = std::make_unique<FileLock>(path / ".lock");
+  lock_ = std::make_unique<FileLock>(path / kLockFile);
   place_ = place_of(path, place);
   check_place(path, place_);
   shared_ = !is_own(path, place_);
@@ -420,8 +447,8 @@ StoredSearch stored_search(const fs::path& folder, const study::Place& given) {
   }
 }
 
-StudyResult load_study(const fs::path& folder) {
-  const study::Place place = place_of(folder);
+StudyResult load_study(const fs::path& folder, const study::Place& given) {
+  const study::Place place = place_of(folder, given);
   if (is_own(folder, place) && !fs::exists(folder / "study.db"))
     throw_usage("{}: holds no search (there is no study.db)", folder.string());
   const auto storage = study::open_storage(place, study::Access::Read);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "search/place_mark.h"
 #include "search/study_folder.h"
 #include "study/secrets.h"
 
@@ -21,18 +22,34 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kPlaceFile = "storage.json";
-constexpr const char* kWorkerFile = ".worker";  // "<digits> <path>"
 
-std::optional<study::Place> remembered(const fs::path& folder) {
+struct Remembered {
+  study::Place place;
+  bool is_ours = false;  // this user's program wrote it
+};
+
+json to_json(const study::Place& place) {
+  return {{"url", place.url}, {"study", place.study}, {"artefacts", place.artefacts.string()}};
+}
+
+std::optional<Remembered> remembered(const fs::path& folder) {
   const fs::path file = folder / kPlaceFile;
   if (!fs::exists(file)) return std::nullopt;
   try {
     const json in = parse_json(read_text(file));
-    return study::Place{
-        .url = in.at("url"), .study = in.at("study"), .artefacts = in.at("artefacts").get<std::string>()};
+    Remembered out{.place = {.url = in.at("url"),
+                             .study = in.at("study"),
+                             .artefacts = in.at("artefacts").get<std::string>()}};
+    out.is_ours = has_mark(dump_json(to_json(out.place)), in.value("mark", ""));
+    return out;
   } catch (const json::exception& error) {
     throw_failure("{}: is damaged: {}; give the search's --storage again", file.string(), error.what());
   }
+}
+
+// In a sentence: a stranger's text, in the quotes and escapes of JSON.
+std::string shown(const std::string& text) {
+  return dump_json(json(study::hide_passwords(text)));
 }
 
 // The same wherever the program is started, and without a password.
@@ -72,7 +89,14 @@ study::Place own_place(const fs::path& folder) {
 
 study::Place place_of(const fs::path& folder, const study::Place& given) {
   if (!given.url.empty()) return given;
-  study::Place place = remembered(folder).value_or(own_place(folder));
+  std::optional<Remembered> there = remembered(folder);
+  // Else whoever made the folder would choose whom this user's password is sent to, and which files are written.
+  if (there && !there->is_ours)
+    throw_usage(
+        "{}: its {} was not written by this user here, and says that the study is {} in {}; if you trust "
+        "that place, name it: --storage URL --study NAME",
+        folder.string(), kPlaceFile, shown(there->place.study), shown(there->place.url));
+  study::Place place = there ? std::move(there->place) : own_place(folder);
   place.stop = given.stop;
   return place;
 }
@@ -93,24 +117,24 @@ bool is_own(const fs::path& folder, const study::Place& place) {
 
 void check_place(const fs::path& folder, const study::Place& place) {
   const auto there = remembered(folder);
-  if (there ? is_same(lasting(place), *there) : is_own(folder, place)) return;
+  if (there ? is_same(lasting(place), there->place) : is_own(folder, place)) return;
   const bool has_another = there || (fs::exists(folder / "study.db") && holds_search(own_place(folder)));
   if (has_another && !holds_search(place))
-    throw_usage("{}: holds a search already, whose study {}; give another folder for this one",
-                folder.string(),
-                there ? fmt::format("'{}' is in {}", there->study, study::hide_passwords(there->url))
-                      : "is in the folder itself");
+    throw_usage(
+        "{}: holds a search already, whose study {}; give another folder for this one", folder.string(),
+        there ? fmt::format("'{}' is in {}", there->place.study, study::hide_passwords(there->place.url))
+              : "is in the folder itself");
 }
 
 void remember_place(const fs::path& folder, const study::Place& place) {
   if (is_own(folder, place)) return;
   const study::Place now = lasting(place);
   const auto before = remembered(folder);
-  if (before && is_same(*before, now) && before->artefacts == now.artefacts) return;
-  write_text_atomic(
-      folder / kPlaceFile,
-      dump_json(json{{"url", now.url}, {"study", now.study}, {"artefacts", now.artefacts.string()}}, 2) +
-          "\n");
+  if (before && before->is_ours && is_same(before->place, now) && before->place.artefacts == now.artefacts)
+    return;
+  json out = to_json(now);
+  out["mark"] = mark_of(dump_json(out));
+  write_text_atomic(folder / kPlaceFile, dump_json(out, 2) + "\n");
 }
 
 std::string worker_name(const fs::path& folder, bool is_shared) {

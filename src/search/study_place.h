@@ -9,8 +9,12 @@
 
 namespace retort::search {
 
+inline constexpr const char* kWorkerFile =
+    ".worker";  // of a search's folder: "<digits> <path>"; see worker_name()
+
 // Where the study of the search in `folder` is: `given` where that has a URL, else where the folder says that it is, else its
-// own study.db. Reads, and opens nothing.
+// own study.db. Reads, and opens nothing. Error(Usage) where the folder names a place and this user's program has not
+// written that (place_mark.h).
 study::Place place_of(const std::filesystem::path& folder, const study::Place& given = {});
 // For whoever ends with this stop: nobody waits for its server then.
 study::Place until(const std::stop_token& stop, study::Place place);

@@ -51,20 +51,15 @@ Result insert_rows(Connection& connection, std::string_view table, std::string_v
 }
 
 std::unique_ptr<Database> open_database(std::string_view url, Access access, const Patience& patience) {
-  if (url.starts_with("postgresql://") || url.starts_with("postgres://"))
-    return open_postgres(std::string(url), access, patience);
+  check_url(url);
+  if (is_postgres(url)) return open_postgres(std::string(url), access, patience);
   if (url.starts_with("sqlite:")) {
     url.remove_prefix(7);
     if (url.starts_with("///")) url.remove_prefix(3);  // as SQLAlchemy writes it
-  } else if (url.find("://") != std::string_view::npos) {
-    throw_usage(
-        "{}: no kind of database that is known; give postgresql://user@host/database, sqlite:FILE or a "
-        "file's name",
-        hide_passwords(url));
   }
   if (url.empty())
     throw_usage("the storage has no name: give postgresql://user@host/database or sqlite:FILE");
-  return open_sqlite(std::filesystem::path(url), access);
+  return open_sqlite(std::filesystem::path(url), access, patience.stop);
 }
 
 std::vector<std::string> study_names(std::string_view url) {

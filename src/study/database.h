@@ -86,11 +86,12 @@ struct Patience {
   std::chrono::milliseconds idle{30'000};
   // For somebody else's lock, before the transaction is tried again.
   std::chrono::milliseconds lock{10'000};
-  // Once requested a server that is gone is waited for no longer.
+  // Once requested a server that is gone is waited for no longer, nor a statement of SQLite's that does not end.
   std::stop_token stop{};
 };
 
-std::unique_ptr<Database> open_sqlite(const std::filesystem::path& path, Access access);
+std::unique_ptr<Database> open_sqlite(const std::filesystem::path& path, Access access,
+                                      std::stop_token stop = {});
 std::unique_ptr<Database> open_sqlite_in_memory();
 std::unique_ptr<Database> open_postgres(const std::string& url, Access access, const Patience& patience = {});
 std::unique_ptr<Database> open_database(std::string_view url, Access access, const Patience& patience = {});
@@ -106,6 +107,7 @@ inline constexpr int kOldestVersion = 2;
 void make_retort_tables(Connection& connection, const Dialect& dialect);
 void upgrade_retort_tables(Connection& connection, const Dialect& dialect, int version);
 std::span<const std::string_view> optuna_table_names();  // in an order that foreign keys allow
+bool is_table_name(std::string_view name);               // of Optuna's or Retort's, in any case of letters
 
 // INSERT of any number of rows; `tail` is what follows VALUES (…): ON CONFLICT …, RETURNING ….
 Result insert_rows(Connection& connection, std::string_view table, std::string_view columns,

@@ -185,12 +185,9 @@ std::string name_of(const std::string& url) {
   // Not libpq's words: they repeat what may be a password.
   const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
       PQconninfoParse(url.c_str(), nullptr), &PQconninfoFree);
-  if (!options || has_bare_slash_in_password(url))
-    throw_usage(
-        "--storage: {} is no URL of PostgreSQL, as postgresql://user@host/database; in a user's name and in "
-        "a "
-        "password @ is written as %40, / as %2F, : as %3A and % as %25",
-        hide_passwords(url));
+  if (!options)
+    throw_usage("{} is no URL of PostgreSQL, as postgresql://user@host/database?sslmode=require",
+                hide_passwords(url));
   std::string host = "localhost";
   std::string port;
   std::string database;
@@ -207,7 +204,7 @@ std::string name_of(const std::string& url) {
 class PostgresDatabase final : public Database {
  public:
   PostgresDatabase(const std::string& url, Access access, const Patience& patience)
-      : url_(url), access_(access), patience_(patience), name_(name_of(url)) {
+      : url_(with_held_back(url)), access_(access), patience_(patience), name_(name_of(url_)) {
     // A wrong name or password is told at once; only later is a server that is gone waited for.
     try {
       idle_.push_back(std::make_unique<PostgresConnection>(url_, name_));

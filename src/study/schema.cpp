@@ -118,6 +118,14 @@ std::span<const std::string_view> optuna_table_names() {
   return names;
 }
 
+bool is_table_name(std::string_view name) {
+  std::string lower(name);
+  std::ranges::transform(lower, lower.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return std::ranges::find(kOptunaTables, lower, &Table::name) != kOptunaTables.end() ||
+         std::ranges::find(kRetortTables, lower, &Table::name) != kRetortTables.end();
+}
+
 void make_optuna_tables(Connection& connection, const Dialect& dialect, std::string_view optuna_schema) {
   for (const std::string_view statement : dialect.prelude) connection.run(std::string(statement));
   for (const Table& table : kOptunaTables) make(connection, dialect, table);

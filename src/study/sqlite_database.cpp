@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 #include <utility>
 
@@ -15,7 +16,12 @@
 namespace retort::study {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr int kBusyMilliseconds = 60'000;
+// What is stored on the way to a stop takes less.
+constexpr std::chrono::seconds kPatienceOfTheStopped{2};
+constexpr int kStepsBetweenLooks = 100'000;
 
 const Dialect kSqlite = {.id = "INTEGER NOT NULL PRIMARY KEY",
                          .time = "DATETIME",
@@ -55,7 +61,8 @@ std::string uri_to_read(const std::filesystem::path& path) {
 
 class SqliteConnection final : public Connection {
  public:
-  SqliteConnection(const std::filesystem::path& path, Access access) : name_(path.string()) {
+  SqliteConnection(const std::filesystem::path& path, Access access, std::stop_token stop)
+      : name_(path.string()), stop_(std::move(stop)) {
     sqlite3* raw = nullptr;
     const int code =
         access == Access::Write
@@ -66,14 +73,21 @@ class SqliteConnection final : public Connection {
     handle_.reset(raw);
     if (code != SQLITE_OK) fail(code);
     sqlite3_busy_timeout(raw, kBusyMilliseconds);
-    const int made =
-        sqlite3_create_function(raw, kNow, 0, SQLITE_UTF8, nullptr, steady_seconds, nullptr, nullptr);
+    const int made = sqlite3_create_function(raw, kNow, 0, SQLITE_UTF8 | SQLITE_DIRECTONLY, nullptr,
+                                             steady_seconds, nullptr, nullptr);
     if (made != SQLITE_OK) fail(made);
+    // The file may be a stranger's, whose views and triggers would be programs that run here.
+    for (const auto& [option, value] :
+         {std::pair{SQLITE_DBCONFIG_DEFENSIVE, 1}, std::pair{SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+          std::pair{SQLITE_DBCONFIG_ENABLE_VIEW, 0}, std::pair{SQLITE_DBCONFIG_ENABLE_TRIGGER, 0}})
+      if (const int set = sqlite3_db_config(raw, option, value, nullptr); set != SQLITE_OK) fail(set);
+    sqlite3_progress_handler(raw, kStepsBetweenLooks, is_over, this);
   }
 
   Result run(const std::string& sql, std::span<const Value> values) override {
     sqlite3_stmt* statement = prepared(sql);
     const Reset reset(statement);
+    began_ = Clock::now();
     for (size_t i = 0; i < values.size(); ++i) bind(statement, static_cast<int>(i) + 1, values[i]);
     Result result;
     const int columns = sqlite3_column_count(statement);
@@ -118,6 +132,8 @@ class SqliteConnection final : public Connection {
       case SQLITE_CANTOPEN:
       case SQLITE_PERM:
         throw_failure("{}: the study's database cannot be opened or written: {}", name_, message());
+      case SQLITE_INTERRUPT:
+        throw Error(ErrorCode::Interrupted, "stopped");
       case SQLITE_BUSY:
       case SQLITE_LOCKED:
         throw_failure("{}: the study's database is in use by another process", name_);
@@ -187,18 +203,28 @@ class SqliteConnection final : public Connection {
     }
   }
 
+  static int is_over(void* self) {
+    const auto& connection = *static_cast<SqliteConnection*>(self);
+    return connection.stop_.stop_requested() && Clock::now() - connection.began_ > kPatienceOfTheStopped ? 1
+                                                                                                         : 0;
+  }
+
   [[nodiscard]] std::string message() const {
     return handle_ ? sqlite3_errmsg(handle_.get()) : "out of memory";
   }
 
   std::string name_;
+  std::stop_token stop_;
+  Clock::time_point began_ = Clock::now();
   std::unique_ptr<sqlite3, CloseDatabase> handle_;
   std::map<std::string, std::unique_ptr<sqlite3_stmt, FinalizeStatement>> statements_;
 };
 
 class SqliteDatabase final : public Database {
  public:
-  SqliteDatabase(const std::filesystem::path& path, Access access) : connection_(path, access) {
+  SqliteDatabase(const std::filesystem::path& path, Access access, std::stop_token stop)
+      : connection_(path, access, std::move(stop)) {
+    refuse_what_runs();
     if (access == Access::Write) connection_.set_write_ahead_mode();
     check_pages();
     if (access == Access::Read) return;
@@ -243,6 +269,17 @@ class SqliteDatabase final : public Database {
   }
 
  private:
+  // Tables are all that a study has. The names are what the file says, and no wall (that is what is set above).
+  void refuse_what_runs() {
+    const Result found = connection_.run(
+        "SELECT name, CASE WHEN type='table' THEN 'virtual table' ELSE type END, tbl_name FROM sqlite_master"
+        " WHERE type IN ('view', 'trigger') OR (type='table' AND coalesce(rootpage, 0)=0)");
+    for (const auto& row : found.rows)
+      if (is_table_name(row[0].value_or("")) || is_table_name(row[2].value_or("")))
+        throw_failure("{}: has a {} '{}' where a study has tables alone; start in another folder",
+                      connection_.name(), row[1].value_or(""), row[0].value_or(""));
+  }
+
   // Reads the whole file, and so only of one that takes no time; of others damage is told when it is met.
   void check_pages() {
     constexpr int64_t kMostBytes = int64_t{64} << 20U;
@@ -268,12 +305,13 @@ class SqliteDatabase final : public Database {
 
 }  // namespace
 
-std::unique_ptr<Database> open_sqlite(const std::filesystem::path& path, Access access) {
-  return std::make_unique<SqliteDatabase>(path, access);
+std::unique_ptr<Database> open_sqlite(const std::filesystem::path& path, Access access,
+                                      std::stop_token stop) {
+  return std::make_unique<SqliteDatabase>(path, access, std::move(stop));
 }
 
 std::unique_ptr<Database> open_sqlite_in_memory() {
-  return std::make_unique<SqliteDatabase>(":memory:", Access::Write);
+  return std::make_unique<SqliteDatabase>(":memory:", Access::Write, std::stop_token());
 }
 
 }  // namespace retort::study

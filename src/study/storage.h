@@ -281,7 +281,7 @@ struct Place {
   std::string url;  // postgresql://…, sqlite:FILE or FILE
   std::string study{kDefaultStudy};
   std::filesystem::path artefacts{};  // folder shared by the workers; empty: artefacts are in the database
-  // Of whoever uses it: once requested no call waits for a server that is gone.
+  // Of whoever uses it: once requested no call waits for a server that is gone, or goes on for long.
   std::stop_token stop{};
 };
 inline Place sqlite_place(const std::filesystem::path& file) {

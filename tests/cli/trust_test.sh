@@ -18,10 +18,11 @@ if start_postgres; then
   "$bin/psql" -q "$postgres" -c "ALTER USER retort PASSWORD '$secret'" || fail "the password cannot be set"
   echo 'local all all scram-sha-256' >"$work/pg/data/pg_hba.conf"
   kill -HUP "$server"
-  between="postgresql://retort:$url_secret@/postgres?host=$work/pg"
-  behind="postgresql://retort@/postgres?host=$work/pg&p%61ssword=$url_secret"
+  between="postgresql://retort:$url_secret@/postgres?host=$work/pg&sslpassword=$url_secret"
+  behind="postgresql://retort@/postgres?host=$work/pg&p%61ssword=$url_secret&sslpassword=$url_secret"
   until ! "$bin/psql" -q -w "$postgres" -c "SELECT 1" >/dev/null 2>&1; do sleep 0.1; done
 
+  says_on_error() { [[ $err == *"$1"* ]] || fail "expected «$1» on standard error"; }
   everything=$work/everything
   mkdir "$everything"
   # keep NAME: what the last run said.
@@ -38,6 +39,9 @@ if start_postgres; then
     sleep 0.05
   done
   wait "$searching" || fail "the search: $(cat "$everything/run.err")"
+  card=$everything/folder/best/c/MODEL_CARD.md
+  grep -q -e "--study mine" "$card" || fail "the model card has no command"
+  ! grep -q storage "$card" || fail "the model card names the storage"
   grep -q "storage=postgresql://retort@/postgres" "$everything/titles" || fail "no title was seen"
   good search "$everything/folder" "${search[@]}" --storage "$behind"
   keep again
@@ -46,6 +50,20 @@ if start_postgres; then
   keep list
   good study export "$between" --study mine --tensorboard "$everything/events"
   keep events
+  # Without --storage again, since this user's program wrote the folder; and who else's names a server is not believed.
+  export PGPASSWORD=$secret
+  good report "$everything/folder"
+  good pick "$everything/folder"
+  good study list "$everything/folder"
+  mkdir "$work/theirs"
+  cp "$everything/folder/storage.json" "$work/mine.json"
+  sed 's/retort@/victim@/' "$work/mine.json" >"$work/theirs/storage.json"
+  for command in report pick serve search "study list"; do
+    bad 2 "if you trust that place, name it: --storage" $command "$work/theirs"
+    says_on_error "victim@"
+  done
+  good report "$everything/folder" --storage "postgresql://retort@/postgres?host=$work/pg" --study mine
+  unset PGPASSWORD
   # Words about what is wrong.
   run worker --data "idx:$work/idx" --storage "$between" --study none --patience 1s
   keep worker
@@ -55,6 +73,17 @@ if start_postgres; then
   keep form
   bad 2 "" search "$work/other" --strange "$between"
   keep strange
+  [ ! -e "$work/other" ] || fail "a refused storage has left a folder"
+  # A form that only libpq's other functions take, and what is mistyped: no file of that name, and no word of it.
+  for strange in "host=$work/pg user=retort password=$secret dbname=x" "postgresql:retort:$url_secret@h/db" \
+    "postgresql://retort:p@$url_secret@h/db"; do
+    bad 2 "the storage is n" search "$work/other" "${search[@]}" --storage "$strange"
+    [ ! -e "$work/other" ] || fail "a refused storage has left a folder"
+    keep refused
+    bad 2 "the storage is n" study list "$strange"
+    keep refused_list
+    [ ! -e "$strange" ] || fail "a file has the name $strange"
+  done
   bad 2 "have different passwords" search "$work/other" --storage "$between" --study "postgresql://a:other@b/c"
   keep two
   PGPASSWORD=$secret "$bin/pg_dump" "$postgres" >"$everything/dump.sql" || fail "no dump"
@@ -68,5 +97,20 @@ if start_postgres; then
     grep -qa "1 block, 1 layer, 8 filters" "$everything/$file" || fail "$file has no results"
   done
   stop_postgres
+fi
+
+# ---- a study whose table is a program without end
+if command -v python3 >/dev/null; then
+  mkdir "$work/endless"
+  python3 - "$work/endless/study.db" <<'END'
+import sqlite3, sys
+file = sqlite3.connect(sys.argv[1])
+file.execute("""CREATE VIEW studies AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c)
+                SELECT x AS study_id, 'retort'||x AS study_name FROM c""")
+file.commit()
+END
+  for command in report pick "study list"; do
+    bad 1 "has a view 'studies' where a study has tables alone" $command "$work/endless"
+  done
 fi
 finish

@@ -89,19 +89,20 @@ TEST(Packages, TheModelCardIsATableWhateverTheNames) {
   const auto classes = static_cast<size_t>(graph.tensors[static_cast<size_t>(graph.outputs[0])].dims.back());
   graph.classes.assign(classes, "a|b");
   const std::vector<uint8_t> file = int8::write_tflite(graph);
-  const Files files = exporter("c").files(
-      {.graph = graph,
-       .tflite = file,
-       .about_json = R"({"command": "retort search 'a|`b`'", "data": {"spec": "images:a|b\n# c"},
+  const Files files = exporter("c").files({.graph = graph,
+                                           .tflite = file,
+                                           .about_json = R"({"command":
+                           "retort search 'a|`b`' --storage 'postgresql://ann@h/a b' --study=c '--storage=sqlite:d'",
+                         "data": {"spec": "images:a|b\n# c"},
                          "input": {"meaning": "low to high", "range": {"low": -3.25, "high": 2.5}}})",
-       .command = "retort export '`'",
-       .images = {}});
+                                           .command = "retort export '`'",
+                                           .images = {}});
   const std::string& card = files.at("MODEL_CARD.md");
   const auto says = [&](const char* text) { EXPECT_NE(card.find(text), std::string::npos) << text << card; };
   says("| classes | a\\|b, a\\|b");
   says("| data | images:a\\|b # c |");
   says("| range of the input | low = -3.25, high = 2.5 |");
-  says("| command | `` retort search 'a\\|`b`' `` |");
+  says("| command | `` retort search 'a\\|`b`' --study=c `` |");
   says("Exported by `` retort export '`' ``.");
   EXPECT_EQ(card.find("− -"), std::string::npos);
 }

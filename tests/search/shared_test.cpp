@@ -1,5 +1,6 @@
 // Searches whose study is in a storage that several share.
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <atomic>
 #include <chrono>
@@ -156,6 +157,60 @@ TEST_F(SharedTest, ThePlaceIsRememberedWithoutItsPassword) {
   const study::Place where = place_of(folder.path(), until(stop.get_token(), {}));
   stop.request_stop();
   EXPECT_TRUE(where.stop.stop_requested());
+}
+
+// Else a stranger's folder would choose where this user's password goes.
+TEST_F(SharedTest, APlaceIsBelievedWhereThisUserHasWrittenIt) {
+  const fs::path file = at("out") / "storage.json";
+  const study::Place server = {.url = "postgresql://ann@host/db", .study = "mine"};
+  fs::create_directories(at("out"));
+  remember_place(at("out"), server);
+  const std::string written = read_text(file);
+  EXPECT_EQ(place_of(at("out")).study, "mine");
+  fs::rename(at("out"), at("moved"));
+  EXPECT_EQ(place_of(at("moved")).url, server.url) << "wherever the folder is";
+  fs::rename(at("moved"), at("out"));
+
+  for (const auto& [from, to] : {std::pair{"@host", "@hos"},
+                                 {"ann", "bob"},
+                                 {"mine", "min"},
+                                 {"\"artefacts\": \"", "\"artefacts\": \"/tmp"},
+                                 {"\"mark\"", "\"other\""}}) {
+    std::string forged = written;
+    ASSERT_NE(forged.find(from), std::string::npos) << from;
+    write_text_atomic(file, forged.replace(forged.find(from), std::string(from).size(), to));
+    const Thrown thrown = thrown_by([&] { static_cast<void>(place_of(at("out"))); });
+    EXPECT_EQ(thrown.code, ErrorCode::Usage) << from;
+    EXPECT_NE(thrown.sentence.find(" in \"postgresql://"), std::string::npos) << thrown.sentence;
+  }
+  EXPECT_EQ(place_of(at("out"), server).url, server.url) << "it is said";
+  // A search that is told of it writes it anew.
+  remember_place(at("out"), server);
+  EXPECT_EQ(read_text(file), written);
+
+  // Another user, or this one on another machine: another key.
+  const char* before = getenv("RETORT_CACHE");
+  const std::string kept = before != nullptr ? before : "";
+  setenv("RETORT_CACHE", at("others cache").c_str(), 1);
+  EXPECT_EQ(thrown_by([&] { static_cast<void>(place_of(at("out"))); }).code, ErrorCode::Usage);
+  remember_place(at("out"), server);
+  EXPECT_EQ(place_of(at("out")).study, "mine");
+  EXPECT_EQ(fs::status(at("others cache") / "storage-key").permissions(),
+            fs::perms::owner_read | fs::perms::owner_write);
+  // One that others could have read.
+  fs::permissions(at("others cache") / "storage-key", fs::perms::others_read, fs::perm_options::add);
+  EXPECT_EQ(thrown_by([&] { static_cast<void>(place_of(at("out"))); }).code, ErrorCode::Usage);
+  before != nullptr ? setenv("RETORT_CACHE", kept.c_str(), 1) : unsetenv("RETORT_CACHE");
+}
+
+TEST_F(SharedTest, ARefusedPlaceLeavesNoFolder) {
+  for (const char* url : {"postgresql://ann@127.0.0.1:1/db", "host=a password=b", "mysql://a/b"}) {
+    EXPECT_NE(thrown_by([&] { run("new/out", {.url = url}); }).sentence, "");
+    EXPECT_FALSE(fs::exists(at("new"))) << url;
+  }
+  fs::create_directories(at("old"));
+  EXPECT_NE(thrown_by([&] { run("old", {.url = "mysql://a/b"}); }).sentence, "");
+  EXPECT_TRUE(fs::exists(at("old"))) << "it was not the search's";
 }
 
 TEST_F(SharedTest, AWorkerLeavesTheFolderOfAFinishedSearchAlone) {

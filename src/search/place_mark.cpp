@@ -1,0 +1,89 @@
+#include "search/place_mark.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <span>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace retort::search {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kKeyDigits = 64;  // one block of SHA-256's
+
+// Nothing where there is no folder for it.
+std::optional<fs::path> key_file() {
+  try {
+    return cache_directory() / "storage-key";
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+// Nothing unless the file is this user's alone: a cache may be shared, and the key somebody else's.
+std::optional<std::string> stored_key(const fs::path& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (file < 0) return std::nullopt;
+  struct stat status{};
+  std::array<char, kKeyDigits> digits{};
+  const bool is_good = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
+                       status.st_uid == ::geteuid() && (status.st_mode & 077U) == 0 &&
+                       ::read(file, digits.data(), digits.size()) == static_cast<ssize_t>(digits.size());
+  ::close(file);
+  if (!is_good) return std::nullopt;
+  return std::string(digits.data(), digits.size());
+}
+
+// Nothing where it cannot be kept: the search goes on, and its folder is not known again.
+std::optional<std::string> make_key(const fs::path& path) {
+  std::error_code failed;
+  fs::create_directories(path.parent_path(), failed);
+  std::string digits;
+  while (digits.size() < kKeyDigits) digits += random_hex();
+  const fs::path temporary = fmt::format("{}-{}", path.string(), random_hex());
+  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (file < 0) return std::nullopt;
+  const bool is_whole = ::write(file, digits.data(), digits.size()) == static_cast<ssize_t>(digits.size()) &&
+                        ::fsync(file) == 0;
+  ::close(file);
+  if (!is_whole || ::rename(temporary.c_str(), path.c_str()) != 0) ::unlink(temporary.c_str());
+  return stored_key(path);  // another process may have made one at the same time
+}
+
+std::string sha256_of(const std::string& text) {
+  return sha256_hex(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+}
+
+std::string digest(std::string key, std::string_view text) {
+  std::string outer = key;
+  for (char& c : key) c = static_cast<char>(c ^ 0x36);
+  for (char& c : outer) c = static_cast<char>(c ^ 0x5C);
+  return sha256_of(outer + sha256_of(key.append(text)));
+}
+
+}  // namespace
+
+std::string mark_of(std::string_view text) {
+  const auto path = key_file();
+  if (!path) return "";
+  std::optional<std::string> key = stored_key(*path);
+  if (!key) key = make_key(*path);
+  return key ? digest(*std::move(key), text) : "";
+}
+
+bool has_mark(std::string_view text, std::string_view mark) {
+  const auto path = key_file();
+  if (!path) return false;
+  std::optional<std::string> key = stored_key(*path);
+  return key && digest(*std::move(key), text) == mark;
+}
+
+}  // namespace retort::search
