@@ -9,13 +9,13 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "base/sizes.h"
 
 namespace retort::data {
 namespace {
@@ -33,6 +33,9 @@ struct Start {
   uint64_t checksum = 0;  // CRC-32 of all that follows
 };
 static_assert(sizeof(Start) == 24);
+
+// The names of as many classes as there may be take less.
+constexpr uint64_t kMostHeaderBytes = uint64_t{64} << 20;
 
 struct Descriptor {
   int value;
@@ -123,7 +126,7 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
   const Descriptor file(path);
   Start start;
   if (file.value < 0 || !read_at(file.value, 0, {reinterpret_cast<uint8_t*>(&start), sizeof start}) ||
-      start.magic != Start{}.magic || start.header_bytes > file_bytes)
+      start.magic != Start{}.magic || start.header_bytes > std::min(file_bytes, kMostHeaderBytes))
     return std::nullopt;
   uint64_t checksum = 0;
   uint64_t at = sizeof start;
@@ -149,6 +152,7 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
     const auto train_bytes = set_bytes(header.at("train"), file_bytes, dataset.train, counts[0]);
     const auto test_bytes = set_bytes(header.at("test"), file_bytes, dataset.test, counts[1]);
     if (!train_bytes || !test_bytes || at + *train_bytes + *test_bytes != file_bytes) return std::nullopt;
+    require_memory(*train_bytes + *test_bytes, path.string() + ": its images");
     size_t part = 0;
     for (ImageSet* set : {&dataset.train, &dataset.test}) {
       set->labels.resize(counts[part]);
