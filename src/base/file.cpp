@@ -130,11 +130,15 @@ std::string random_hex() {
   return text;
 }
 
-void remove_temporaries(const fs::path& folder) {
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(".retort-") && name.ends_with(".tmp")) fs::remove(entry.path(), ignored);
+void remove_temporaries(const fs::path& folder, std::chrono::seconds age) {
+  std::error_code error;
+  const auto now = fs::file_time_type::clock::now();
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(".retort-") || !name.ends_with(".tmp")) continue;
+    std::error_code ignored;
+    const auto written = age.count() > 0 ? fs::last_write_time(it->path(), ignored) : now - age;
+    if (!ignored && now - written >= age) fs::remove_all(it->path(), ignored);
   }
 }
 

@@ -46,8 +46,12 @@ void write_text_atomic(const std::filesystem::path& path, std::string_view text)
 // The same for one file made of several pieces in memory.
 void write_pieces_atomic(const std::filesystem::path& path, std::span<const std::span<const uint8_t>> pieces);
 
-// What a process that died in the middle of the above left in a folder of one's own.
-void remove_temporaries(const std::filesystem::path& folder);
+// What processes that died in the middle of the above, or with a folder of make_temporary, left in this one. `age`: what
+// was written since then stays, where others may be writing.
+void remove_temporaries(const std::filesystem::path& folder,
+                        std::chrono::seconds age = std::chrono::seconds(0));
+// Longer than any writing takes.
+inline constexpr std::chrono::seconds kStaleAge = std::chrono::hours(1);
 
 // Sixteen hexadecimal digits from the system's randomness: a name that nobody else has or can guess.
 std::string random_hex();

@@ -103,20 +103,6 @@ std::optional<uint64_t> set_bytes(const json& description, uint64_t file_bytes, 
   return count * image_bytes;
 }
 
-// A process that was killed leaves its part of a file. An hour is longer than writing takes: nothing that
-// another process is writing goes.
-void remove_stale_parts(const fs::path& folder) {
-  std::error_code error;
-  const auto now = fs::file_time_type::clock::now();
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (!name.starts_with(".retort-") || !name.ends_with(".tmp")) continue;
-    std::error_code ignored;
-    const auto written = fs::last_write_time(it->path(), ignored);
-    if (!ignored && now - written > std::chrono::hours(1)) fs::remove(it->path(), ignored);
-  }
-}
-
 }  // namespace
 
 std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, int threads) {
@@ -171,7 +157,7 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
 }
 
 void write_cache(const fs::path& path, std::string_view key, const Dataset& dataset) {
-  remove_stale_parts(path.parent_path());
+  remove_temporaries(path.parent_path(), kStaleAge);
   json classes = json::array();
   for (const std::string& name : dataset.classes)
     classes.push_back(std::vector<uint8_t>(name.begin(), name.end()));

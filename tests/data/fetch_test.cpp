@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -99,6 +100,16 @@ TEST_F(Unpack, FilesAndFolders) {
   EXPECT_EQ(result({{"top/a", bytes_of("new")}}), "no error");
   EXPECT_EQ(read_text(folder_ / "top/a"), "new");
   EXPECT_FALSE(fs::exists(folder_ / "top/deep"));
+}
+
+TEST_F(Unpack, WhatAKilledOneLeftGoesWhenItIsOld) {
+  const fs::path stale = folder_ / ".retort-0.tmp";
+  const fs::path fresh = folder_ / ".retort-1.tmp";
+  for (const fs::path& left : {stale, fresh}) write_text_atomic(left / "half", "an archive");
+  fs::last_write_time(stale, fs::file_time_type::clock::now() - std::chrono::hours(2));
+  EXPECT_EQ(result({{"a", {}}}), "no error");
+  EXPECT_FALSE(fs::exists(stale));
+  EXPECT_TRUE(fs::exists(fresh));
 }
 
 TEST_F(Unpack, RefusesWhatLeadsElsewhere) {
