@@ -22,7 +22,7 @@ std::vector<Seed> seeds() {
        "cycles_error = 0.2\nsource = \"https://example.org\"\n",
        "[a]\ncore = 'risc-v'\nclock = 1_000_000\nflash = 0x10000\nram = '2K'\n[b.c]\nx = "
        "1979-05-27T07:32:00Z\n",
-       "a = [1, 2, {b = 'c'}]\n"});
+       "a = [1, 2, {b = 'c'}]\n", "[" + repeated("a.", 20'000) + "b]\nc = 1\n"});
 }
 
 }  // namespace retort::fuzz

@@ -23,7 +23,8 @@ std::vector<Seed> seeds() {
        "64\n"
        "width_step = 4\nkernels = [3, 5]\nstrides = [1, 2]\nexpansions = [1, 6]\nmost_blocks = 8\n"
        "heads = [\"gap\", \"flatten\"]\nmost_dense = 0\n",
-       "kernels = [1]\n", "# nothing\n", "blocks = ['res']\nmost_blocks = 1\nwidth_step = 64\n"});
+       "kernels = [1]\n", "# nothing\n", "blocks = ['res']\nmost_blocks = 1\nwidth_step = 64\n",
+       "kernels = [1]\n" + repeated("a.", 20'000) + "b = 1\n"});
 }
 
 }  // namespace retort::fuzz

@@ -42,6 +42,12 @@ inline std::string_view as_text(Bytes bytes) {
 inline Seed seed(std::string_view text) {
   return {text.begin(), text.end()};
 }
+// `text` so often, one after the other: what only long inputs show.
+inline std::string repeated(std::string_view text, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
+}
 inline std::vector<Seed> text_seeds(std::initializer_list<std::string_view> texts) {
   std::vector<Seed> all;
   for (const std::string_view text : texts) all.push_back(seed(text));

@@ -33,6 +33,7 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   [[nodiscard]] int get() const { return value_; }
+  void release() { value_ = -1; }
   int close() {
     const int result = value_ >= 0 ? ::close(value_) : 0;
     value_ = -1;
@@ -45,30 +46,13 @@ class Descriptor {
 
 template <typename Container>
 Container read_whole(const fs::path& path, uint64_t most_bytes) {
-  // O_NONBLOCK: opening a pipe without a writer must not hang before we can say that it is no file.
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) throw_usage("{}: cannot be read: {}", path.string(), reason(errno));
-  struct stat status{};
-  if (::fstat(file.get(), &status) != 0) throw_usage("{}: cannot be read: {}", path.string(), reason(errno));
-  if (S_ISDIR(status.st_mode)) throw_usage("{}: is a folder where a file is expected", path.string());
-  if (!S_ISREG(status.st_mode)) throw_usage("{}: is not a regular file", path.string());
-
-  const auto bytes = static_cast<uint64_t>(status.st_size);
-  if (most_bytes > 0 && bytes > most_bytes)
-    throw_usage("{}: has {} bytes; at most {} are read", path.string(), bytes, most_bytes);
-  if (most_bytes == 0) require_memory(bytes, path.string() + ": its bytes");
-
+  InputFile file(path);
+  if (file.bytes() > most_bytes)
+    throw_usage("{}: has {} bytes; at most {} are read", file.name(), file.bytes(), most_bytes);
+  require_memory(file.bytes(), file.name() + ": its bytes");
   Container content;
-  content.resize(static_cast<size_t>(status.st_size));
-  size_t have = 0;
-  while (have < content.size()) {
-    const ssize_t got = ::read(file.get(), content.data() + have, content.size() - have);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw_usage("{}: cannot be read: {}", path.string(), reason(errno));
-    if (got == 0) break;
-    have += static_cast<size_t>(got);
-  }
-  content.resize(have);
+  content.resize(static_cast<size_t>(file.bytes()));
+  content.resize(file.read({reinterpret_cast<uint8_t*>(content.data()), content.size()}));
   return content;
 }
 
@@ -107,6 +91,35 @@ std::span<const uint8_t> as_bytes(std::string_view text) {
 
 }  // namespace
 
+InputFile::InputFile(const fs::path& path)
+    // O_NONBLOCK: opening a pipe without a writer must not hang before we can say that it is no file.
+    : name_(path.string()), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (descriptor_ < 0) throw_usage("{}: cannot be read: {}", name_, reason(errno));
+  Descriptor closing(descriptor_);
+  struct stat status{};
+  if (::fstat(descriptor_, &status) != 0) throw_usage("{}: cannot be read: {}", name_, reason(errno));
+  if (S_ISDIR(status.st_mode)) throw_usage("{}: is a folder where a file is expected", name_);
+  if (!S_ISREG(status.st_mode)) throw_usage("{}: is not a regular file", name_);
+  bytes_ = static_cast<uint64_t>(status.st_size);
+  closing.release();
+}
+
+InputFile::~InputFile() {
+  ::close(descriptor_);
+}
+
+size_t InputFile::read(std::span<uint8_t> out) {
+  size_t have = 0;
+  while (have < out.size()) {
+    const ssize_t got = ::read(descriptor_, out.data() + have, out.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_usage("{}: cannot be read: {}", name_, reason(errno));
+    if (got == 0) break;
+    have += static_cast<size_t>(got);
+  }
+  return have;
+}
+
 std::string random_hex() {
   std::array<uint8_t, 8> bytes{};
   // Of so few the system never gives a part.
@@ -117,11 +130,15 @@ std::string random_hex() {
   return text;
 }
 
-void remove_temporaries(const fs::path& folder) {
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(".retort-") && name.ends_with(".tmp")) fs::remove(entry.path(), ignored);
+void remove_temporaries(const fs::path& folder, std::chrono::seconds age) {
+  std::error_code error;
+  const auto now = fs::file_time_type::clock::now();
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(".retort-") || !name.ends_with(".tmp")) continue;
+    std::error_code ignored;
+    const auto written = age.count() > 0 ? fs::last_write_time(it->path(), ignored) : now - age;
+    if (!ignored && now - written >= age) fs::remove_all(it->path(), ignored);
   }
 }
 

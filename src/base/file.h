@@ -1,6 +1,7 @@
-// Files written whole or not at all.
+// Files read within bounds, and written whole or not at all.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -10,10 +11,32 @@
 
 namespace retort {
 
-// Reads a whole file of at most `most_bytes` (0: of what this machine's memory holds). Throws Error(Usage) naming the path
-// when it can't, or when the file is larger: before anything is read.
-std::vector<uint8_t> read_file(const std::filesystem::path& path, uint64_t most_bytes = 0);
-std::string read_text(const std::filesystem::path& path, uint64_t most_bytes = 0);
+// A file that is read from its beginning, piece by piece: whoever does not trust it judges its header and its size before
+// memory is taken for the rest. Each throws Error(Usage) naming the path.
+class InputFile {
+ public:
+  // Refuses what is no regular file.
+  explicit InputFile(const std::filesystem::path& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] uint64_t bytes() const { return bytes_; }  // of the whole file, when it was opened
+  // Fills `out`, or as much of it as the file still has; returns how much that was.
+  size_t read(std::span<uint8_t> out);
+
+ private:
+  std::string name_;
+  int descriptor_;
+  uint64_t bytes_ = 0;
+};
+
+// Reads a whole file of at most `most_bytes`, which whoever reads what others wrote states. Throws Error(Usage) naming the
+// path when it can't, when the file is larger, or when memory for it is not left: before anything is read.
+inline constexpr uint64_t kAnyBytes = UINT64_MAX;
+std::vector<uint8_t> read_file(const std::filesystem::path& path, uint64_t most_bytes = kAnyBytes);
+std::string read_text(const std::filesystem::path& path, uint64_t most_bytes = kAnyBytes);
 
 // Writes beside the target, syncs, then renames over it: a reader sees the old file or the new one, never a
 // part. Creates parent folders. Throws Error(Failure) naming the path (full disk, read-only folder); the
@@ -23,8 +46,12 @@ void write_text_atomic(const std::filesystem::path& path, std::string_view text)
 // The same for one file made of several pieces in memory.
 void write_pieces_atomic(const std::filesystem::path& path, std::span<const std::span<const uint8_t>> pieces);
 
-// What a process that died in the middle of the above left in a folder of one's own.
-void remove_temporaries(const std::filesystem::path& folder);
+// What processes that died in the middle of the above, or with a folder of make_temporary, left in this one. `age`: what
+// was written since then stays, where others may be writing.
+void remove_temporaries(const std::filesystem::path& folder,
+                        std::chrono::seconds age = std::chrono::seconds(0));
+// Longer than any writing takes.
+inline constexpr std::chrono::seconds kStaleAge = std::chrono::hours(1);
 
 // Sixteen hexadecimal digits from the system's randomness: a name that nobody else has or can guess.
 std::string random_hex();

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,6 +48,20 @@ int64_t left_in(const fs::path& group) {
                            *limit - std::max<int64_t>(0, *used - line_in(group / "memory.stat", droppable)));
 }
 
+// Of this process, in bytes. 0 where the system does not say.
+struct OwnMemory {
+  int64_t address_space = 0;
+  int64_t resident = 0;
+};
+OwnMemory own_memory() {
+  std::ifstream in("/proc/self/statm");
+  int64_t pages = 0;
+  int64_t resident_pages = 0;
+  if (!(in >> pages >> resident_pages)) return {};
+  const int64_t page_bytes = ::sysconf(_SC_PAGESIZE);
+  return {pages * page_bytes, resident_pages * page_bytes};
+}
+
 }  // namespace
 
 std::optional<int64_t> memory_left_in_groups(const fs::path& mount, const fs::path& own_groups) {
@@ -70,12 +85,17 @@ std::optional<int64_t> available_memory() {
   return available;
 }
 
+uint64_t memory_left() {
+  const int64_t machine = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+  const auto left = static_cast<uint64_t>(available_memory().value_or(machine));
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return left;
+  const auto taken = static_cast<uint64_t>(own_memory().address_space);
+  return std::min<uint64_t>(left, limit.rlim_cur - std::min<uint64_t>(limit.rlim_cur, taken));
+}
+
 int64_t resident_memory() {
-  std::ifstream in("/proc/self/statm");
-  int64_t pages = 0;
-  int64_t resident = 0;
-  if (!(in >> pages >> resident)) return 0;
-  return resident * ::sysconf(_SC_PAGESIZE);
+  return own_memory().resident;
 }
 
 }  // namespace retort

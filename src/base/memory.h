@@ -17,6 +17,10 @@ std::optional<int64_t> memory_left_in_groups(const std::filesystem::path& mount 
 // where the system does not say.
 std::optional<int64_t> available_memory();
 
+// The most that this process can still take: available_memory(), or all of the machine's where the system does not say,
+// and no more than the limit on its address space (ulimit -v) leaves.
+uint64_t memory_left();
+
 // Resident now. 0 where the system does not say.
 int64_t resident_memory();
 

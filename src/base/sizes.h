@@ -29,11 +29,10 @@ constexpr uint64_t saturating_product(std::initializer_list<T> sizes) {
   return saturating_product(std::span<const T>(sizes.begin(), sizes.size()));
 }
 
-// Of this machine.
-uint64_t memory_bytes();
-
-// Throws Error(Usage) "`what` would take 12.3 GB, more than this machine's 8.0 GB of memory" when that is so: before the
-// memory is asked for, which the system might grant and then not have.
+// Throws Error(Usage) "`what` would take 12.3 GB, more than the 8.0 GB of memory that are left" when memory_left() says so:
+// before the memory is asked for, which the system might grant and then not have. Less than kSmallMemoryBytes is always
+// granted: the question costs as much as reading a picture.
+inline constexpr uint64_t kSmallMemoryBytes = uint64_t{16} << 20U;
 void require_memory(uint64_t bytes, std::string_view what);
 
 }  // namespace retort

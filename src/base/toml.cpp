@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -44,7 +45,8 @@ bool is_ascii(char c) {
 }
 
 // The same in ASCII, line by line: what toml++ 3.3 does with other letters where it expects none is undefined, and what
-// it expects behind a file's mistake nobody knows. Letters in strings become escapes, those in comments go.
+// it expects behind a file's mistake nobody knows. Letters in strings become escapes, those in comments go. Dots of names
+// are counted on the way.
 class Ascii {
  public:
   Ascii(std::string_view text, const std::string& file) : text_(text), file_(file) {}
@@ -58,6 +60,7 @@ class Ascii {
       } else if (c == '"' || c == '\'') {
         string();
       } else if (is_ascii(c)) {
+        count_dots(c);
         out_ += c;
         ++at_;
       } else {
@@ -70,6 +73,21 @@ class Ascii {
  private:
   [[noreturn]] void fail(std::string_view what) const {
     throw_usage("{}:{}: this is no TOML: {}", file_, std::ranges::count(out_, '\n') + 1, what);
+  }
+
+  // A number's one dot counts as well, which nobody needs to know.
+  void count_dots(char c) {
+    const int around = open_.empty() ? 0 : open_.back();
+    if (c == '[' || c == '{') {
+      open_.push_back(dots_);
+    } else if (c == ']' || c == '}') {
+      dots_ = around;
+      if (!open_.empty()) open_.pop_back();
+    } else if (c == ',' || c == '\n') {
+      dots_ = around;
+    } else if (c == '.' && ++dots_ > kMostTomlDots) {
+      fail(fmt::format("names of tables within tables have more than {} dots", kMostTomlDots));
+    }
   }
 
   // To the end of the string that begins here, or to where it is none any more: at the end of a line.
@@ -130,6 +148,8 @@ class Ascii {
   const std::string& file_;
   size_t at_ = 0;
   std::string out_;
+  int dots_ = 0;           // of the name here, and around it
+  std::vector<int> open_;  // the same where each bracket stands that is open here
 };
 
 }  // namespace

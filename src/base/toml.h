@@ -33,6 +33,10 @@ namespace retort {
 // A larger file is refused before it is read.
 inline constexpr uint64_t kMostTomlBytes = uint64_t{1} << 20;
 
+// Dots in a name and in those of the tables around it, altogether: each makes a table, and toml++ takes one within the
+// other down by recursion.
+inline constexpr int kMostTomlDots = 64;
+
 // Throws Error(Usage) with `file` and the line. toml++ refuses values that are nested more than 256 levels deep.
 toml::table parse_toml(std::string_view text, const std::string& file);
 

@@ -111,7 +111,8 @@ void run(const BenchInt8Command& command) {
   Terminal terminal(command.output);
   std::vector<Named> networks;
   for (const std::filesystem::path& file : command.files)
-    networks.push_back({file.stem().string(), int8::read_tflite(read_file(file), file.string())});
+    networks.push_back(
+        {file.stem().string(), int8::read_tflite(read_file(file, int8::kMostTfliteBytes), file.string())});
   if (command.files.empty())
     for (const std::string& name : command.nets) networks.push_back({name, reference_file(name)});
   if (!command.folder.empty()) std::filesystem::create_directories(command.folder);

@@ -67,7 +67,8 @@ void run(const EvalCommand& command) {
     throw_usage("--outputs: \"{}\" should end in .npy", command.outputs.string());
   if (!command.outputs.empty()) require_writable("--outputs", command.outputs);
   Terminal terminal(command.output);
-  const int8::QuantGraph graph = int8::read_tflite(read_file(command.file), command.file.string());
+  const int8::QuantGraph graph =
+      int8::read_tflite(read_file(command.file, int8::kMostTfliteBytes), command.file.string());
   const int8::Evaluator evaluator(graph);
   const size_t width = evaluator.outputs();
   const auto dataset = load_for(command.data, graph, command.file.string(), terminal);

@@ -169,8 +169,9 @@ void run(const ExportCommand& command) {
   if (from_tflite && !package) throw_usage("{} is a .tflite file already", command.model.string());
   if (from_tflite && command.ends_given)
     throw_usage("--ends is for weights: {} has its ends already", command.model.string());
-  const Exported exported =
-      from_tflite ? Exported{read_file(command.model), search::kUnknown} : from_weights(command, terminal);
+  const Exported exported = from_tflite
+                                ? Exported{read_file(command.model, int8::kMostTfliteBytes), search::kUnknown}
+                                : from_weights(command, terminal);
   const int8::QuantGraph graph = int8::read_tflite(exported.tflite, command.model.string());
   if (package) {
     const deploy::Files files = deploy::exporter(command.to)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -286,6 +287,11 @@ Inspected inspect_graph(const graph::Graph& graph, int8::Ends ends, const std::v
                     {"hash", graph::structural_hash(graph)}}};
 }
 
+bool begins_as_tflite(const std::filesystem::path& file) {
+  std::array<uint8_t, 8> start{};
+  return InputFile(file).read(start) == start.size() && std::memcmp(start.data() + 4, "TFL3", 4) == 0;
+}
+
 Inspected inspect(const InspectCommand& command, const cost::Target& target) {
   const bool from_file = !command.model.file.empty();
   if (from_file != command.model.config.empty()) throw_usage("give either a file or --config");
@@ -297,12 +303,10 @@ Inspected inspect(const InspectCommand& command, const cost::Target& target) {
     inspected.title = command.model.config;
     return inspected;
   }
-  const std::vector<uint8_t> bytes = read_file(command.model.file);
-  const bool tflite = bytes.size() >= 8 && std::string(bytes.begin() + 4, bytes.begin() + 8) == "TFL3";
-  if (tflite || command.model.file.extension() == ".tflite") {
+  if (command.model.file.extension() == ".tflite" || begins_as_tflite(command.model.file)) {
     if (command.ends_given)
       throw_usage("--ends is for weights and --config: {} has its ends already", command.model.file.string());
-    return inspect_tflite(bytes, command.model.file, target);
+    return inspect_tflite(read_file(command.model.file, int8::kMostTfliteBytes), command.model.file, target);
   }
   const engine::Model model = engine::load_model(command.model.file);
   Inspected inspected = inspect_graph(model.graph, command.ends, model.classes, target);

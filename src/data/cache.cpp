@@ -9,13 +9,13 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "base/sizes.h"
 
 namespace retort::data {
 namespace {
@@ -33,6 +33,9 @@ struct Start {
   uint64_t checksum = 0;  // CRC-32 of all that follows
 };
 static_assert(sizeof(Start) == 24);
+
+// The names of as many classes as there may be take less.
+constexpr uint64_t kMostHeaderBytes = uint64_t{64} << 20;
 
 struct Descriptor {
   int value;
@@ -100,20 +103,6 @@ std::optional<uint64_t> set_bytes(const json& description, uint64_t file_bytes, 
   return count * image_bytes;
 }
 
-// A process that was killed leaves its part of a file. An hour is longer than writing takes: nothing that
-// another process is writing goes.
-void remove_stale_parts(const fs::path& folder) {
-  std::error_code error;
-  const auto now = fs::file_time_type::clock::now();
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (!name.starts_with(".retort-") || !name.ends_with(".tmp")) continue;
-    std::error_code ignored;
-    const auto written = fs::last_write_time(it->path(), ignored);
-    if (!ignored && now - written > std::chrono::hours(1)) fs::remove(it->path(), ignored);
-  }
-}
-
 }  // namespace
 
 std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, int threads) {
@@ -123,7 +112,7 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
   const Descriptor file(path);
   Start start;
   if (file.value < 0 || !read_at(file.value, 0, {reinterpret_cast<uint8_t*>(&start), sizeof start}) ||
-      start.magic != Start{}.magic || start.header_bytes > file_bytes)
+      start.magic != Start{}.magic || start.header_bytes > std::min(file_bytes, kMostHeaderBytes))
     return std::nullopt;
   uint64_t checksum = 0;
   uint64_t at = sizeof start;
@@ -149,6 +138,7 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
     const auto train_bytes = set_bytes(header.at("train"), file_bytes, dataset.train, counts[0]);
     const auto test_bytes = set_bytes(header.at("test"), file_bytes, dataset.test, counts[1]);
     if (!train_bytes || !test_bytes || at + *train_bytes + *test_bytes != file_bytes) return std::nullopt;
+    require_memory(*train_bytes + *test_bytes, path.string() + ": its images");
     size_t part = 0;
     for (ImageSet* set : {&dataset.train, &dataset.test}) {
       set->labels.resize(counts[part]);
@@ -167,7 +157,7 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
 }
 
 void write_cache(const fs::path& path, std::string_view key, const Dataset& dataset) {
-  remove_stale_parts(path.parent_path());
+  remove_temporaries(path.parent_path(), kStaleAge);
   json classes = json::array();
   for (const std::string& name : dataset.classes)
     classes.push_back(std::vector<uint8_t>(name.begin(), name.end()));

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <span>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/sizes.h"
 #include "data/readers.h"
 
 namespace retort::data {
@@ -20,28 +22,45 @@ constexpr std::array<std::string_view, 6> kFiles = {"data_batch_1.bin", "data_ba
                                                     "data_batch_3.bin", "data_batch_4.bin",
                                                     "data_batch_5.bin", "test_batch.bin"};
 
+// Memory for the images of these files, before any of them is read.
+template <typename Files>
+void reserve_pixels(const fs::path& folder, const Files& files, ImageSet& set) {
+  uint64_t bytes = 0;
+  for (const std::string_view name : files)
+    bytes += InputFile(folder / name).bytes() / kRecord * kShape.bytes();
+  require_memory(bytes, folder.string() + ": its images");
+  set.pixels.reserve(bytes);
+}
+
 // Returns how many records were left out.
 int64_t append_batch(const fs::path& path, ImageSet& set, const LoadOptions& options) {
   const BadImages bad_images = options.bad_images;
-  const std::vector<uint8_t> file = read_file(path);
-  const bool truncated = file.size() % kRecord != 0;
-  if (file.empty() || (truncated && bad_images == BadImages::Fail))
-    throw_usage("{}: has {} bytes, which is not a whole number of CIFAR-10 records of {} bytes",
-                path.string(), file.size(), kRecord);
+  InputFile file(path);
+  const bool truncated = file.bytes() % kRecord != 0;
+  if (file.bytes() == 0 || (truncated && bad_images == BadImages::Fail))
+    throw_usage("{}: has {} bytes, which is not a whole number of CIFAR-10 records of {} bytes", file.name(),
+                file.bytes(), kRecord);
   if (truncated)
-    note_left_out(options, path.string(),
-                  fmt::format("its last record has {} bytes of {}", file.size() % kRecord, kRecord));
-  const size_t count = file.size() / kRecord;
+    note_left_out(options, file.name(),
+                  fmt::format("its last record has {} bytes of {}", file.bytes() % kRecord, kRecord));
+  const size_t count = file.bytes() / kRecord;
   size_t at = set.pixels.size();
   set.shape = kShape;
   set.pixels.resize(at + count * kShape.bytes());
+  constexpr size_t kPieceRecords = 256;
+  std::vector<uint8_t> piece(kPieceRecords * kRecord);
   for (size_t i = 0; i < count; ++i) {
-    const uint8_t* record = file.data() + i * kRecord;
+    if (i % kPieceRecords == 0) {
+      const auto wanted = std::span(piece).first(std::min(kPieceRecords, count - i) * kRecord);
+      if (file.read(wanted) != wanted.size())
+        throw_usage("{}: became shorter while it was read", file.name());
+    }
+    const uint8_t* record = piece.data() + i % kPieceRecords * kRecord;
     if (*record >= kClasses && bad_images == BadImages::Fail)
-      throw_usage("{}: record {} (byte {}) has label {}; CIFAR-10 labels are 0 to 9", path.string(), i,
+      throw_usage("{}: record {} (byte {}) has label {}; CIFAR-10 labels are 0 to 9", file.name(), i,
                   i * kRecord, *record);
     if (*record >= kClasses)
-      note_left_out(options, fmt::format("{}, record {}", path.string(), i),
+      note_left_out(options, fmt::format("{}, record {}", file.name(), i),
                     fmt::format("has label {}; CIFAR-10 labels are 0 to 9", *record));
     set.labels.push_back(*record < kClasses ? *record : kNoLabel);
     for (size_t pixel = 0; pixel < kPlane; ++pixel)
@@ -83,6 +102,8 @@ class Cifar10Reader final : public Reader {
             folder.string(), name, kFiles.back());
     Dataset dataset;
     dataset.classes = class_names(folder / "batches.meta.txt");
+    reserve_pixels(folder, std::span(kFiles).first(kFiles.size() - 1), dataset.train);
+    reserve_pixels(folder, std::span(kFiles).last(1), dataset.test);
     double done = 0;
     for (const std::string_view name : kFiles) {
       ImageSet& set = name == kFiles.back() ? dataset.test : dataset.train;

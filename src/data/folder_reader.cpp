@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "base/sizes.h"
 #include "data/cache.h"
@@ -161,12 +162,12 @@ class Loader {
     shape_ = {spec_.height, spec_.width, spec_.gray == true ? 1 : 3};
     if (spec_.height == 0) take_shape_of_first(sources);
     const uint64_t bytes = saturating_product({uint64_t{total_}, uint64_t{shape_.bytes()}});
-    if (bytes > memory_bytes())
+    if (const uint64_t left = memory_left(); bytes > left)
       throw_usage(
-          "{}: {} images of {}x{} are {:.1f} GB, more than this machine's {:.1f} GB of memory: "
+          "{}: {} images of {}x{} are {:.1f} GB, more than the {:.1f} GB of memory that are left: "
           "choose a smaller size with ?size=HxW",
           spec_.directory, total_, shape_.height, shape_.width, static_cast<double>(bytes) / 1e9,
-          static_cast<double>(memory_bytes()) / 1e9);
+          static_cast<double>(left) / 1e9);
   }
 
   // `survey`: where to note the images as they are stored, or null.
@@ -229,7 +230,7 @@ class Loader {
   // Nothing for a broken image that may be skipped; then `reason`, if given, tells what is wrong with it.
   std::optional<DecodedImage> decode(const Source& source, std::string* reason = nullptr) const {
     try {
-      return decode_image(read_file(source.path), source.path.string());
+      return decode_image(read_file(source.path, kMostImageFileBytes), source.path.string());
     } catch (const Error& error) {
       if (options_.bad_images == BadImages::Fail || error.code() != ErrorCode::Usage) throw;
       const std::string_view sentence = error.what();

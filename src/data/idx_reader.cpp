@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
-#include <limits>
+#include <span>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -20,16 +20,12 @@ namespace fs = std::filesystem;
 // before memory is taken for what it announces.
 class Inflater {
  public:
-  explicit Inflater(const fs::path& path) : name_(path.string()), file_(read_file(path)) {
-    gzipped_ = file_.size() >= 2 && file_[0] == 0x1f && file_[1] == 0x8b;
-    if (!gzipped_) return;
-    if (file_.size() > std::numeric_limits<uInt>::max())
-      throw_usage("{}: is a gzip file of more than 4 GB; unpack it first", name_);
-    stream_.next_in = file_.data();
-    stream_.avail_in = static_cast<uInt>(file_.size());
+  explicit Inflater(const fs::path& path) : file_(path), input_(kInputBytes) {
+    refill();
+    gzipped_ = stream_.avail_in >= 2 && input_[0] == 0x1f && input_[1] == 0x8b;
     constexpr int kGzipOnly = 16;
-    if (inflateInit2(&stream_, MAX_WBITS + kGzipOnly) != Z_OK)
-      throw_failure("{}: zlib cannot be started", name_);
+    if (gzipped_ && inflateInit2(&stream_, MAX_WBITS + kGzipOnly) != Z_OK)
+      throw_failure("{}: zlib cannot be started", name());
   }
   ~Inflater() {
     if (gzipped_) inflateEnd(&stream_);
@@ -37,31 +33,33 @@ class Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const std::string& name() const { return file_.name(); }
 
   // No more content than this can follow (deflate shrinks to 1/1032 at best).
-  [[nodiscard]] uint64_t most_bytes() const { return file_.size() * (gzipped_ ? 1040 : 1); }
+  [[nodiscard]] uint64_t most_bytes() const { return file_.bytes() * (gzipped_ ? 1040 : 1); }
 
   // Returns how many bytes it could read; fewer than asked for means that the content ends.
-  size_t read(uint8_t* out, size_t count) {
-    if (!gzipped_) {
-      const size_t taken = std::min(count, file_.size() - offset_);
-      std::copy_n(file_.begin() + static_cast<std::ptrdiff_t>(offset_), taken, out);
-      offset_ += taken;
-      return taken;
-    }
+  size_t read(std::span<uint8_t> out) {
     size_t have = 0;
-    while (have < count && !ended_) {
-      const auto piece = static_cast<uInt>(std::min<size_t>(count - have, 1U << 30));
-      stream_.next_out = out + have;
+    if (!gzipped_) {
+      have = std::min<size_t>(out.size(), stream_.avail_in);
+      std::copy_n(stream_.next_in, have, out.begin());
+      stream_.next_in += have;
+      stream_.avail_in -= static_cast<uInt>(have);
+      return have + file_.read(out.subspan(have));
+    }
+    while (have < out.size() && !ended_) {
+      if (stream_.avail_in == 0) refill();
+      const auto piece = static_cast<uInt>(std::min<size_t>(out.size() - have, 1U << 30));
+      stream_.next_out = out.data() + have;
       stream_.avail_out = piece;
       const int result = inflate(&stream_, Z_NO_FLUSH);
       have += piece - stream_.avail_out;
       if (result == Z_STREAM_END) {
+        if (stream_.avail_in == 0) refill();
         if (stream_.avail_in != 0) broken("there are bytes after its end");
         ended_ = true;
-      } else if (result == Z_BUF_ERROR ||
-                 (result == Z_OK && stream_.avail_in == 0 && stream_.avail_out != 0)) {
+      } else if (result == Z_BUF_ERROR) {
         broken("it is truncated");
       } else if (result != Z_OK) {
         broken(stream_.msg != nullptr ? stream_.msg : "its data are damaged");
@@ -71,16 +69,21 @@ class Inflater {
   }
 
  private:
+  static constexpr size_t kInputBytes = size_t{1} << 16;
+
+  void refill() {
+    stream_.next_in = input_.data();
+    stream_.avail_in = static_cast<uInt>(file_.read(input_));
+  }
   [[noreturn]] void broken(std::string_view why) const {
-    throw_usage("{}: broken gzip file: {}", name_, why);
+    throw_usage("{}: broken gzip file: {}", name(), why);
   }
 
-  std::string name_;
-  std::vector<uint8_t> file_;
+  InputFile file_;
+  std::vector<uint8_t> input_;  // of the file, what stream_ takes next
   z_stream stream_{};
   bool gzipped_ = false;
   bool ended_ = false;
-  size_t offset_ = 0;
 };
 
 struct IdxArray {
@@ -94,8 +97,7 @@ IdxArray read_idx(const fs::path& path, uint8_t rank) {
   Inflater content(path);
   const std::string& name = content.name();
   std::array<uint8_t, 4> magic{};
-  if (content.read(magic.data(), magic.size()) != magic.size())
-    throw_usage("{}: is truncated in its header", name);
+  if (content.read(magic) != magic.size()) throw_usage("{}: is truncated in its header", name);
   const std::array<uint8_t, 4> expected = {0, 0, 8, rank};
   if (magic != expected)
     throw_usage("{}: begins with {:02x}{:02x}{:02x}{:02x} where IDX {} begin with 000008{:02x}", name,
@@ -103,8 +105,7 @@ IdxArray read_idx(const fs::path& path, uint8_t rank) {
   IdxArray array;
   for (int d = 0; d < rank; ++d) {
     std::array<uint8_t, 4> number{};
-    if (content.read(number.data(), number.size()) != number.size())
-      throw_usage("{}: is truncated in its header", name);
+    if (content.read(number) != number.size()) throw_usage("{}: is truncated in its header", name);
     const uint32_t dimension =
         uint32_t{number[0]} << 24 | uint32_t{number[1]} << 16 | uint32_t{number[2]} << 8 | number[3];
     if (dimension == 0) throw_usage("{}: says that its dimension {} is 0", name, d);
@@ -113,19 +114,22 @@ IdxArray read_idx(const fs::path& path, uint8_t rank) {
   const uint64_t size = saturating_product(std::span<const uint32_t>(array.dimensions));
   if (size > content.most_bytes())
     throw_usage("{}: is truncated: its header announces {} bytes of data, more than it can hold", name, size);
-  // Piece by piece: a gzip file's header may announce a thousand times what follows it.
+  require_memory(size, name + ": its data");
+  // Piece by piece: a gzip file's header may announce a thousand times what follows it, and memory that is reserved takes
+  // none before it is used.
+  array.bytes.reserve(size);
   constexpr uint64_t kPieceBytes = uint64_t{4} << 20;
   while (array.bytes.size() < size) {
     const size_t have = array.bytes.size();
     const size_t piece = std::min(size - have, kPieceBytes);
     array.bytes.resize(have + piece);
-    const size_t got = content.read(array.bytes.data() + have, piece);
+    const size_t got = content.read(std::span(array.bytes).subspan(have));
     if (got != piece)
       throw_usage("{}: is truncated: its header announces {} bytes of data, it has {}", name, size,
                   have + got);
   }
-  uint8_t extra = 0;
-  if (content.read(&extra, 1) != 0)
+  std::array<uint8_t, 1> extra{};
+  if (content.read(extra) != 0)
     throw_usage("{}: has more data than the {} bytes that its header announces", name, size);
   return array;
 }

@@ -12,6 +12,8 @@ namespace retort::data {
 
 // Larger images are refused before any memory is taken for them.
 inline constexpr int64_t kMaxImagePixels = int64_t{64} << 20;
+// The same for their files: as many bytes as such a picture takes without compression, and a third more.
+inline constexpr uint64_t kMostImageFileBytes = uint64_t{256} << 20;
 
 struct DecodedImage {
   ImageShape shape;  // 1 channel when the file is grey, else 3

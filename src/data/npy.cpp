@@ -16,6 +16,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "arrays are copied as they lie in the file");
 
 constexpr std::string_view kMagic = "\x93NUMPY";
+// Those of numbers have a hundred bytes.
+constexpr uint64_t kMostHeaderBytes = uint64_t{1} << 20;
 
 template <typename T>
 T load(const uint8_t* from) {
@@ -49,12 +51,14 @@ float half_to_float(uint16_t half) {
   return (half & 0x8000) != 0 ? -value : value;
 }
 
-// Calls use(value) with each element as its own type.
+// Calls use(value) with each of these elements as its own type.
 template <typename Use>
-void for_each_element(const NpyArray& array, const Use& use) {
+void for_each_element(const NpyArray& array, size_t first, size_t count, const Use& use) {
+  const size_t item = item_bytes(array.dtype);
+  if (item == 0) throw_usage("an array of dtype {} does not hold numbers", array.dtype);
+  const auto bytes = std::span(array.bytes).subspan(first * item, count * item);
   const auto walk = [&]<typename T>(T) {
-    for (size_t at = 0; at + sizeof(T) <= array.bytes.size(); at += sizeof(T))
-      use(load<T>(array.bytes.data() + at));
+    for (size_t at = 0; at < bytes.size(); at += sizeof(T)) use(load<T>(bytes.data() + at));
   };
   const std::string_view kind = std::string_view(array.dtype).substr(1);
   if (kind == "u1" || kind == "b1") return walk(uint8_t{});
@@ -67,12 +71,8 @@ void for_each_element(const NpyArray& array, const Use& use) {
   if (kind == "i8") return walk(int64_t{});
   if (kind == "f4") return walk(float{});
   if (kind == "f8") return walk(double{});
-  if (kind == "f2") {
-    for (size_t at = 0; at + 2 <= array.bytes.size(); at += 2)
-      use(half_to_float(load<uint16_t>(array.bytes.data() + at)));
-    return;
-  }
-  throw_usage("an array of dtype {} does not hold numbers", array.dtype);
+  // Half precision is left.
+  for (size_t at = 0; at < bytes.size(); at += 2) use(half_to_float(load<uint16_t>(bytes.data() + at)));
 }
 
 // The header is a Python dictionary: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
@@ -190,18 +190,26 @@ int64_t NpyArray::count() const {
 }
 
 std::vector<float> NpyArray::as_float() const {
-  std::vector<float> values;
-  values.reserve(static_cast<size_t>(count()));
-  for_each_element(*this, [&](auto value) { values.push_back(static_cast<float>(value)); });
+  require_memory(saturating_product({uint64_t{sizeof(float)}, static_cast<uint64_t>(count())}),
+                 fmt::format("an array of shape {} as float32", shape_text(shape)));
+  std::vector<float> values(static_cast<size_t>(count()));
+  to_float(0, values);
   return values;
+}
+
+void NpyArray::to_float(size_t first, std::span<float> out) const {
+  auto place = out.begin();
+  for_each_element(*this, first, out.size(), [&](auto value) { *place++ = static_cast<float>(value); });
 }
 
 std::vector<int64_t> NpyArray::as_integer() const {
   if (dtype.size() != 3 || (dtype[1] != 'i' && dtype[1] != 'u'))
     throw_usage("an array of dtype {} does not hold integers", dtype);
+  require_memory(saturating_product({uint64_t{sizeof(int64_t)}, static_cast<uint64_t>(count())}),
+                 fmt::format("an array of shape {} as int64", shape_text(shape)));
   std::vector<int64_t> values;
   values.reserve(static_cast<size_t>(count()));
-  for_each_element(*this, [&](auto value) {
+  for_each_element(*this, 0, static_cast<size_t>(count()), [&](auto value) {
     if constexpr (sizeof value == 8 && std::is_unsigned_v<decltype(value)>)
       if (value > static_cast<uint64_t>(INT64_MAX))
         throw_usage("the integer {} does not fit in 63 bits", value);
@@ -211,34 +219,42 @@ std::vector<int64_t> NpyArray::as_integer() const {
 }
 
 NpyArray read_npy(const std::filesystem::path& path) {
-  std::vector<uint8_t> file = read_file(path);
-  const std::string name = path.string();
-  if (file.size() < 10 || std::memcmp(file.data(), kMagic.data(), kMagic.size()) != 0)
+  InputFile file(path);
+  const std::string& name = file.name();
+  std::array<uint8_t, 12> start{};
+  size_t at = file.read(std::span(start).first(10));
+  if (at < 10 || std::memcmp(start.data(), kMagic.data(), kMagic.size()) != 0)
     throw_usage("{}: is not a .npy file: it does not begin with \\x93NUMPY", name);
-  const int version = file[6];
-  if (version < 1 || version > 3 || file[7] != 0)
-    throw_usage("{}: has .npy format version {}.{}; 1.0, 2.0 and 3.0 can be read", name, version, file[7]);
-  const size_t length_bytes = version == 1 ? 2 : 4;
-  const size_t header_at = 8 + length_bytes;
-  if (file.size() < header_at) throw_usage("{}: is truncated in its header", name);
-  const size_t header_bytes =
-      version == 1 ? load<uint16_t>(file.data() + 8) : load<uint32_t>(file.data() + 8);
-  if (file.size() - header_at < header_bytes) throw_usage("{}: is truncated in its header", name);
+  const int version = start[6];
+  if (version < 1 || version > 3 || start[7] != 0)
+    throw_usage("{}: has .npy format version {}.{}; 1.0, 2.0 and 3.0 can be read", name, version, start[7]);
+  if (version > 1) at += file.read(std::span(start).subspan(at));
+  const uint64_t header_bytes =
+      version == 1 ? load<uint16_t>(start.data() + 8) : load<uint32_t>(start.data() + 8);
+  if ((version > 1 && at < start.size()) || file.bytes() < at + header_bytes)
+    throw_usage("{}: is truncated in its header", name);
+  if (header_bytes > kMostHeaderBytes)
+    throw_usage("{}: has a header of {} bytes; at most {} are read", name, header_bytes, kMostHeaderBytes);
+  std::vector<uint8_t> header(header_bytes);
+  at += file.read(header);
 
-  NpyArray array =
-      HeaderParser({reinterpret_cast<const char*>(file.data()) + header_at, header_bytes}, path).parse();
-  const size_t have = file.size() - header_at - header_bytes;
+  NpyArray array = HeaderParser({reinterpret_cast<const char*>(header.data()), header.size()}, path).parse();
+  const uint64_t have = file.bytes() - at;
   const uint64_t need = saturating_product(
       {saturating_product(std::span<const int64_t>(array.shape)), uint64_t{item_bytes(array.dtype)}});
   if (need > static_cast<uint64_t>(INT64_MAX))
     throw_usage("{}: its shape {} is too large to exist", name, shape_text(array.shape));
-  if (have < need)
-    throw_usage("{}: is truncated: shape {} of {} needs {} bytes of data, it has {}", name,
-                shape_text(array.shape), array.dtype, need, have);
+  const auto require_whole = [&](uint64_t there) {
+    if (there < need)
+      throw_usage("{}: is truncated: shape {} of {} needs {} bytes of data, it has {}", name,
+                  shape_text(array.shape), array.dtype, need, there);
+  };
+  require_whole(have);
   if (have > need)
     throw_usage("{}: has {} bytes after its data of shape {}", name, have - need, shape_text(array.shape));
-  file.erase(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(header_at + header_bytes));
-  array.bytes = std::move(file);
+  require_memory(need, name + ": its data");
+  array.bytes.resize(need);
+  require_whole(file.read(array.bytes));
   return array;
 }
 

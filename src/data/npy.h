@@ -15,11 +15,14 @@ struct NpyArray {
   std::vector<int64_t> shape;  // empty for a scalar
   std::vector<uint8_t> bytes;  // row-major
   [[nodiscard]] int64_t count() const;
-  [[nodiscard]] std::vector<float> as_float() const;      // any numeric dtype of up to 8 bytes
+  [[nodiscard]] std::vector<float> as_float() const;  // any numeric dtype of up to 8 bytes
+  // The elements from `first` on, as many as `out` takes; the array must have them.
+  void to_float(size_t first, std::span<float> out) const;
   [[nodiscard]] std::vector<int64_t> as_integer() const;  // integer dtypes only
 };
 
-// Throws Error(Usage) naming the file and what is wrong (magic, Fortran order, dtype, size).
+// Throws Error(Usage) naming the file and what is wrong (magic, Fortran order, dtype, size, more than memory has): before
+// the data are read.
 NpyArray read_npy(const std::filesystem::path& path);
 void write_npy(const std::filesystem::path& path, std::string_view dtype, std::span<const int64_t> shape,
                std::span<const uint8_t> bytes);

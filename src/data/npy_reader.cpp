@@ -92,18 +92,18 @@ std::vector<uint16_t> read_labels(const NamedArray& labelled, int64_t images, co
   if (one_hot) {
     const auto width = static_cast<size_t>(array.shape[1]);
     if (width > kMaxClasses) throw_usage("{}: has {} classes; {} at most", name, width, kMaxClasses);
-    const std::vector<float> values = array.as_float();
+    std::vector<float> row(width);
     for (size_t i = 0; i < labels.size(); ++i) {
-      const auto row = values.begin() + static_cast<std::ptrdiff_t>(i * width);
-      const auto end = row + static_cast<std::ptrdiff_t>(width);
-      const auto hot = std::find(row, end, 1.0F);
-      const bool good = hot != end && std::count(row, end, 0.0F) == static_cast<std::ptrdiff_t>(width - 1);
+      array.to_float(i * width, row);
+      const auto hot = std::ranges::find(row, 1.0F);
+      const bool good =
+          hot != row.end() && std::ranges::count(row, 0.0F) == static_cast<std::ptrdiff_t>(width - 1);
       if (!good && options.bad_images == BadImages::Fail)
         throw_usage("{}: row {} is not one-hot: one value must be 1 and the others 0", name, i);
       if (!good)
         note_left_out(options, fmt::format("{}, row {}", name, i),
                       "is not one-hot: one value must be 1 and the others 0");
-      labels[i] = good ? static_cast<uint16_t>(hot - row) : kNoLabel;
+      labels[i] = good ? static_cast<uint16_t>(hot - row.begin()) : kNoLabel;
     }
     classes = width;
     return labels;

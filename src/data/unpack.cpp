@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,6 +14,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/temporary.h"
 #include "base/units.h"
 
 namespace retort::data {
@@ -32,10 +35,12 @@ struct ArchiveCleanup {
 class Staging {
  public:
   explicit Staging(const fs::path& beside) {
-    std::string name = (beside / ".retort-unpack-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw_failure("{}: cannot be written: {}", beside.string(), reason(errno));
-    path_ = name;
+    remove_temporaries(beside, kStaleAge);
+    path_ = make_temporary(beside, [&](const fs::path& name) {
+      if (::mkdir(name.c_str(), 0700) == 0) return true;
+      if (errno != EEXIST) throw_failure("{}: cannot be written: {}", beside.string(), reason(errno));
+      return false;
+    });
   }
   ~Staging() {
     std::error_code ignored;

@@ -6,11 +6,13 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/sizes.h"
 
 namespace retort::engine {
 namespace {
@@ -23,6 +25,8 @@ static_assert(std::endian::native == std::endian::little, "tensors are stored as
 
 constexpr int version = 1;
 constexpr int maximum_depth = 24;  // a graph and what stands around it
+// A graph and the names of tensors and classes, as many as there may be.
+constexpr size_t most_header_bytes = size_t{64} << 20;
 constexpr std::string_view model_format = "retort-model";
 constexpr std::string_view checkpoint_format = "retort-checkpoint";
 
@@ -73,19 +77,38 @@ class Writer {
   std::vector<uint8_t> tensors_;
 };
 
+// The header's line, without its end; nothing where the file has none within what is read of it.
+std::optional<std::string> header_line(InputFile& file, std::vector<uint8_t>& behind) {
+  constexpr size_t kPieceBytes = size_t{1} << 16;
+  std::string line;
+  behind.resize(kPieceBytes);
+  while (line.size() < most_header_bytes) {
+    behind.resize(file.read(behind));
+    const auto end = std::ranges::find(behind, uint8_t{'\n'});
+    line.append(behind.begin(), end);
+    if (end != behind.end()) {
+      behind.erase(behind.begin(), end + 1);
+      return line;
+    }
+    if (behind.size() < kPieceBytes) break;
+  }
+  return std::nullopt;
+}
+
 class Reader {
  public:
-  Reader(std::filesystem::path path, std::string_view format)
-      : path_(std::move(path)), bytes_(read_file(path_)) {
-    const auto end = std::find(bytes_.begin(), bytes_.end(), uint8_t{'\n'});
-    header_ = Json::parse(bytes_.begin(), end,
-                          limit_json_depth(path_.string() + ": the header", maximum_depth), false);
-    if (end == bytes_.end() || !header_.is_object() || header_.value("format", Json()) != Json(format))
+  Reader(const std::filesystem::path& path, std::string_view format) : path_(path) {
+    InputFile file(path_);
+    std::vector<uint8_t> behind;  // what came with the header
+    const auto line = header_line(file, behind);
+    if (line)
+      header_ = Json::parse(*line, limit_json_depth(path_.string() + ": the header", maximum_depth), false);
+    if (!line || !header_.is_object() || header_.value("format", Json()) != Json(format))
       throw_usage("{}: not a {} file", path_.string(), format);
     if (header_.value("version", Json()) != Json(version))
       throw_usage("{}: version {} of the {} format; this program reads version {}", path_.string(),
                   dump_json(header_.value("version", Json())), format, version);
-    tensors_ = std::span<const uint8_t>(end + 1, bytes_.end());
+    read_tensors(file, line->size() + 1, behind);
     if (header_.value("sha256", Json()) != Json(hash_of(header_, tensors_)))
       throw_usage("{}: the file is damaged: its contents do not match their SHA-256", path_.string());
   }
@@ -124,10 +147,31 @@ class Reader {
   }
 
  private:
+  // As many bytes as the header lists, or none at all.
+  void read_tensors(InputFile& file, uint64_t header_bytes, std::span<const uint8_t> behind) {
+    const uint64_t bytes = file.bytes() - std::min(file.bytes(), header_bytes);
+    const uint64_t listed = reading([&] {
+      uint64_t values = 0;
+      for (const Json& tensor : header_.at("tensors"))
+        values += std::min<uint64_t>(
+            saturating_product<int64_t>(tensor.at("dims").get<std::vector<int64_t>>()), file.bytes());
+      return saturating_product({values, uint64_t{sizeof(float)}});
+    });
+    if (listed != bytes)
+      throw_usage("{}: the file is damaged: its tensors have {} bytes where its header lists {}",
+                  path_.string(), bytes, listed);
+    require_memory(bytes, path_.string() + ": its tensors");
+    bytes_.resize(bytes);
+    const size_t have = std::min(bytes_.size(), behind.size());
+    std::copy_n(behind.begin(), have, bytes_.begin());
+    bytes_.resize(have + file.read(std::span(bytes_).subspan(have)));
+    tensors_ = bytes_;
+  }
+
   std::filesystem::path path_;
-  std::vector<uint8_t> bytes_;
+  std::vector<uint8_t> bytes_;  // of all tensors
   Json header_;
-  std::span<const uint8_t> tensors_;
+  std::span<const uint8_t> tensors_;  // those that are not taken yet
   size_t next_ = 0;
 };
 

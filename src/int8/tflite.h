@@ -39,7 +39,7 @@ struct TfliteContents {
   std::optional<QuantGraph> graph;  // when there are none
 };
 
-// A larger file is refused. Offsets in FlatBuffers reach twice as far.
+// A larger file is refused, best by read_file before it is read. Offsets in FlatBuffers reach twice as far.
 inline constexpr uint64_t kMostTfliteBytes = uint64_t{1} << 30;
 
 // Looks at a file of ours or anyone's. `name` (the file's) begins each error. Throws Error(Usage) on anything

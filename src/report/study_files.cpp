@@ -45,7 +45,7 @@ StudyFiles load_study_files(const search::StudyResult& study, const std::filesys
       continue;
     }
     try {
-      const std::vector<uint8_t> bytes = read_file(file);
+      const std::vector<uint8_t> bytes = read_file(file, int8::kMostTfliteBytes);
       files.models.push_back({trial->number, cost::analyze(int8::read_tflite(bytes, file.string()),
                                                            static_cast<int64_t>(bytes.size()), target)});
     } catch (const Error& error) {

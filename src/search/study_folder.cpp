@@ -244,6 +244,8 @@ StudyFolder::StudyFolder(const fs::path& path, const study::Place& place) : path
   fs::create_directories(path, error);
   if (error) throw_failure("{}: the folder cannot be created: {}", path.string(), error.message());
   lock_ = std::make_unique<FileLock>(path / kLockFile);
+  // What a search that was killed left. A trial's folder is tidied when the trial goes on.
+  for (const char* part : {"", "best", "best/c", "teacher"}) remove_temporaries(path / part);
   place_ = place_of(path, place);
   check_place(path, place_);
   shared_ = !is_own(path, place_);

@@ -63,6 +63,7 @@ class Workplace {
     fs::create_directories(folder / kName);
     path_ = fs::canonical(folder / kName);
     lock_ = std::make_unique<FileLock>(path_ / ".lock");
+    for (const char* part : {"", "teacher"}) remove_temporaries(path_ / part);
     name_ = worker_name(path_, true);
     const fs::path file = path_ / "search";
     if (fs::exists(file) && read_text(file) == search) return;

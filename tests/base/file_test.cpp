@@ -78,10 +78,22 @@ TEST_F(FileTest, FilesThatAreTooLargeAreRefusedUnread) {
             file.string() + ": has 10 bytes; at most 9 are read");
   fs::resize_file(file, uintmax_t{1} << 42U);  // without any disk behind it
   const Error error = caught([&] { read_file(file); });
-  EXPECT_EQ(std::string(error.what())
-                .find(file.string() + ": its bytes would take 4398.0 GB, more than this machine's "),
-            0U)
+  EXPECT_EQ(
+      std::string(error.what()).find(file.string() + ": its bytes would take 4398.0 GB, more than the "), 0U)
       << error.what();
+}
+
+TEST_F(FileTest, IsReadPieceByPiece) {
+  write_text_atomic(folder_ / "file", "0123456789");
+  InputFile file(folder_ / "file");
+  EXPECT_EQ(file.bytes(), 10U);
+  std::vector<uint8_t> piece(4);
+  std::string all;
+  for (size_t got = 0; (got = file.read(piece)) > 0;)
+    all.append(piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(got));
+  EXPECT_EQ(all, "0123456789");
+  EXPECT_EQ(std::string(caught([&] { const InputFile none(folder_); }).what()),
+            folder_.string() + ": is a folder where a file is expected");
 }
 
 TEST_F(FileTest, AFailedWriteLeavesNothingBehind) {

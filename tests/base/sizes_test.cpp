@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 namespace retort {
 namespace {
@@ -22,15 +23,13 @@ TEST(Sizes, ProductsDoNotOverflow) {
 }
 
 TEST(Sizes, WhatDoesNotFitIsRefusedInASentence) {
-  EXPECT_GT(memory_bytes(), uint64_t{1} << 20U);
-  EXPECT_NO_THROW(require_memory(memory_bytes(), "all of it"));
+  EXPECT_NO_THROW(require_memory(memory_left() / 2, "half of it"));
   try {
     require_memory(UINT64_MAX, "a file");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::Usage);
-    EXPECT_EQ(std::string(error.what()).find("a file would take 18446744073.7 GB, more than this machine's "),
-              0U)
+    EXPECT_EQ(std::string(error.what()).find("a file would take 18446744073.7 GB, more than the "), 0U)
         << error.what();
   }
 }

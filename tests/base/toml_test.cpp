@@ -1,8 +1,11 @@
 #include "base/toml.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -67,6 +70,33 @@ TEST(Toml, WhatItsParserDoesNotExpectIsRefused) {
 TEST(Toml, DeepValuesAreRefused) {
   const std::string deep = "a = " + std::string(100'000, '[');
   EXPECT_NE(sentence(deep).find("file:1: this is no TOML"), std::string::npos) << sentence(deep);
+}
+
+// Each dot is a table in a table: 200,000 of them took the stack, whichever way they are written.
+TEST(Toml, LongNamesAreRefused) {
+  const auto dotted = [](size_t dots) {
+    std::string name;
+    for (size_t i = 0; i < dots; ++i) name += "a.";
+    return name + "a";
+  };
+  for (const size_t dots : {size_t{65}, kMostTomlBytes / 2 - 100})
+    for (const auto& [before, after] : {std::pair("", " = 1"), std::pair("[", "]"), std::pair("[[", "]]"),
+                                        std::pair("x = {", " = 1}"), std::pair("x = [{b = 1}, {", " = 1}]")})
+      EXPECT_EQ(sentence("x = 1\n" + (before + dotted(dots)) + after),
+                "file:2: this is no TOML: names of tables within tables have more than 64 dots")
+          << before << dots;
+  std::string nested = "a = 1";
+  for (int level = 0; level < 200; ++level) nested = dotted(60) + " = {" + nested + "}";
+  EXPECT_EQ(sentence(nested),
+            "file:1: this is no TOML: names of tables within tables have more than 64 dots");
+
+  std::string many = "[" + dotted(64) + "]\n" + dotted(63) + " = 1.5\n";
+  many += "b = [1.5";
+  for (int i = 0; i < 1000; ++i) many += ", 1.5";
+  many += "]\n";
+  for (int i = 0; i < 100; ++i)
+    many += fmt::format("[t{}.x]\ny.z = {{a.b = 1.5}}\nd = '{}'\n", i, dotted(100));
+  EXPECT_EQ(sentence(many + "# " + dotted(100)), "no error");
 }
 
 TEST(Toml, LargeFilesAreRefusedBeforeTheyAreRead) {

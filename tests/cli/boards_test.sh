@@ -50,6 +50,8 @@ says "as TensorFlow Lite Micro"
 sed -i 's/clock = "48 MHz"/clok = "48 MHz"/' "$work/mine.toml"
 bad 2 "$work/mine.toml:4: mine has the unknown key 'clok': did you mean clock?" boards --boards "$work/mine.toml"
 bad 2 "$work/none.toml" boards --boards "$work/none.toml"
+{ printf 'a.%.0s' {1..200000}; echo 'b = 1'; } >"$work/deep.toml"
+bad 2 "$work/deep.toml:1: this is no TOML: names of tables within tables have more than 64 dots" boards --boards "$work/deep.toml"
 bad 2 "--boards is without effect: give --board" inspect "${net[@]}" --boards "$work/mine.toml"
 bad 2 "--board: 'nano' is no known board" inspect "${net[@]}" --board nano
 bad 2 '--runtime: "rust" is no runtime: write c' inspect "${net[@]}" --runtime rust

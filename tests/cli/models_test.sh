@@ -268,6 +268,13 @@ bad 2 "--classes requires --config" inspect "$work/one.retort" --classes 4
 bad 2 "--input: \"8x8\" is not a shape: write height, width and channels like 32x32x1" inspect --config "$config" --input 8x8
 bad 2 "--classes: \"1\" is not a whole number from 2 to 65535" inspect --config "$config" --input 8x8x1 --classes 1
 bad 2 "$work/logits.npy" inspect "$work/logits.npy"
+truncate -s 6G "$work/large.tflite" "$work/large.retort"
+for command in inspect "eval --data $data" "export --to arduino --out $work/x"; do
+  # shellcheck disable=SC2086  # a command's words
+  bad 2 "$work/large.tflite: has 6442450944 bytes; at most 1073741824 are read" $command "$work/large.tflite"
+done
+bad 2 "$work/large.retort: not a retort-model file" inspect "$work/large.retort"
+rm "$work/large.tflite" "$work/large.retort"
 
 # ---- equal seeds, equal files
 good distill --data "$data" --config "$config" --teacher none --epochs 1 --seed 3 --out "$work/seed-a"

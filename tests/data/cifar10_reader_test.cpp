@@ -94,6 +94,15 @@ TEST_F(Cifar10, ReadsAllSixFilesAndNothingElse) {
   }
 }
 
+// A terabyte without any disk behind it.
+TEST_F(Cifar10, TakesNoMoreMemoryThanThereIs) {
+  write_all(folder_.path());
+  fs::resize_file(folder_ / "data_batch_3.bin", uintmax_t{3073} * 400'000'000);
+  const std::string sentence = error();
+  EXPECT_EQ(sentence.find(folder_.path().string() + ": its images would take 1228.8 GB, more than the "), 0U)
+      << sentence;
+}
+
 TEST_F(Cifar10, SkipsWrongRecordsAndCountsThem) {
   std::vector<uint8_t> bytes = batch(20);
   bytes[2 * 3073] = 10;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -99,6 +100,16 @@ TEST_F(Unpack, FilesAndFolders) {
   EXPECT_EQ(result({{"top/a", bytes_of("new")}}), "no error");
   EXPECT_EQ(read_text(folder_ / "top/a"), "new");
   EXPECT_FALSE(fs::exists(folder_ / "top/deep"));
+}
+
+TEST_F(Unpack, WhatAKilledOneLeftGoesWhenItIsOld) {
+  const fs::path stale = folder_ / ".retort-0.tmp";
+  const fs::path fresh = folder_ / ".retort-1.tmp";
+  for (const fs::path& left : {stale, fresh}) write_text_atomic(left / "half", "an archive");
+  fs::last_write_time(stale, fs::file_time_type::clock::now() - std::chrono::hours(2));
+  EXPECT_EQ(result({{"a", {}}}), "no error");
+  EXPECT_FALSE(fs::exists(stale));
+  EXPECT_TRUE(fs::exists(fresh));
 }
 
 TEST_F(Unpack, RefusesWhatLeadsElsewhere) {
@@ -354,8 +365,8 @@ TEST_F(Fetch, UnpacksASetAndTriesTheNextAddress) {
                 .format = "images",
                 .bases = {server_->base("nowhere/else"), server_->base("good")},
                 .files = {{"set.tar.gz", static_cast<int64_t>(archive.size()), sha256_hex(archive)}},
-                .contents = {"inside/a", "inside/b"},
-                .content_bytes = 2};
+                .contents = {{"inside/a", 1}, {"inside/b", 1}},
+                .archive_bytes = 2};
   const fs::path place = folder_ / "new/place";
   fetch(set, place, options_, silent_progress());
   EXPECT_EQ(read_text(place / "inside/b"), "2");
@@ -378,6 +389,38 @@ TEST_F(Fetch, UnpacksASetAndTriesTheNextAddress) {
   write_bytes(place / "set.tar.gz", archive);
   fetch(set, place, options_, silent_progress());
   EXPECT_EQ(read_text(place / "inside/a"), "1");
+}
+
+// Without any network: what lies there is judged before anything is fetched.
+TEST(RemoteSets, AreNotTakenForThereByTheNamesOfTheirFiles) {
+  const TestFolder folder;
+  const auto result = [&](const RemoteSet& set) {
+    RemoteSet here = set;
+    here.bases = {"https://localhost:1"};
+    return failure([&] { fetch(here, folder / set.name, {.attempts = 1}, silent_progress()); });
+  };
+  for (const RemoteSet& set : remote_sets()) {
+    EXPECT_FALSE(set.contents.empty());
+    EXPECT_NE(result(set).find("; by hand: put "), std::string::npos) << "an empty folder has nothing of it";
+    for (const Content& content : set.contents) {
+      const fs::path path = folder / set.name / content.name;
+      for (const int64_t bytes : {int64_t{0}, content.bytes - 1, content.bytes + 1}) {
+        fs::create_directories(path.parent_path());
+        write_bytes(path, {});
+        fs::resize_file(path, static_cast<uintmax_t>(bytes));
+        EXPECT_EQ(
+            result(set),
+            fmt::format("{}: is there, but it is not the published file, which has {} bytes: remove it, "
+                        "or name another folder",
+                        path.string(), content.bytes));
+      }
+      EXPECT_EQ(fs::file_size(path), static_cast<uintmax_t>(content.bytes + 1)) << "it stays";
+      fs::resize_file(path, static_cast<uintmax_t>(content.bytes));
+    }
+  }
+  EXPECT_EQ(result(remote_set("cifar10")), "no error");
+  EXPECT_NE(result(remote_set("mnist")).find("; by hand: put "), std::string::npos)
+      << "sizes alone do not tell it from Fashion-MNIST";
 }
 
 TEST(RemoteSets, AreWellFormed) {

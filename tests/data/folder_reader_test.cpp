@@ -315,7 +315,8 @@ TEST_F(Folder, RefusesMoreThanTheMemoryBeforeTakingAny) {
   const std::string message = load_error(spec() + "?size=4096x4096");
   EXPECT_TRUE(message.starts_with(fmt::format("{}: {} images of 4096x4096 are ", root(), needed + 6)))
       << message;
-  EXPECT_TRUE(message.ends_with(" GB of memory: choose a smaller size with ?size=HxW")) << message;
+  EXPECT_TRUE(message.ends_with(" GB of memory that are left: choose a smaller size with ?size=HxW"))
+      << message;
 }
 
 TEST_F(Folder, SkippingCannotEmptyAClass) {
@@ -381,6 +382,15 @@ TEST_F(Folder, TheCacheGivesTheSameAndNoticesEveryChange) {
   EXPECT_TRUE(decodes_again()) << "written anew, the time set back";
   EXPECT_EQ(std::distance(fs::directory_iterator(cache_directory()), fs::directory_iterator()), 1)
       << "a changed folder replaces its cache";
+}
+
+// Eight gigabytes without any disk behind them.
+TEST_F(Folder, FilesThatAreTooLargeForPicturesAreNotRead) {
+  write_pets();
+  write("cat/large.png", png());
+  fs::resize_file(folder_ / "cat/large.png", uintmax_t{1} << 33U);
+  EXPECT_EQ(error(), folder_.at("cat/large.png") + ": has 8589934592 bytes; at most 268435456 are read");
+  EXPECT_EQ(load(spec(), BadImages::Skip)->skipped, 1);
 }
 
 TEST_F(Folder, ADamagedCacheIsRebuilt) {

@@ -118,6 +118,10 @@ TEST_F(Idx, RefusesAbsurdSizesBeforeTakingMemory) {
   EXPECT_EQ(error(), images() +
                          ": is truncated: its header announces 60000000000 bytes of data, more than it can "
                          "hold");
+  // It has them, a terabyte without any disk behind it, and no machine has so much memory.
+  write("train-images-idx3-ubyte", encode_idx(std::array{uint32_t{1} << 20U, 1024U, 1024U}, {}));
+  std::filesystem::resize_file(images(), 16 + (uintmax_t{1} << 40U));
+  EXPECT_EQ(error().find(images() + ": its data would take 1099.5 GB, more than the "), 0U) << error();
 }
 
 // The gzip file is large enough for what its header announces, yet holds less: memory follows the content.

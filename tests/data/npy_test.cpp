@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 
 #include "base/file.h"
 #include "data/fixtures.h"
@@ -131,6 +132,34 @@ TEST_F(Npy, RefusesWrongFiles) {
         "{'descr': '|u1', 'fortran_order': False, 'shape': (6,), 'other': 1}", "{'descr: }",
         "{'descr': '|u1', 'descr': '|u1', 'fortran_order': False, 'shape': (6,)}"})
     EXPECT_EQ(error(header, data), path() + ": its .npy header is malformed") << header;
+}
+
+// Gigabytes without any disk behind them: they are refused by what the header says, unread.
+TEST_F(Npy, TakesNoMemoryBeforeItsHeaderIsSound) {
+  constexpr uintmax_t kBytes = uintmax_t{1} << 40U;
+  const auto sparse = [&](const std::vector<uint8_t>& start, uintmax_t bytes) {
+    write_bytes(path(), start);
+    std::filesystem::resize_file(path(), start.size() + bytes);
+    return usage_error([&] { read_npy(path()); });
+  };
+  EXPECT_EQ(sparse({}, kBytes), path() + ": is not a .npy file: it does not begin with \\x93NUMPY");
+  EXPECT_EQ(sparse({0x93, 'N', 'U', 'M', 'P', 'Y', 2, 0, 0, 0, 0, 0x80}, kBytes),
+            path() + ": has a header of 2147483648 bytes; at most 1048576 are read");
+  EXPECT_EQ(sparse(npy_file("{'descr': '|u1', 'fortran_order': False, 'shape': (6,)}", {}), kBytes),
+            path() + ": has 1099511627770 bytes after its data of shape (6,)");
+  const std::string large =
+      sparse(npy_file("{'descr': '<f8', 'fortran_order': False, 'shape': (137438953472,)}", {}), kBytes);
+  EXPECT_EQ(large.find(path() + ": its data would take 1099.5 GB, more than the "), 0U) << large;
+}
+
+// As floats, one-hot rows of bytes would take four times their file.
+TEST_F(Npy, IsConvertedPartByPart) {
+  const NpyArray array{"<i2", {2, 2}, {1, 0, 2, 0, 3, 0, 0xff, 0xff}};
+  std::vector<float> row(2);
+  array.to_float(2, row);
+  EXPECT_EQ(row, (std::vector<float>{3, -1}));
+  array.to_float(1, row);
+  EXPECT_EQ(row, (std::vector<float>{2, 3}));
 }
 
 TEST_F(Npy, DamageNeverCrashes) {

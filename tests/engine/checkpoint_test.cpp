@@ -203,10 +203,16 @@ TEST_F(CheckpointFile, ErrorsNameTheReason) {
   EXPECT_EQ(error_of([&] { load_checkpoint(path, graph); }), "not a retort-checkpoint file");
 
   std::vector<uint8_t> bytes = read_file(path);
-  bytes.pop_back();
+  bytes.back() ^= 1;
   write_file_atomic(path, bytes);
   EXPECT_EQ(error_of([&] { load_model(path); }),
             "the file is damaged: its contents do not match their SHA-256");
+  const size_t tensors = 4 * numbers(graph, 1).values().size();
+  bytes.pop_back();
+  write_file_atomic(path, bytes);
+  EXPECT_EQ(error_of([&] { load_model(path); }),
+            fmt::format("the file is damaged: its tensors have {} bytes where its header lists {}",
+                        tensors - 1, tensors));
 
   for (const std::string text : {"", "\n", "PNG", "{}\n", "[1]\n", "{\"format\":3}\n", "null\n"}) {
     write_text_atomic(path, text);
@@ -229,6 +235,26 @@ TEST_F(CheckpointFile, ErrorsNameTheReason) {
 
   std::filesystem::remove(path);
   EXPECT_THROW(load_model(path), Error);
+}
+
+// Gigabytes without any disk behind them: those that no header lists are not read.
+TEST_F(CheckpointFile, TakesNoMemoryForWhatItsHeaderDoesNotList) {
+  constexpr uintmax_t kBytes = uintmax_t{1} << 40U;
+  const graph::Graph graph = small_graph();
+  save_model(path, {graph, numbers(graph, 1)});
+  std::filesystem::resize_file(path, kBytes);
+  EXPECT_NE(error_of([&] { load_model(path); }).find("the file is damaged: its tensors have 1099511"),
+            std::string::npos);
+  write_text_atomic(path, "");
+  std::filesystem::resize_file(path, kBytes);
+  EXPECT_EQ(error_of([&] { load_model(path); }), "not a retort-model file");
+  // Listed, but more than there is memory.
+  write_text_atomic(
+      path, fmt::format("{{\"format\":\"retort-model\",\"version\":1,\"tensors\":[{{\"dims\":[{}]}}]}}\n",
+                        kBytes / 4));
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) + kBytes);
+  EXPECT_NE(error_of([&] { load_model(path); }).find("its tensors would take 1099.5 GB, more than the "),
+            std::string::npos);
 }
 
 }  // namespace

@@ -237,6 +237,19 @@ TEST_F(SectionsOfAFolder, DamagedFilesAreNamedAndTheRestIsShown) {
   EXPECT_NE(html.find("<section id=use>"), std::string::npos);
 }
 
+// Of a study that somebody gave away: gigabytes without any disk behind them.
+TEST_F(SectionsOfAFolder, FilesThatAreTooLargeAreNamedUnread) {
+  for (const char* name : {"first-b.tflite", "analysis.json"})
+    std::filesystem::resize_file(folder.path() / name, uintmax_t{6} << 30U);
+  const StudyFiles files = load_study_files(study, folder.path());
+  EXPECT_TRUE(files.models.empty());
+  ASSERT_EQ(files.problems.size(), 2U);
+  EXPECT_NE(files.problems[0].find("has 6442450944 bytes; at most 1073741824 are read"), std::string::npos)
+      << files.problems[0];
+  EXPECT_NE(files.problems[1].find("has 6442450944 bytes; at most 67108864 are read"), std::string::npos)
+      << files.problems[1];
+}
+
 TEST(Page, AllowsItsOwnScriptAlone) {
   const std::string page =
       html_page({.title = "a <b>", .style = "p{}", .script = "alert(1)", .policy = "", .body = "x"});

@@ -39,6 +39,17 @@ TEST_F(SearchTest, OtherSettingsOrDataAreRefusedWithWhatDiffers) {
   EXPECT_NE(refusal().sentence.find("holds a search on other data"), std::string::npos) << refusal().sentence;
 }
 
+TEST_F(SearchTest, WhatAKilledOneLeftHalfWrittenGoesAsTheNextBegins) {
+  const TemporaryFolder folder;
+  const std::vector<fs::path> left = {".retort-0.tmp", "best/.retort-0.tmp", "best/c/.retort-0.tmp",
+                                      "teacher/.retort-0.tmp", "best/.retort-1.tmp/part"};
+  for (const fs::path& file : left) write_text_atomic(folder.path() / file, "half");
+  write_text_atomic(folder.path() / "best/c/model.c", "whole");
+  const StudyFolder study(folder.path());
+  for (const fs::path& file : left) EXPECT_FALSE(fs::exists(folder.path() / file)) << file;
+  EXPECT_TRUE(fs::exists(folder.path() / "best/c/model.c"));
+}
+
 // Before there were runtimes a limit of flash meant the file.
 TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
   const auto as_before = [](const fs::path& folder, int64_t flash_limit) {
