@@ -239,8 +239,10 @@ TEST_F(SectionsOfAFolder, DamagedFilesAreNamedAndTheRestIsShown) {
 
 // Of a study that somebody gave away: gigabytes without any disk behind them.
 TEST_F(SectionsOfAFolder, FilesThatAreTooLargeAreNamedUnread) {
-  for (const char* name : {"first-b.tflite", "analysis.json"})
+  for (const char* name : {"first-b.tflite", "analysis.json"}) {
+    write_text_atomic(folder.path() / name, "");
     std::filesystem::resize_file(folder.path() / name, uintmax_t{6} << 30U);
+  }
   const StudyFiles files = load_study_files(study, folder.path());
   EXPECT_TRUE(files.models.empty());
   ASSERT_EQ(files.problems.size(), 2U);
