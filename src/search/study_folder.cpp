@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "cost/boards.h"
+#include "cost/footprint.h"
 #include "data/reader.h"
 #include "search/json_costs.h"
 #include "search/json_numbers.h"
@@ -384,11 +386,35 @@ std::string plan_json(const study::Storage& storage) {
   return plan.empty() ? std::string() : dump_json(plan);
 }
 
+// What is shown of the settings is of its kind; an earlier version's may lack some.
+void check_settings(const json& settings) {
+  const auto take = [](const json& in, const char* name, auto kind) {
+    if (const json value = in.value(name, json()); !value.is_null())
+      static_cast<void>(value.get<decltype(kind)>());
+  };
+  take(settings, "board", cost::Board());
+  take(settings, "seconds", 0.0);
+  if (settings.contains("runtime"))
+    static_cast<void>(cost::parse_runtime(settings.at("runtime").get<std::string>()));
+  if (settings.contains("clock")) static_cast<void>(settings.at("clock").get<std::string>());
+  const json limits = settings.value("limits", json::object());
+  for (const char* name : {"flash_bytes", "ram_bytes", "macs"})
+    if (const json value = limits.value(name, json()); !value.is_null())
+      static_cast<void>(size_from_json(value));
+  take(limits, "latency_seconds", 0.0);
+  if (!settings.contains("split")) return;
+  const json& split = settings.at("split");
+  static_cast<void>(split.at("seed").get<uint64_t>());
+  for (const char* name : {"validation_fraction", "test_fraction"})
+    static_cast<void>(split.at(name).get<double>());
+}
+
 StudyResult collect(const study::Storage& storage) {
   const std::optional<json> description = read_document(storage, kDescriptionKey);
   if (!description) throw_usage("the folder holds no search");
   StudyResult study;
   const json& settings = description->at("settings");
+  check_settings(settings);
   const json& data = description->at("data");
   study.data_spec = data.at("spec");
   study.content_hash = data.at("content_hash");

@@ -86,6 +86,23 @@ TEST_F(HostileStudy, ABestRunThatIsNoneIsRefused) {
   }
 }
 
+TEST_F(HostileStudy, SettingsThatAreShownAreOfTheirKind) {
+  const std::string sound = *study_.storage().document(search::kDescriptionKey);
+  for (const auto& [place, value] : std::vector<std::pair<const char*, json>>{{"/split", json::object()},
+                                                                              {"/split", 3},
+                                                                              {"/limits", "none"},
+                                                                              {"/limits", {{"macs", "few"}}},
+                                                                              {"/runtime", 7},
+                                                                              {"/clock", nullptr},
+                                                                              {"/seconds", "long"},
+                                                                              {"/board", 1}}) {
+    json description = json::parse(sound);
+    description["settings"][json::json_pointer(place)] = value;
+    study_.storage().put_document(search::kDescriptionKey, description.dump());
+    expect_refused("the study is damaged: ");
+  }
+}
+
 TEST_F(HostileStudy, DeepDocumentsAreRefused) {
   study_.storage().put_document(search::kTeacherKey, std::string(1'000'000, '['));
   expect_refused("the study's 'teacher' is damaged");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -40,7 +41,9 @@ class Wire {
     constexpr int kMinutes = 5 * 60'000;
     while (text_.find(until) == std::string::npos) {
       pollfd entry{.fd = socket_, .events = POLLIN, .revents = 0};
-      if (::poll(&entry, 1, kMinutes) <= 0) throw std::runtime_error("nothing came");
+      const int ready = ::poll(&entry, 1, kMinutes);
+      if (ready < 0 && errno == EINTR) continue;
+      if (ready <= 0) throw std::runtime_error("nothing came");
       std::array<char, 4096> bytes{};
       const ssize_t got = ::recv(socket_, bytes.data(), bytes.size(), 0);
       if (got <= 0) break;
