@@ -251,9 +251,11 @@ bad 1 "t10k-labels-idx1-ubyte.gz: is there, but it is not the published file (45
   data fetch mnist "$work/mnist" --from https://localhost:1
 bad 1 "$work/file: the folder cannot be made: " data fetch mnist "$work/file"
 mkdir "$work/done" "$work/done/cifar-10-batches-bin"
-for name in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
-  : >"$work/done/cifar-10-batches-bin/$name.bin"
-done
+batches=(data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch)
+for name in "${batches[@]}"; do : >"$work/done/cifar-10-batches-bin/$name.bin"; done
+bad 1 "data_batch_1.bin: is there, but it is not the published file, which has 30730000 bytes" \
+  data fetch cifar10 "$work/done" --from https://localhost:1
+for name in "${batches[@]}"; do truncate -s 30730000 "$work/done/cifar-10-batches-bin/$name.bin"; done
 good data fetch cifar10 "$work/done" --from https://localhost:1
 says "Use it as --data cifar10:$work/done"
 
