@@ -85,34 +85,44 @@ good worker --storage "sqlite:$work/shared.db" --study several "${data[@]}" --fo
 
 # ---- what another worker takes over goes on from the last checkpoint, a finalist's other seed as well
 long=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 1 --config 1,1,8,0 --quick-epochs 2
-  --distill-epochs 600 --prune-update-every 2 --qat-epochs 2)
+  --distill-epochs 1500 --prune-update-every 2 --qat-epochs 2)
 good search "$work/long" "${long[@]}" --workers 1
 shared=(--storage "sqlite:$work/handed.db" --study handed --lease 1 --artefacts "$work/artefacts")
-# begun FILE: a search that has FILE in its folder, and a checkpoint in the storage. Its file comes before the
-# database's row: when a second file comes, the first has its row.
+# soon COMMAND…: waits until it succeeds, minutes at most on a busy machine.
+soon() {
+  for _ in {1..3600}; do
+    if "$@"; then return; fi
+    sleep 0.05
+  done
+  fail "waited in vain for: $*"
+}
+# begun FILE: a search that has FILE in its folder, and a checkpoint in the storage. Its file comes first, named by the
+# SHA-256 that the database's row then has.
 begun() {
   mkdir -p "$work/artefacts"
   "$retort" search "$work/handed" "${long[@]}" --workers 1 "${shared[@]}" >"$work/handed.out" 2>&1 </dev/null &
   searching=$!
-  until [ -e "$work/handed/$1" ]; do sleep 0.05; done
+  soon test -e "$work/handed/$1"
   local before
-  for _ in first second; do
-    before=$(ls "$work/artefacts")
-    until [ "$(ls "$work/artefacts")" != "$before" ]; do sleep 0.05; done
-  done
+  before=$(ls "$work/artefacts")
+  newest=
+  soon newer_than "$before"
+  soon grep -qaF "$newest" "$work/handed.db" "$work/handed.db-wal"
+}
+newer_than() {
+  newest=$(comm -13 <(printf '%s\n' "$1") <(ls "$work/artefacts") | head -n 1)
+  [ "$newest" ]
 }
 killed() {
   kill -KILL "$searching"
   wait "$searching" 2>/dev/null
 }
+said_or_ended() { grep -q "$1" "$work/words" || ! kill -0 "$worker" 2>/dev/null; }
 # worker_until TEXT: a worker of a folder of its own ($worker, its words in $work/words) that has said so.
 worker_until() {
   "$retort" worker "${shared[@]}" "${data[@]}" --workers 1 >"$work/words" 2>&1 </dev/null &
   worker=$!
-  for _ in {1..1200}; do
-    if grep -q "$1" "$work/words" || ! kill -0 "$worker" 2>/dev/null; then break; fi
-    sleep 0.05
-  done
+  soon said_or_ended "$1"
   grep -q "$1" "$work/words" || fail "no worker that says «$1»: $(cat "$work/words")"
 }
 stopped() {
@@ -127,13 +137,13 @@ killed
 worker_until '^trial 0: goes on from where'
 stopped
 worker_until '^trial 0: goes on from where'
-until grep -q '^trial [0-9]*: [0-9.]*% int8' "$work/words" || ! kill -0 "$worker" 2>/dev/null; do sleep 0.05; done
+soon said_or_ended '^trial [0-9]*: [0-9.]*% int8'
 stopped
 # The search again, which confirms, and is killed again: a worker confirms without it.
 begun trials/0/seed-43/distill.checkpoint
 killed
 worker_until '^trial 0, seed 43: goes on from where'
-until grep -q '^trial [0-9]*: [0-9.]*% int8' "$work/words" || ! kill -0 "$worker" 2>/dev/null; do sleep 0.05; done
+soon said_or_ended '^trial [0-9]*: [0-9.]*% int8'
 good search "$work/handed" "${long[@]}" --workers 1 "${shared[@]}"
 wait "$worker" || fail "the worker that confirmed: $(tail -n 1 "$work/words")"
 [ "$(essence "$work/long")" = "$(essence "$work/handed")" ] || fail "what was handed over comes to something else"
