@@ -95,13 +95,13 @@ void add_correlations(std::string& out, std::string_view title, std::string_view
 std::string nearest_misses(const nlohmann::json& exploration) {
   std::string rows;
   for (const nlohmann::json& miss : exploration.value("nearest_misses", nlohmann::json::array()))
-    fmt::format_to(std::back_inserter(rows), "<tr><td>{}<td>{:.2f} times<td>{}</tr>",
-                   clean(miss.at("config").get<std::string>()), miss.at("ratio").get<double>(),
+    fmt::format_to(std::back_inserter(rows), "<tr><td>{}<td>{:.2f} %<td>{}</tr>",
+                   clean(miss.at("config").get<std::string>()), (miss.at("ratio").get<double>() - 1) * 100,
                    clean(miss.at("reason").get<std::string>()));
   if (rows.empty()) return {};
   return "<details><summary>The nearest of those above the limits</summary>" +
          scroll("The nearest misses",
-                "<table><thead><tr><th scope=col>structure<th scope=col>of what is allowed<th scope=col>"
+                "<table><thead><tr><th scope=col>structure<th scope=col>above<th scope=col>"
                 "why</tr></thead><tbody>" +
                     rows + "</tbody></table>") +
          "</details>";

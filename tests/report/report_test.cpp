@@ -246,7 +246,7 @@ TEST(Report, ShowsTheNearestMisses) {
   EXPECT_EQ(html_report(study).find("The nearest of those"), std::string::npos) << "of an earlier version";
   study.plan_json = R"({"exploration":{"epochs":1,"above_limits":7,"nearest_misses":[
       {"config":"conv 4, gap","ratio":1.0234,"reason":"<5> bytes"}]}})";
-  EXPECT_NE(html_report(study).find("<tr><td>conv 4, gap<td>1.02 times<td>&lt;5&gt; bytes</tr>"),
+  EXPECT_NE(html_report(study).find("<tr><td>conv 4, gap<td>2.34 %<td>&lt;5&gt; bytes</tr>"),
             std::string::npos);
 }
 
