@@ -34,13 +34,13 @@ void set_work_time(WorkTime time, int cores) {
   cores_of_cpu_time = time == WorkTime::Cpu ? std::max(cores, 1) : 0;
 }
 
-ProcessClock::time_point ProcessClock::now() noexcept {
+std::chrono::nanoseconds OfProcess::time() noexcept {
   const int cores = cores_of_cpu_time;
-  return time_point(cores == 0 ? read(CLOCK_MONOTONIC) : read(CLOCK_PROCESS_CPUTIME_ID) / cores);
+  return cores == 0 ? read(CLOCK_MONOTONIC) : read(CLOCK_PROCESS_CPUTIME_ID) / cores;
 }
 
-ThreadClock::time_point ThreadClock::now() noexcept {
-  return time_point(read(cores_of_cpu_time == 0 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID));
+std::chrono::nanoseconds OfThread::time() noexcept {
+  return read(cores_of_cpu_time == 0 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID);
 }
 
 }  // namespace retort

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/units.h"
+#include "base/work_clock.h"
 #include "report/html.h"
 #include "report/sections.h"
 
@@ -49,8 +50,9 @@ std::string asked(const StudyResult& study) {
   const nlohmann::json seconds = settings.value("seconds", nlohmann::json());
   text += fmt::format("; preset {}", study.preset);
   if (!seconds.is_null())
-    text += fmt::format(", {} of {}", format_duration(seconds.get<double>()),
-                        settings.value("clock", "wall") == "cpu" ? "processor time a core" : "time");
+    text += fmt::format(
+        ", {} of {}", format_duration(seconds.get<double>()),
+        settings.value("clock", "wall") == to_string(WorkTime::Cpu) ? "processor time a core" : "time");
   return text;
 }
 

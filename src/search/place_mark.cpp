@@ -1,6 +1,8 @@
 #include "search/place_mark.h"
 
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,15 +60,16 @@ std::optional<std::string> make_key(const fs::path& path) {
   return stored_key(path);  // another process may have made one at the same time
 }
 
-std::string sha256_of(const std::string& text) {
-  return sha256_hex(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
-}
-
-std::string digest(std::string key, std::string_view text) {
-  std::string outer = key;
-  for (char& c : key) c = static_cast<char>(c ^ 0x36);
-  for (char& c : outer) c = static_cast<char>(c ^ 0x5C);
-  return sha256_of(outer + sha256_of(key.append(text)));
+// HMAC-SHA-256 (RFC 2104), in hexadecimal.
+std::string digest(std::string_view key, std::string_view text) {
+  std::array<uint8_t, EVP_MAX_MD_SIZE> bytes{};
+  unsigned size = 0;
+  if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+           reinterpret_cast<const uint8_t*>(text.data()), text.size(), bytes.data(), &size) == nullptr)
+    throw_failure("OpenSSL makes no HMAC");
+  std::string hex;
+  for (const uint8_t byte : std::span(bytes).first(size)) hex += fmt::format("{:02x}", byte);
+  return hex;
 }
 
 }  // namespace
@@ -76,14 +79,14 @@ std::string mark_of(std::string_view text) {
   if (!path) return "";
   std::optional<std::string> key = stored_key(*path);
   if (!key) key = make_key(*path);
-  return key ? digest(*std::move(key), text) : "";
+  return key ? digest(*key, text) : "";
 }
 
 bool has_mark(std::string_view text, std::string_view mark) {
   const auto path = key_file();
   if (!path) return false;
-  std::optional<std::string> key = stored_key(*path);
-  return key && digest(*std::move(key), text) == mark;
+  const std::optional<std::string> key = stored_key(*path);
+  return key && digest(*key, text) == mark;
 }
 
 }  // namespace retort::search

@@ -7,7 +7,7 @@
 namespace retort::search {
 
 // A digest of `text` under a key of this user's, which is drawn once and kept in cache_directory(), for their eyes alone:
-// nobody else can make one (HMAC-SHA-256's construction). Where the key is lost, or cannot be kept, marks of before are
+// nobody else can make one (HMAC-SHA-256). Where the key is lost, or cannot be kept, marks of before are
 // no longer known. The first makes the key, the second does not.
 std::string mark_of(std::string_view text);
 bool has_mark(std::string_view text, std::string_view mark);
