@@ -32,6 +32,25 @@ if(RETORT_SANITIZE)
     target_compile_definitions(retort_options INTERFACE _GLIBCXX_ASSERTIONS $<${is_engine}:HWY_COMPILE_ONLY_STATIC>)
   endif()
   target_compile_options(retort_options INTERFACE ${retort_sanitizers})
+  if(NOT RETORT_FUZZ)
+    # Without optimisation a sanitized build takes half as long; the rooms that compute are worth it, or their tests take longer.
+    foreach(room engine int8 data)
+      target_compile_options(retort_options INTERFACE $<$<STREQUAL:$<TARGET_PROPERTY:NAME>,retort_${room}>:-O1>)
+    endforeach()
+  endif()
   target_link_options(retort_options INTERFACE -fsanitize=${RETORT_SANITIZE})
   target_compile_definitions(retort_options INTERFACE RETORT_SANITIZED)
 endif()
+
+# retort_precompile(TARGET [HEADER…]): compiles what most files include once a target, and these headers, which takes two fifths
+# of a sanitized build away. The other builds do without, so that each file shows that it includes what it needs.
+function(retort_precompile target)
+  if(NOT RETORT_SANITIZE OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    return()
+  endif()
+  target_precompile_headers(${target} PRIVATE
+    <algorithm> <array> <atomic> <chrono> <cmath> <condition_variable> <filesystem> <fstream> <functional> <map> <memory> <mutex>
+    <numeric> <optional> <set> <span> <stop_token> <string> <string_view> <thread> <tuple> <utility> <variant> <vector>
+    <fmt/format.h> <nlohmann/json.hpp> ${ARGN})
+  target_compile_options(${target} PRIVATE -Xclang -fno-pch-timestamp)  # for ccache
+endfunction()

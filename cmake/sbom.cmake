@@ -1,6 +1,7 @@
-# cmake -DPROGRAM=… -DTABLES=docs/dependencies.md -DVERSION=… -DOUT=… -P sbom.cmake
+# cmake -DPROGRAM=… -DTABLES=docs/dependencies.md -DVERSION=… -DOUT=… [-DNANOBIND=VERSION] -P sbom.cmake
 # A CycloneDX list of what is in the program: what its dynamic section asks for, with the versions that dpkg knows, and the
 # headers that docs/dependencies.md names. Without dpkg, versions are missing. Nothing in it depends on the time.
+# With NANOBIND the program is the Python module, and has what the table names for the module too.
 cmake_minimum_required(VERSION 3.25)
 
 # ---- docs/dependencies.md
@@ -31,7 +32,7 @@ endif()
 
 set(components "")
 set(references "")
-# add(NAME LICENCE FILE PACKAGE): FILE is empty for headers.
+# add(NAME LICENCE FILE PACKAGE [PURL]): FILE is empty for headers; PURL of what is no Debian package.
 function(add name licence file package)
   set(reference "${name}")
   set(fields "\"type\": \"library\",\n      \"bom-ref\": \"${reference}\",\n      \"name\": \"${name}\",")
@@ -46,6 +47,9 @@ function(add name licence file package)
     string(REGEX REPLACE ":.*" "" bare "${package}")
     string(REPLACE "+" "%2B" bare "${bare}")
     string(APPEND fields "\n      \"purl\": \"pkg:deb/${distribution}/${bare}@${encoded}?arch=${architecture}\",")
+  endif()
+  if(ARGN)
+    string(APPEND fields "\n      \"purl\": \"${ARGN}\",")
   endif()
   if(file)
     string(APPEND fields "\n      \"description\": \"linked as ${file}\",")
@@ -93,21 +97,27 @@ endforeach()
 foreach(row IN LISTS rows)
   string(REPLACE "|" ";" row "${row}")
   list(GET row 3 as)
+  list(GET row 0 name)
+  list(GET row 1 package)
+  list(GET row 2 licence)
   if(as STREQUAL "headers")
-    list(GET row 0 name)
-    list(GET row 1 package)
-    list(GET row 2 licence)
     add("${name}" "${licence}" "" "${package}")
+  elseif(as STREQUAL "module" AND NANOBIND)
+    add("${name}" "${licence}" "" "" "pkg:pypi/nanobind@${NANOBIND}")
   endif()
 endforeach()
 
+set(type application)
+if(NANOBIND)
+  set(type library)
+endif()
 file(WRITE ${OUT} "{
   \"bomFormat\": \"CycloneDX\",
   \"specVersion\": \"1.5\",
   \"version\": 1,
   \"metadata\": {
     \"component\": {
-      \"type\": \"application\",
+      \"type\": \"${type}\",
       \"bom-ref\": \"retort\",
       \"name\": \"retort\",
       \"version\": \"${VERSION}\",

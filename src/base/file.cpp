@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/sizes.h"
 #include "base/temporary.h"
@@ -20,29 +21,6 @@ namespace retort {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string reason(int error) {
-  return std::generic_category().message(error);
-}
-
-// Closes on scope exit; -1 is no file.
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return value_; }
-  void release() { value_ = -1; }
-  int close() {
-    const int result = value_ >= 0 ? ::close(value_) : 0;
-    value_ = -1;
-    return result;
-  }
-
- private:
-  int value_;
-};
 
 template <typename Container>
 Container read_whole(const fs::path& path, uint64_t most_bytes) {
@@ -63,20 +41,11 @@ void create_parent(const fs::path& path) {
   if (error) throw_failure("{}: its folder cannot be created: {}", path.string(), error.message());
 }
 
-void write_fully(int descriptor, std::span<const uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw std::system_error(errno, std::generic_category());
-    bytes = bytes.subspan(static_cast<size_t>(written));
-  }
-}
-
 // Made for this user alone, in a folder where all may write: one that somebody else has put there is not used.
 fs::path private_folder(const fs::path& path) {
   struct stat status{};
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-    throw_failure("{}: cannot be made: {}", path.string(), reason(errno));
+    throw_failure("{}: cannot be made: {}", path.string(), system_reason(errno));
   if (::lstat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() ||
       (status.st_mode & 022U) != 0)
     throw_failure(
@@ -94,10 +63,10 @@ std::span<const uint8_t> as_bytes(std::string_view text) {
 InputFile::InputFile(const fs::path& path)
     // O_NONBLOCK: opening a pipe without a writer must not hang before we can say that it is no file.
     : name_(path.string()), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-  if (descriptor_ < 0) throw_usage("{}: cannot be read: {}", name_, reason(errno));
+  if (descriptor_ < 0) throw_usage("{}: cannot be read: {}", name_, system_reason(errno));
   Descriptor closing(descriptor_);
   struct stat status{};
-  if (::fstat(descriptor_, &status) != 0) throw_usage("{}: cannot be read: {}", name_, reason(errno));
+  if (::fstat(descriptor_, &status) != 0) throw_usage("{}: cannot be read: {}", name_, system_reason(errno));
   if (S_ISDIR(status.st_mode)) throw_usage("{}: is a folder where a file is expected", name_);
   if (!S_ISREG(status.st_mode)) throw_usage("{}: is not a regular file", name_);
   bytes_ = static_cast<uint64_t>(status.st_size);
@@ -113,7 +82,7 @@ size_t InputFile::read(std::span<uint8_t> out) {
   while (have < out.size()) {
     const ssize_t got = ::read(descriptor_, out.data() + have, out.size() - have);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw_usage("{}: cannot be read: {}", name_, reason(errno));
+    if (got < 0) throw_usage("{}: cannot be read: {}", name_, system_reason(errno));
     if (got == 0) break;
     have += static_cast<size_t>(got);
   }
@@ -124,7 +93,7 @@ std::string random_hex() {
   std::array<uint8_t, 8> bytes{};
   // Of so few the system never gives a part.
   if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-    throw_failure("the system gives no random numbers: {}", reason(errno));
+    throw_failure("the system gives no random numbers: {}", system_reason(errno));
   std::string text;
   for (const uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
   return text;
@@ -172,12 +141,12 @@ void write_pieces_atomic(const fs::path& path, std::span<const std::span<const u
       throw std::system_error(errno, std::generic_category());
   } catch (const std::system_error& error) {
     if (!temporary.empty()) ::unlink(temporary.c_str());
-    throw_failure("{}: cannot be written: {}", path.string(), reason(error.code().value()));
+    throw_failure("{}: cannot be written: {}", path.string(), system_reason(error.code().value()));
   }
   // The rename itself lasts through a power cut only when the folder is synced; some file systems refuse,
   // which costs nothing but that.
   const Descriptor parent(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (parent.get() >= 0) ::fsync(parent.get());
+  if (parent.is_open()) ::fsync(parent.get());
 }
 
 void write_file_atomic(const fs::path& path, std::span<const uint8_t> bytes) {
@@ -190,19 +159,17 @@ void write_text_atomic(const fs::path& path, std::string_view text) {
 
 FileLock::FileLock(const fs::path& path) : descriptor_(-1) {
   create_parent(path);
-  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor < 0) throw_failure("{}: cannot be opened for locking: {}", path.string(), reason(errno));
+  Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
+  if (!file.is_open())
+    throw_failure("{}: cannot be opened for locking: {}", path.string(), system_reason(errno));
   int result = 0;
   do {
-    result = ::flock(descriptor, LOCK_EX | LOCK_NB);
+    result = ::flock(file.get(), LOCK_EX | LOCK_NB);
   } while (result != 0 && errno == EINTR);
-  if (result != 0) {
-    const int error = errno;
-    ::close(descriptor);
-    if (error == EWOULDBLOCK) throw_failure("{}: is in use by another process", path.string());
-    throw_failure("{}: cannot be locked: {}", path.string(), reason(error));
-  }
-  descriptor_ = descriptor;
+  if (result != 0 && errno == EWOULDBLOCK) throw_failure("{}: is in use by another process", path.string());
+  if (result != 0) throw_failure("{}: cannot be locked: {}", path.string(), system_reason(errno));
+  descriptor_ = file.get();
+  file.release();
 }
 
 FileLock::~FileLock() {

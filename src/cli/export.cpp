@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/temporary.h"
@@ -139,7 +139,7 @@ void write_package(const std::filesystem::path& folder, const deploy::Files& fil
   const fs::path partial = make_temporary(
       whole.has_parent_path() ? whole.parent_path() : fs::path("."), [&](const fs::path& name) {
         if (::mkdir(name.c_str(), 0777) == 0) return true;
-        if (errno != EEXIST) throw_failure("{}: cannot be made: {}", whole.string(), std::strerror(errno));
+        if (errno != EEXIST) throw_failure("{}: cannot be made: {}", whole.string(), system_reason(errno));
         return false;
       });
   try {

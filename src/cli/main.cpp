@@ -1,8 +1,8 @@
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -63,7 +63,7 @@ int run(int argc, char** argv) {
   }
   // A message that a full disk or a closed pipe swallowed is only seen here.
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-    retort::throw_failure("cannot write to standard output: {}", std::strerror(errno));
+    retort::throw_failure("cannot write to standard output: {}", retort::system_reason(errno));
   return 0;
 }
 

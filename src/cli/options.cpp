@@ -10,6 +10,7 @@
 #include <limits>
 #include <system_error>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/units.h"
@@ -191,8 +192,7 @@ void require_writable(std::string_view option, const std::filesystem::path& file
   if (fs::exists(status) && !fs::is_directory(status))
     throw_usage("{}: {} is a file where a folder is expected", option, folder.string());
   if (::access(folder.c_str(), W_OK | X_OK) != 0)
-    throw_usage("{}: nothing can be written in {}: {}", option, folder.string(),
-                std::generic_category().message(errno));
+    throw_usage("{}: nothing can be written in {}: {}", option, folder.string(), system_reason(errno));
 }
 
 void add_data_options(CLI::App& app, DataOptions& options, Presence presence) {

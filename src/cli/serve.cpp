@@ -9,13 +9,13 @@
 
 #include <charconv>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/commands.h"
@@ -129,7 +129,7 @@ class Resumption {
     posix_spawn_file_actions_destroy(&files);
     if (error != 0) {
       process_ = 0;
-      throw_failure("the search could not be started: {}", std::strerror(error));
+      throw_failure("the search could not be started: {}", system_reason(error));
     }
     notice_ = fmt::format("It goes on from here as process {}; its words are in {}.", process_,
                           log().filename().string());

@@ -7,10 +7,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/units.h"
@@ -52,7 +52,7 @@ std::string readable_lines(std::string_view text) {
 void write_standard_output(std::string_view text) {
   errno = 0;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    throw_failure("cannot write to standard output: {}", std::strerror(errno));
+    throw_failure("cannot write to standard output: {}", system_reason(errno));
 }
 
 Terminal::Terminal(const OutputOptions& options) : options_(options) {

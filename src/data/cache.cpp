@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -36,16 +37,6 @@ static_assert(sizeof(Start) == 24);
 
 // The names of as many classes as there may be take less.
 constexpr uint64_t kMostHeaderBytes = uint64_t{64} << 20;
-
-struct Descriptor {
-  int value;
-  explicit Descriptor(const fs::path& path) : value(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~Descriptor() {
-    if (value >= 0) ::close(value);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-};
 
 bool read_at(int file, uint64_t offset, std::span<uint8_t> out) {
   while (!out.empty()) {
@@ -109,15 +100,15 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
   std::error_code error;
   const uint64_t file_bytes = fs::file_size(path, error);
   if (error) return std::nullopt;
-  const Descriptor file(path);
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   Start start;
-  if (file.value < 0 || !read_at(file.value, 0, {reinterpret_cast<uint8_t*>(&start), sizeof start}) ||
+  if (!file.is_open() || !read_at(file.get(), 0, {reinterpret_cast<uint8_t*>(&start), sizeof start}) ||
       start.magic != Start{}.magic || start.header_bytes > std::min(file_bytes, kMostHeaderBytes))
     return std::nullopt;
   uint64_t checksum = 0;
   uint64_t at = sizeof start;
   const auto read_next = [&](std::span<uint8_t> out) {
-    const bool complete = read_part(file.value, at, out, threads, checksum);
+    const bool complete = read_part(file.get(), at, out, threads, checksum);
     at += out.size();
     return complete;
   };

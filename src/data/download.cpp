@@ -11,9 +11,11 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <span>
 #include <system_error>
 #include <thread>
 
+#include "base/descriptor.h"
 #include "base/file.h"
 #include "base/units.h"
 
@@ -22,56 +24,46 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string reason(int error) {
-  return std::generic_category().message(error);
-}
-
 // NAME.part, open for appending.
 class Part {
  public:
-  explicit Part(fs::path path) : path_(std::move(path)) {
-    // No link: what lies there by that name is to be ours.
-    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (descriptor_ < 0) throw_failure("{}: cannot be written: {}", path_.string(), reason(errno));
+  explicit Part(fs::path path)
+      : path_(std::move(path)),
+        // No link: what lies there by that name is to be ours.
+        file_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644)) {
+    if (!file_.is_open()) throw_failure("{}: cannot be written: {}", path_.string(), system_reason(errno));
     struct stat status{};
-    if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
-      ::close(descriptor_);
+    if (::fstat(file_.get(), &status) != 0 || !S_ISREG(status.st_mode))
       throw_failure("{}: is not a regular file, so it is not written over", path_.string());
-    }
     bytes_ = status.st_size;
   }
-  ~Part() { ::close(descriptor_); }
-  Part(const Part&) = delete;
-  Part& operator=(const Part&) = delete;
 
   [[nodiscard]] const fs::path& path() const { return path_; }
   [[nodiscard]] int64_t bytes() const { return bytes_; }
 
-  void append(const char* data, size_t count) {
-    while (count > 0) {
-      const ssize_t written = ::write(descriptor_, data, count);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0)
-        throw_failure(
-            "{}: cannot be written: {}; what has come is kept, and the same command goes on from there",
-            path_.string(), reason(errno));
-      data += written;
-      count -= static_cast<size_t>(written);
-      bytes_ += written;
+  void append(std::span<const uint8_t> bytes) {
+    try {
+      write_fully(file_.get(), bytes);
+    } catch (const std::system_error& error) {
+      throw_failure(
+          "{}: cannot be written: {}; what has come is kept, and the same command goes on from there",
+          path_.string(), system_reason(error.code().value()));
     }
+    bytes_ += static_cast<int64_t>(bytes.size());
   }
   void clear() {
-    if (::ftruncate(descriptor_, 0) != 0)
-      throw_failure("{}: cannot be emptied: {}", path_.string(), reason(errno));
+    if (::ftruncate(file_.get(), 0) != 0)
+      throw_failure("{}: cannot be emptied: {}", path_.string(), system_reason(errno));
     bytes_ = 0;
   }
   void sync() {
-    if (::fsync(descriptor_) != 0) throw_failure("{}: cannot be written: {}", path_.string(), reason(errno));
+    if (::fsync(file_.get()) != 0)
+      throw_failure("{}: cannot be written: {}", path_.string(), system_reason(errno));
   }
 
  private:
   fs::path path_;
-  int descriptor_ = -1;
+  Descriptor file_;
   int64_t bytes_ = 0;
 };
 
@@ -96,7 +88,7 @@ struct Transfer {
         throw_failure("{}: the server sends more than the {} bytes that are published, so it is another file",
                       transfer.file.name, transfer.file.bytes);
       }
-      transfer.part.append(data, count);
+      transfer.part.append({reinterpret_cast<const uint8_t*>(data), count});
       transfer.report();
       return count;
     } catch (...) {
@@ -191,18 +183,13 @@ Attempt attempt(const std::string& url, const RemoteFile& file, Part& part, cons
 
 std::string file_hash(const fs::path& path) {
   constexpr size_t kPieceBytes = size_t{1} << 20;
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw_failure("{}: cannot be read: {}", path.string(), reason(errno));
-  const std::unique_ptr<const int, void (*)(const int*)> closing(&descriptor,
-                                                                 [](const int* d) { ::close(*d); });
+  InputFile file(path);
   std::vector<uint8_t> piece(kPieceBytes);
   Sha256 hash;
   for (;;) {
-    const ssize_t got = ::read(descriptor, piece.data(), piece.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw_failure("{}: cannot be read: {}", path.string(), reason(errno));
+    const size_t got = file.read(piece);
     if (got == 0) return hash.hex();
-    hash.update(std::span(piece).first(static_cast<size_t>(got)));
+    hash.update(std::span(piece).first(got));
   }
 }
 

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -61,7 +61,7 @@ void write_images(const ImageSet& set, const std::vector<std::string>& classes,
     std::ofstream file(path, std::ios::binary);
     file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     file.close();
-    if (!file) throw_failure("{}: cannot be written: {}", path.string(), std::strerror(errno));
+    if (!file) throw_failure("{}: cannot be written: {}", path.string(), system_reason(errno));
   });
 }
 

@@ -175,6 +175,8 @@ class HeaderParser {
   size_t at_ = 0;
 };
 
+}  // namespace
+
 std::string shape_text(std::span<const int64_t> shape) {
   std::string text = "(";
   for (const int64_t dimension : shape) text += fmt::format("{}, ", dimension);
@@ -182,8 +184,6 @@ std::string shape_text(std::span<const int64_t> shape) {
   if (shape.size() == 1) text.pop_back();
   return text + ")";
 }
-
-}  // namespace
 
 int64_t NpyArray::count() const {
   return static_cast<int64_t>(saturating_product(std::span(shape)));

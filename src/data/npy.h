@@ -21,6 +21,8 @@ struct NpyArray {
   [[nodiscard]] std::vector<int64_t> as_integer() const;  // integer dtypes only
 };
 
+std::string shape_text(std::span<const int64_t> shape);  // as Python prints it: "(60000, 28, 28)", "(6,)"
+
 // Throws Error(Usage) naming the file and what is wrong (magic, Fortran order, dtype, size, more than memory has): before
 // the data are read.
 NpyArray read_npy(const std::filesystem::path& path);

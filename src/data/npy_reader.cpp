@@ -17,10 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  return fmt::format("{}", fmt::join(shape, "x"));
-}
-
 struct Images {
   int64_t count = 0;
   ImageShape shape;
@@ -30,7 +26,7 @@ Images image_shape(const NpyArray& array, const std::string& name) {
   const size_t rank = array.shape.size();
   if (rank != 3 && rank != 4)
     throw_usage("{}: has shape {}; images are N x height x width or N x height x width x channels", name,
-                array.shape.empty() ? "()" : shape_text(array.shape));
+                shape_text(array.shape));
   constexpr int64_t kMaxSide = 1 << 16;
   for (size_t d = 0; d < rank; ++d)
     if (array.shape[d] < 1 || (d > 0 && array.shape[d] > kMaxSide))
@@ -85,7 +81,7 @@ std::vector<uint16_t> read_labels(const NamedArray& labelled, int64_t images, co
   const bool one_hot = array.shape.size() == 2 && array.shape[1] > 1;
   if (array.shape.size() != 1 && !column && !one_hot)
     throw_usage("{}: has shape {}; labels are N integers or N x classes one-hot rows", name,
-                array.shape.empty() ? "()" : shape_text(array.shape));
+                shape_text(array.shape));
   if (array.shape[0] != images) throw_usage("{}: has {} labels for {} images", name, array.shape[0], images);
 
   std::vector<uint16_t> labels(static_cast<size_t>(images));

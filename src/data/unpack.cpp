@@ -9,10 +9,12 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 #include <string>
 #include <system_error>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/temporary.h"
@@ -22,10 +24,6 @@ namespace retort::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string reason(int error) {
-  return std::generic_category().message(error);
-}
 
 struct ArchiveCleanup {
   void operator()(archive* reader) const { archive_read_free(reader); }
@@ -38,7 +36,7 @@ class Staging {
     remove_temporaries(beside, kStaleAge);
     path_ = make_temporary(beside, [&](const fs::path& name) {
       if (::mkdir(name.c_str(), 0700) == 0) return true;
-      if (errno != EEXIST) throw_failure("{}: cannot be written: {}", beside.string(), reason(errno));
+      if (errno != EEXIST) throw_failure("{}: cannot be written: {}", beside.string(), system_reason(errno));
       return false;
     });
   }
@@ -127,12 +125,10 @@ class Unpacker {
 
   void write(const fs::path& place) {
     make_folder(place.parent_path());
-    const int descriptor = ::open(place.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (descriptor < 0 && errno == EEXIST)
+    const Descriptor file(::open(place.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+    if (!file.is_open() && errno == EEXIST)
       throw_usage("{}: holds {} twice", name_, place.filename().string());
-    if (descriptor < 0) throw_failure("{}: cannot be written: {}", place.string(), reason(errno));
-    const std::unique_ptr<const int, void (*)(const int*)> closing(&descriptor,
-                                                                   [](const int* d) { ::close(*d); });
+    if (!file.is_open()) throw_failure("{}: cannot be written: {}", place.string(), system_reason(errno));
     piece_.resize(size_t{1} << 16);
     for (;;) {
       const la_ssize_t got = archive_read_data(reader_.get(), piece_.data(), piece_.size());
@@ -142,15 +138,15 @@ class Unpacker {
       if (written_ > limits_.bytes)
         throw_usage("{}: holds more than the {} that are expected; nothing is unpacked", name_,
                     format_bytes(limits_.bytes));
-      for (la_ssize_t done = 0; done < got;) {
-        const ssize_t count = ::write(descriptor, piece_.data() + done, static_cast<size_t>(got - done));
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) throw_failure("{}: cannot be written: {}", place.string(), reason(errno));
-        done += count;
+      try {
+        write_fully(file.get(), std::span(piece_).first(static_cast<size_t>(got)));
+      } catch (const std::system_error& error) {
+        throw_failure("{}: cannot be written: {}", place.string(), system_reason(error.code().value()));
       }
       progress_.update("unpacking", static_cast<double>(written_), static_cast<double>(limits_.bytes), "");
     }
-    if (::fsync(descriptor) != 0) throw_failure("{}: cannot be written: {}", place.string(), reason(errno));
+    if (::fsync(file.get()) != 0)
+      throw_failure("{}: cannot be written: {}", place.string(), system_reason(errno));
   }
 
   std::string name_;
@@ -160,7 +156,7 @@ class Unpacker {
   archive_entry* entry_ = nullptr;  // the reader's
   int64_t entries_ = 0;
   int64_t written_ = 0;
-  std::vector<char> piece_;  // of an entry, on its way to its file
+  std::vector<uint8_t> piece_;  // of an entry, on its way to its file
 };
 
 }  // namespace

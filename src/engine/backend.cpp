@@ -65,8 +65,8 @@ void check_graph(const graph::Graph& graph, const CompileOptions& options) {
   }
   const graph::Shape& logits = graph.node(graph.logits()).shape;
   if (logits.height != 1 || logits.width != 1)
-    throw_usage("node {}: the logits are {}×{}×{}; add a flatten or global_avg_pool before them",
-                graph.logits(), logits.height, logits.width, logits.channels);
+    throw_usage("node {}: the logits are {}; add a flatten or global_avg_pool before them", graph.logits(),
+                to_string(logits));
 }
 
 void check_batch(const graph::Graph& graph, int batch_size, const Batch& batch, const Objective& objective) {

@@ -38,25 +38,24 @@ Register control() {
 void set_control(Register) {}
 #endif
 
-template <typename Body>
-void on_each(int threads, const Body& body) {
-  if (threads <= 1) {
-    body();
-    return;
-  }
+// On this thread first: clang's runtime gives the others what it has as a region begins, and it back after the region what it had
+// before. gcc's leaves every thread what it sets itself.
+void set_control_of_all(int threads, Register value) {
+  set_control(value);
+  if (threads <= 1) return;
 #pragma omp parallel num_threads(threads)
-  body();
+  set_control(value);
 }
 
 }  // namespace
 
 FlushDenormals::FlushDenormals(int threads) : threads_(threads), previous_(control()) {
-  on_each(threads, [flushing = control() | kFlush] { set_control(flushing); });
+  set_control_of_all(threads, control() | kFlush);
 }
 
 FlushDenormals::~FlushDenormals() {
   // Not each thread's own: libgomp may have replaced some since, and a new one begins as the one that made it.
-  on_each(threads_, [this] { set_control(static_cast<Register>(previous_)); });
+  set_control_of_all(threads_, static_cast<Register>(previous_));
 }
 
 bool flushes_denormals() {

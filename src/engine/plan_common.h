@@ -65,7 +65,6 @@ inline OutputUse use_of(kernels::Activation mask) {
 }
 
 std::string_view suffix(kernels::Activation activation);  // "", " + relu", " + relu6"
-std::string shape_text(const graph::Shape& shape);        // "32×32×16"
 // "3 conv 3×3 32×32×16 → 32×32×16 + relu"
 std::string title(const OperationSite& site, std::string_view what);
 

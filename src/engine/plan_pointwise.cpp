@@ -22,17 +22,12 @@ std::string_view suffix(Activation activation) {
   }
 }
 
-std::string shape_text(const graph::Shape& shape) {
-  if (shape.flat) return fmt::format("{}", shape.channels);
-  return fmt::format("{}×{}×{}", shape.height, shape.width, shape.channels);
-}
-
 std::string title(const OperationSite& site, std::string_view what) {
   const LoweredOperation& operation = site.operation;
   std::string from;
-  if (!operation.inputs.empty()) from = shape_text(site.graph.node(operation.inputs[0]).shape) + " → ";
+  if (!operation.inputs.empty()) from = to_string(site.graph.node(operation.inputs[0]).shape) + " → ";
   return fmt::format("{} {} {}{}{}", operation.node, what, from,
-                     shape_text(site.graph.node(operation.output).shape), suffix(operation.activation));
+                     to_string(site.graph.node(operation.output).shape), suffix(operation.activation));
 }
 
 void mask_output_gradient(const Workers& workers, const BlockedShape& shape, Activation mask,

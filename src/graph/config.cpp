@@ -171,11 +171,6 @@ Graph model_of_list(const std::vector<Layer>& layers, Shape input, int classes) 
   return create_model(layers, input, classes);
 }
 
-std::string shape_text(const Shape& shape) {
-  return shape.flat ? std::to_string(shape.channels)
-                    : fmt::format("{}×{}×{}", shape.height, shape.width, shape.channels);
-}
-
 Graph graph_from_file(const std::string& path, Shape input, int classes) {
   constexpr uint64_t kMostBytes = uint64_t{16}
                                   << 20U;  // a graph with all nodes that it may have is a tenth of it
@@ -197,11 +192,11 @@ Graph graph_from_file(const std::string& path, Shape input, int classes) {
     }
     Graph graph = graph_from_json(text);
     if (graph.input_shape() != input)
-      throw_usage("the graph's input is {}, but the data is {}", shape_text(graph.input_shape()),
-                  shape_text(input));
+      throw_usage("the graph's input is {}, but the data is {}", to_string(graph.input_shape()),
+                  to_string(input));
     const Shape output = graph.node(graph.logits()).shape;
     if (!output.flat || output.channels != classes)
-      throw_usage("the graph's output is {}, but the data has {} classes", shape_text(output), classes);
+      throw_usage("the graph's output is {}, but the data has {} classes", to_string(output), classes);
     return graph;
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("{}: {}", path, error.what()));

@@ -43,8 +43,8 @@ void check_spatial(std::string_view name, const Shape& shape) {
 
 void check_flat(std::string_view name, const Shape& shape) {
   if (!shape.flat)
-    throw_usage("{} needs a flat input, but its input is {}×{}×{}; put flatten or global_avg_pool before it",
-                name, shape.height, shape.width, shape.channels);
+    throw_usage("{} needs a flat input, but its input is {}; put flatten or global_avg_pool before it", name,
+                to_string(shape));
 }
 
 Shape windowed(const Window& window, const Shape& in, int channels) {
@@ -155,6 +155,11 @@ Axis window_axis(std::string_view name, int kernel, int stride, Padding padding,
 }
 
 }  // namespace
+
+std::string to_string(const Shape& shape) {
+  return shape.flat ? std::to_string(shape.channels)
+                    : fmt::format("{}×{}×{}", shape.height, shape.width, shape.channels);
+}
 
 std::string_view operator_name(const Operator& op) {
   return kOperatorNames.at(op.index());

@@ -28,6 +28,7 @@ struct Shape {
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(height) * width * channels; }
   bool operator==(const Shape&) const = default;
 };
+std::string to_string(const Shape& shape);  // "28×28×1"; of a flat one "10"
 
 // TensorFlow's meaning: Same gives ceil(in / stride), with the odd cell of padding after; Valid pads nothing.
 enum class Padding { Same, Valid };

@@ -1,5 +1,7 @@
 #include "search/candidates.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <exception>
@@ -9,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/units.h"
 #include "base/work_clock.h"
 #include "engine/checkpoint.h"
 #include "int8/tflite.h"
@@ -113,6 +116,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   // The structure's own stream: neither its number nor the other candidates change its numbers.
   const Rng rng = Rng(run.seed).fork("candidate " + stored.proposal.hash);
   Candidate candidate;
+  int64_t predicted_bytes = 0;
   const ThreadClock::time_point start = ThreadClock::now();
   try {
     candidate = run.weights ? adopt_candidate(run.name, stored.proposal.graph, *run.weights, rng, folder)
@@ -120,8 +124,8 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     candidate.epochs = run.epochs;
     std::optional<MemoryBudget::Share> share;
     if (context.memory != nullptr) {
-      const int64_t bytes = candidate_bytes(stored.proposal.graph, context);
-      share.emplace(*context.memory, bytes, context.stop);
+      predicted_bytes = candidate_bytes(stored.proposal.graph, context);
+      share.emplace(*context.memory, predicted_bytes, context.stop);
     }
     result.outcome = run_stages(candidate, context) == Verdict::Skip ? Outcome::Skipped : Outcome::Complete;
     result.reason = candidate.reason;
@@ -150,7 +154,13 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     result.reason = error.what();
   } catch (const std::bad_alloc&) {
     result.outcome = Outcome::Failed;
-    result.reason = "out of memory";
+    result.reason =
+        predicted_bytes == 0
+            ? "out of memory before it was trained"
+            : fmt::format(
+                  "out of memory, though {} were to be enough: train fewer at once (--workers) or on "
+                  "smaller batches (--batch)",
+                  format_bytes(predicted_bytes));
   } catch (const std::exception& error) {
     result.outcome = Outcome::Failed;
     result.reason = error.what();

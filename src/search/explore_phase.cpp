@@ -78,11 +78,7 @@ std::vector<double> measure_epochs(Session& session, const std::vector<graph::Gr
   std::vector<double> epochs(graphs.size());
   parallel_for(graphs.size(), 1, session.workers, [&](size_t i) {
     if (session.options.stop.stop_requested()) return;
-    epochs[i] =
-        measure_speed(graphs[i], session.options.backend,
-                      {.batch_size = session.pipeline.batch_size, .precision = session.pipeline.precision},
-                      session.dataset, seconds_each)
-            .epoch(session.split);
+    epochs[i] = measured_epoch(session, graphs[i], seconds_each);
   });
   if (session.options.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
   return epochs;

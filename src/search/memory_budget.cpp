@@ -32,26 +32,32 @@ bool quantises(const PipelineSettings& settings) {
 
 }  // namespace
 
+int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& options, int64_t images,
+                       const engine::Backend& backend) {
+  const auto batch = static_cast<int>(std::clamp<int64_t>(images, 1, options.batch_size));
+  const int64_t parameters = graph::parameter_count(graph) * static_cast<int64_t>(sizeof(float));
+  return backend.memory_bytes(graph, options, static_cast<int>(images % batch)) +
+         kParameterCopies * parameters + graph.input_shape().size() * (batch + kPredictedImages) +
+         kUnplannedBytes;
+}
+
 int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
   const PipelineSettings& settings = context.settings;
-  const auto images = static_cast<int>(context.split.train.size());
-  const int batch = std::min(settings.batch_size, std::max(images, 1));
   // Ranges are measured by a network for batches of the size that nobody chose (compress/quantization.cpp).
   const engine::CompileOptions options{
       .batch_size = std::max(settings.batch_size, engine::CompileOptions{}.batch_size),
       .threads = context.threads,
       .precision = settings.precision,
       .optimizer = settings.optimizer};
-  const int64_t as_floats = context.backend.memory_bytes(graph, options, images % batch);
-  const int64_t quantised = quantises(settings) ? context.backend.memory_bytes(graph::quantized_form(graph),
-                                                                               options, images % batch)
-                                                : 0;
-  const int64_t parameters = graph::parameter_count(graph) * static_cast<int64_t>(sizeof(float));
-  const int64_t image = graph.input_shape().size();
+  const auto bytes = [&](const graph::Graph& form) {
+    return training_bytes(form, options, static_cast<int64_t>(context.split.train.size()), context.backend);
+  };
+  const int64_t as_floats = bytes(graph);
+  if (!quantises(settings)) return as_floats;
+  const int64_t quantised = bytes(graph::quantized_form(graph));
   // What the stages before have left for those that come, in blocks that may not serve them.
-  const int64_t spare = std::min({as_floats, quantised, engine::kMostSpareBytes});
-  return std::max(as_floats, quantised) + spare + kParameterCopies * parameters +
-         image * (batch + kPredictedImages) + kUnplannedBytes;
+  return std::max(as_floats, quantised) +
+         std::min(std::min(as_floats, quantised) - kUnplannedBytes, engine::kMostSpareBytes);
 }
 
 MemoryBudget::MemoryBudget(std::optional<int64_t> limit)
@@ -61,7 +67,11 @@ MemoryBudget::MemoryBudget(std::optional<int64_t> limit)
     limit_ = shared_ + static_cast<int64_t>(kDefaultShare * static_cast<double>(*available));
 }
 
-void MemoryBudget::take(int64_t bytes, const std::stop_token& stop) {
+int64_t MemoryBudget::left() const {
+  return std::max<int64_t>(0, limit_ - resident_memory());
+}
+
+void MemoryBudget::take(int64_t bytes, const std::stop_token& stop, std::string_view batch_option) {
   std::unique_lock lock(mutex_);
   const auto fits = [&] {
     if (holders_ == 0) return true;
@@ -85,8 +95,9 @@ void MemoryBudget::take(int64_t bytes, const std::stop_token& stop) {
     throw_failure(
         "training it takes about {} of memory, and of the {} that this process may have {} are left: allow "
         "more "
-        "(--memory) or train on smaller batches (--batch)",
-        format_bytes(bytes), format_bytes(limit_), format_bytes(std::max<int64_t>(0, limit_ - shared_)));
+        "(--memory) or train on smaller batches ({})",
+        format_bytes(bytes), format_bytes(limit_), format_bytes(std::max<int64_t>(0, limit_ - shared_)),
+        batch_option);
   held_ += bytes;
   ++holders_;
 }

@@ -1,4 +1,4 @@
-// How many candidates may be trained at once, by the memory that they take. Private to this room.
+// How many networks may be trained at once, by the memory that they take. Private to this room.
 #pragma once
 
 #include <condition_variable>
@@ -6,16 +6,22 @@
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <string_view>
 
 #include "graph/graph.h"
 #include "search/pipeline.h"
 
 namespace retort::search {
 
+// Bytes that training this network on `images` images takes, beside the images: its plan's activations, gradients and
+// workspace for whole and last batches and for predictions; parameters, gradients, moments; what a checkpoint and the best
+// epoch copy; a batch. With room for what is not planned: never less than it will take, by tests.
+int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& options, int64_t images,
+                       const engine::Backend& backend);
+
 // Bytes that a candidate of this structure takes while it goes through the pipeline, beside what all share (data,
-// teacher's logits): its plan's activations, gradients and workspace for whole and last batches and for predictions,
-// whichever of its float and quantised forms is larger; parameters, gradients, moments, masks; what a checkpoint and the
-// best epoch copy; a batch. With room for what is not planned: never less than it will take, by tests.
+// teacher's logits): training_bytes() of its float or its quantised form, whichever are more, and what one leaves with the
+// allocator for the other.
 int64_t candidate_bytes(const graph::Graph& graph, const Context& context);
 
 class MemoryBudget {
@@ -27,9 +33,11 @@ class MemoryBudget {
   class Share {
    public:
     // Waits until `bytes` fit beside the other shares and what the process holds beside them. Throws Error(Failure) when
-    // they would not fit alone, Error(Interrupted) when stopped.
-    Share(MemoryBudget& budget, int64_t bytes, const std::stop_token& stop) : budget_(budget), bytes_(bytes) {
-      budget_.take(bytes, stop);
+    // they would not fit alone, with the option that makes batches smaller; Error(Interrupted) when stopped.
+    Share(MemoryBudget& budget, int64_t bytes, const std::stop_token& stop,
+          std::string_view batch_option = "--batch")
+        : budget_(budget), bytes_(bytes) {
+      budget_.take(bytes, stop, batch_option);
     }
     ~Share() { budget_.give_back(bytes_); }
     Share(const Share&) = delete;
@@ -41,9 +49,11 @@ class MemoryBudget {
   };
 
   [[nodiscard]] int64_t limit() const { return limit_; }
+  // Of the limit, beside what is resident now.
+  [[nodiscard]] int64_t left() const;
 
  private:
-  void take(int64_t bytes, const std::stop_token& stop);
+  void take(int64_t bytes, const std::stop_token& stop, std::string_view batch_option);
   void give_back(int64_t bytes);
 
   int64_t limit_;

@@ -10,7 +10,9 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <system_error>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -32,14 +34,14 @@ std::optional<fs::path> key_file() {
 
 // Nothing unless the file is this user's alone: a cache may be shared, and the key somebody else's.
 std::optional<std::string> stored_key(const fs::path& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (file < 0) return std::nullopt;
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file.is_open()) return std::nullopt;
   struct stat status{};
   std::array<char, kKeyDigits> digits{};
-  const bool is_good = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
-                       status.st_uid == ::geteuid() && (status.st_mode & 077U) == 0 &&
-                       ::read(file, digits.data(), digits.size()) == static_cast<ssize_t>(digits.size());
-  ::close(file);
+  const bool is_good =
+      ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid() &&
+      (status.st_mode & 077U) == 0 &&
+      ::read(file.get(), digits.data(), digits.size()) == static_cast<ssize_t>(digits.size());
   if (!is_good) return std::nullopt;
   return std::string(digits.data(), digits.size());
 }
@@ -51,11 +53,14 @@ std::optional<std::string> make_key(const fs::path& path) {
   std::string digits;
   while (digits.size() < kKeyDigits) digits += random_hex();
   const fs::path temporary = fmt::format("{}-{}", path.string(), random_hex());
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (file < 0) return std::nullopt;
-  const bool is_whole = ::write(file, digits.data(), digits.size()) == static_cast<ssize_t>(digits.size()) &&
-                        ::fsync(file) == 0;
-  ::close(file);
+  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.is_open()) return std::nullopt;
+  try {
+    write_fully(file.get(), {reinterpret_cast<const uint8_t*>(digits.data()), digits.size()});
+  } catch (const std::system_error&) {
+    failed = std::make_error_code(std::errc::io_error);
+  }
+  const bool is_whole = !failed && ::fsync(file.get()) == 0 && file.close() == 0;
   if (!is_whole || ::rename(temporary.c_str(), path.c_str()) != 0) ::unlink(temporary.c_str());
   return stored_key(path);  // another process may have made one at the same time
 }

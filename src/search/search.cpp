@@ -135,7 +135,7 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   phase = Phase::Teacher;
   get_teacher(session.folder);
   session.teacher = prepare_teacher(session.folder, settings, teacher_epochs, session.dataset, session.split,
-                                    session.options);
+                                    session.memory, session.options);
   put_teacher(session);
   session.study.teacher = session.teacher.result;
   say_teacher(session.teacher, session.options.progress);

@@ -30,7 +30,7 @@ struct RunOptions {
   int workers = 0;            // candidates at a time; 0: one a core
   int teacher_threads = 0;    // 0: all cores
   std::optional<int64_t>
-      memory_bytes{};     // of the whole process; none: a share of what is available as trials begin
+      memory_bytes{};     // of the whole process; none: a share of what is available as it begins
   std::string command{};  // as given, for the report
   const engine::Backend& backend = engine::backend();
   ProgressSink& progress = silent_progress();

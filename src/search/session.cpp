@@ -20,6 +20,7 @@ Session::Session(const SearchSettings& search_settings, const data::Dataset& dat
       options(run_options),
       workers(options.workers > 0 ? options.workers : available_cores()),
       folder(options.folder, until(options.stop, options.storage)),
+      memory(options.memory_bytes),
       pipeline(settings.pipeline) {
   set_work_time(settings.clock, workers);
   start_ = Clock::now();
@@ -32,7 +33,7 @@ Context Session::context(const PipelineSettings& stages, std::stop_token stop) {
           .teacher = teacher.logits ? &*teacher.logits : nullptr,
           .curriculum = curriculum,
           .backend = options.backend,
-          .memory = memory ? &*memory : nullptr,
+          .memory = &memory,
           .progress = options.progress,
           .stop = std::move(stop)};
 }
@@ -75,10 +76,22 @@ void Session::finish(const TrialResult& result, const std::string& message) {
   const std::lock_guard lock(mutex);
   study.trials.insert(std::ranges::upper_bound(study.trials, result.number, {}, &TrialResult::number),
                       result);
-  study.top = rank_trials(study.trials, settings.top);
+  std::vector<int> ranked_before = rank_trials(study.trials, settings.top);
+  std::swap(study.top, ranked_before);
+  leave_in_storage(result.number);
+  for (const int number : ranked_before) leave_in_storage(number);
   store_seconds();
   options.progress.message(message);
   announce();
+}
+
+void Session::leave_in_storage(int number) {
+  const auto trial = std::ranges::lower_bound(study.trials, number, {}, &TrialResult::number);
+  if (trial == study.trials.end() || trial->number != number || shows_epochs(study, *trial)) return;
+  for (StageResult& stage : trial->stages) {
+    stage.history.epochs = {};
+    stage.layers = {};
+  }
 }
 
 Session::Clock::time_point Session::deadline() const {

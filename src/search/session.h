@@ -32,8 +32,7 @@ class Session {
   const RunOptions& options;
   const int workers;
   StudyFolder folder;
-  // From the first trials on, when all that they share is there.
-  std::optional<MemoryBudget> memory;
+  MemoryBudget memory;
 
   // Filled in as the run gets there; read-only while workers run.
   double earlier_seconds = 0;  // of the runs before this one
@@ -68,6 +67,9 @@ class Session {
   void announce() const;
 
  private:
+  // Drops what of a trial's stages nobody is shown, as load_study() leaves it there: memory would grow by all epochs.
+  void leave_in_storage(int number);
+
   Clock::time_point start_;
 };
 

@@ -26,6 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+
 int threads_of(const RunOptions& options) {
   return options.teacher_threads > 0 ? options.teacher_threads : available_cores();
 }
@@ -43,8 +44,8 @@ engine::Model load_teacher(const fs::path& path, const data::Dataset& dataset) {
   const graph::Shape wanted = input_shape(dataset);
   const graph::Shape has = model.graph.input_shape();
   if (has.height != wanted.height || has.width != wanted.width || has.channels != wanted.channels)
-    throw_usage("{}: takes images of {}×{}×{}, the data's are {}×{}×{}", path.string(), has.height, has.width,
-                has.channels, wanted.height, wanted.width, wanted.channels);
+    throw_usage("{}: takes images of {}, the data's are {}", path.string(), to_string(has),
+                to_string(wanted));
   if (model.graph.classes() != static_cast<int>(dataset.classes.size()))
     throw_usage("{}: tells {} classes apart, the data has {}", path.string(), model.graph.classes(),
                 dataset.classes.size());
@@ -81,6 +82,19 @@ double seconds_of_a_view(engine::Network& teacher, const data::ImageSet& images)
   return best * static_cast<double>(images.count()) / static_cast<double>(some.size());
 }
 
+void check_room_for_answers(const MemoryBudget& memory, const data::Dataset& dataset,
+                            const data::ViewOptions& views) {
+  const size_t bytes =
+      data::view_count(views) * dataset.train.count() * dataset.classes.size() * sizeof(float);
+  if (const int64_t left = memory.left(); static_cast<int64_t>(bytes) > left)
+    throw_failure(
+        "the teacher's answers to {} of each image take {} of memory, and of the {} that this process may "
+        "have {} are "
+        "left: allow more (--memory) or fewer views (--shift, --mirror)",
+        format_counted(static_cast<int64_t>(data::view_count(views)), "view"),
+        format_bytes(static_cast<int64_t>(bytes)), format_bytes(memory.limit()), format_bytes(left));
+}
+
 // The network as it was made, not yet trained.
 engine::Model untrained_teacher(const SearchSettings& settings, const data::Dataset& dataset,
                                 const Rng& rng) {
@@ -99,8 +113,10 @@ std::vector<Diverged> load_divergences(const fs::path& path) {
 
 // Trains it, or goes on from its last epoch. One that diverges begins anew with a lower rate, as a trial does.
 engine::Model train_teacher(const fs::path& folder, const SearchSettings& settings, int epochs,
-                            const data::Dataset& dataset, const data::Split& split, const RunOptions& options,
-                            TeacherResult& result) {
+                            const data::Dataset& dataset, const data::Split& split, MemoryBudget& memory,
+                            const RunOptions& options, TeacherResult& result) {
+  const MemoryBudget::Share share = share_of_teacher(memory, teacher_network(settings.teacher, dataset),
+                                                     settings, split.train.size(), options);
   const Rng rng = Rng(settings.seed).fork("teacher");
   const fs::path checkpoint_path = folder / "teacher.checkpoint";
   const fs::path diverged_path = folder / "diverged.json";
@@ -113,11 +129,7 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
   if (!result.diverged.empty()) train_options.schedule.peak *= kRateAfterDivergence;
   while (true) {
     engine::Model model = untrained_teacher(settings, dataset, rng);
-    const auto network = compile(model,
-                                 {.batch_size = settings.teacher.batch_size,
-                                  .precision = settings.pipeline.precision,
-                                  .optimizer = settings.teacher.optimizer},
-                                 options);
+    const auto network = compile(model, teacher_compile_options(settings, options), options);
     std::optional<engine::Checkpoint> resumed;
     if (fs::exists(checkpoint_path)) {
       try {
@@ -202,8 +214,29 @@ void check_teacher(const SearchSettings& settings, const data::Dataset& dataset)
   }
 }
 
+engine::CompileOptions teacher_compile_options(const SearchSettings& settings, const RunOptions& options) {
+  return {.batch_size = settings.teacher.batch_size,
+          .threads = threads_of(options),
+          .precision = settings.pipeline.precision,
+          .optimizer = settings.teacher.optimizer};
+}
+
+MemoryBudget::Share share_of_teacher(MemoryBudget& memory, const graph::Graph& graph,
+                                     const SearchSettings& settings, size_t images,
+                                     const RunOptions& options) {
+  const int64_t bytes = training_bytes(graph, teacher_compile_options(settings, options),
+                                       static_cast<int64_t>(images), options.backend);
+  try {
+    return {memory, bytes, options.stop, "--teacher-batch"};
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::Interrupted) throw;
+    throw Error(error.code(), fmt::format("the teacher: {}", error.what()));
+  }
+}
+
 Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int epochs,
-                        const data::Dataset& dataset, const data::Split& split, const RunOptions& options) {
+                        const data::Dataset& dataset, const data::Split& split, MemoryBudget& memory,
+                        const RunOptions& options) {
   const fs::path directory = folder.path() / "teacher";
   const fs::path logits_path = directory / "logits.npy";
   Teacher teacher;
@@ -234,6 +267,7 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
             "little of {}; distillation shows no others.",
             some, all, format_duration(*settings.seconds)));
     }
+    check_room_for_answers(memory, dataset, views);
     teacher.logits = compress::teacher_logits(*network, dataset, views, options.progress, options.stop);
     result.logits_seconds = seconds_since(start);
     keep_logits();
@@ -260,7 +294,7 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
         break;
       }
       result.source = "trained";
-      compute_logits(train_teacher(directory, settings, epochs, dataset, split, options, result));
+      compute_logits(train_teacher(directory, settings, epochs, dataset, split, memory, options, result));
       break;
   }
   if (teacher.logits)

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/trainer.h"
+#include "search/memory_budget.h"
 #include "search/results.h"
 #include "search/search.h"
 #include "search/settings.h"
@@ -33,9 +34,19 @@ void check_views(const std::string& path, const engine::TeacherLogits& logits,
 // search can say so before it leaves anything in its folder.
 void check_teacher(const SearchSettings& settings, const data::Dataset& dataset);
 
-// Takes up what the folder holds of it, trains or reads the rest, and stores it. `epochs` of a trained one.
+// As a search's teacher is compiled to be trained.
+engine::CompileOptions teacher_compile_options(const SearchSettings& settings, const RunOptions& options);
+
+// Its share of the memory while it is trained on `images` images; Error(Failure), with a sentence, where it has no room.
+MemoryBudget::Share share_of_teacher(MemoryBudget& memory, const graph::Graph& graph,
+                                     const SearchSettings& settings, size_t images,
+                                     const RunOptions& options);
+
+// Takes up what the folder holds of it, trains or reads the rest, and stores it. `epochs` of a trained one. Error(Failure)
+// when its training or its answers have no room in `memory`.
 Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int epochs,
-                        const data::Dataset& dataset, const data::Split& split, const RunOptions& options);
+                        const data::Dataset& dataset, const data::Split& split, MemoryBudget& memory,
+                        const RunOptions& options);
 
 // Its accuracy on test images; unknown for logits from elsewhere.
 double teacher_test_accuracy(const StudyFolder& folder, const data::ImageSet& images,

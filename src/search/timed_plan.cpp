@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
@@ -133,6 +134,17 @@ bool has_more_time(const SearchSettings& settings, const json& stored) {
   return !stored.is_null() && (!settings.seconds || *settings.seconds > stored.get<double>());
 }
 
+double measured_epoch(Session& session, const graph::Graph& graph, double seconds) {
+  const RunOptions& options = session.options;
+  const engine::CompileOptions compile{.batch_size = session.pipeline.batch_size,
+                                       .precision = session.pipeline.precision};
+  const MemoryBudget::Share share(
+      session.memory,
+      training_bytes(graph, compile, static_cast<int64_t>(session.split.train.size()), options.backend),
+      options.stop);
+  return measure_speed(graph, options.backend, compile, session.dataset, seconds).epoch(session.split);
+}
+
 void measure(Session& session, std::vector<StoredProposal>& proposals) {
   const RunOptions& options = session.options;
   std::vector<StoredProposal*> fitting;
@@ -149,15 +161,22 @@ void measure(Session& session, std::vector<StoredProposal>& proposals) {
         std::min(seconds * session.workers / static_cast<double>(macs.size()), kMeasureSeconds);
     options.progress.message(fmt::format("Measuring the speed of up to {}.",
                                          format_counted(static_cast<int64_t>(macs.size()), "network")));
-    const engine::CompileOptions compile{.batch_size = session.pipeline.batch_size,
-                                         .precision = session.pipeline.precision};
+    std::mutex mutex;
+    std::string without_room;
     // As many at once as will train at once: they share the machine's caches and memory.
     const Measured measured = measure_spread(macs, seconds, session.workers, [&](size_t i) {
       if (options.stop.stop_requested()) return 0.0;
-      return measure_speed(fitting[i]->proposal.graph, options.backend, compile, session.dataset, each)
-          .epoch(session.split);
+      try {
+        return measured_epoch(session, fitting[i]->proposal.graph, each);
+      } catch (const Error& error) {
+        const std::lock_guard lock(mutex);  // a smaller one may have the room that it lacks
+        without_room = error.what();
+        return 0.0;
+      }
     });
     if (options.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
+    if (measured.measured == 0 && !without_room.empty())
+      throw_failure("measuring the speed of the smallest network: {}", without_room);
     for (size_t i = 0; i < fitting.size(); ++i) speeds[fitting[i]->proposal.hash] = measured.epoch_seconds[i];
     session.folder.put_document(kSpeedsKey, speeds);
     if (measured.measured < fitting.size())
@@ -174,13 +193,14 @@ int decide_teacher_epochs(Session& session) {
   if (teacher.kind != TeacherKind::Train) return 0;
   if (const auto stored = session.folder.document(kTeacherEpochsKey)) return stored->get<int>();
   const graph::Graph graph = teacher_network(teacher, session.dataset);
-  const int threads = options.teacher_threads > 0 ? options.teacher_threads : available_cores();
   const double total = limit_seconds(session);
-  const engine::CompileOptions compile{
-      .batch_size = teacher.batch_size, .threads = threads, .precision = session.settings.pipeline.precision};
-  const double epoch = measure_speed(graph, options.backend, compile, session.dataset,
-                                     std::min(kTeacherMeasureSeconds, kMeasureShare * total))
-                           .epoch(session.split);
+  const double epoch = [&] {
+    const MemoryBudget::Share share =
+        share_of_teacher(session.memory, graph, session.settings, session.split.train.size(), options);
+    return measure_speed(graph, options.backend, teacher_compile_options(session.settings, options),
+                         session.dataset, std::min(kTeacherMeasureSeconds, kMeasureShare * total))
+        .epoch(session.split);
+  }();
   const int epochs = plan_teacher_epochs(teacher, epoch, total);
   session.folder.put_document(kTeacherEpochsKey, epochs);
   if (epochs == 0)

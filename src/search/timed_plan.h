@@ -9,8 +9,13 @@
 
 namespace retort::search {
 
-// Fills in epoch_seconds of every proposal that fits, in a small share of the search's time. Throws
-// Error(Interrupted) when stopped.
+// Seconds of an epoch of this network with its validation, by training it for about `seconds` beside whatever else is trained
+// now. Error(Failure) when it has no room in the session's memory.
+double measured_epoch(Session& session, const graph::Graph& graph, double seconds);
+
+// Fills in epoch_seconds of every proposal that fits, in a small share of the search's time. What has no room to be
+// measured has what the others' multiply-accumulates say. Throws Error(Interrupted) when stopped, Error(Failure) when
+// nothing can be measured.
 void measure(Session& session, std::vector<StoredProposal>& proposals);
 
 // Epochs of the teacher; 0: there is no time for one, or none is trained here.

@@ -104,7 +104,7 @@ std::optional<TrialResult> prepare(CandidateRun& run, const StoredProposal& prop
     if (error.code() == ErrorCode::Interrupted) throw;
     return failed_result(proposal, run, error.what());
   } catch (const std::bad_alloc&) {
-    return failed_result(proposal, run, "out of memory");
+    return failed_result(proposal, run, "out of memory as its parent's weights were read");
   }
 }
 
@@ -148,7 +148,6 @@ class Loop {
 
   void run() {
     take_up();
-    if (!session_.memory) session_.memory.emplace(session_.options.memory_bytes);
     on_workers(session_.workers, session_.options.stop,
                [&](const std::stop_token& stop) { run_worker(stop); });
     if (is_shared()) take_up();

@@ -6,6 +6,10 @@ if [ -z "$library" ]; then
   echo "skipped, nothing sets a process's clock: apt-get install faketime"
   exit 0
 fi
+if is_sanitized; then
+  echo "skipped, a sanitizer's runtime has to be the first library"
+  exit 0
+fi
 small_data "$work/idx"
 data=(--data "idx:$work/idx")
 search=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 2

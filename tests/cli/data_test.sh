@@ -152,7 +152,7 @@ bad 2 "$npy/x_train.npy: is not a .npy file" data check "npy:$npy"
 head -c 48 /dev/zero | write_npy "$npy/x_train.npy" '<i2' '(4, 2, 3)'
 bad 2 "$npy/x_train.npy: has dtype <i2; images are uint8 or float32" data check "npy:$npy"
 head -c 24 /dev/zero | write_npy "$npy/x_train.npy" '|u1' '(4, 6)'
-bad 2 "$npy/x_train.npy: has shape 4x6; images are " data check "npy:$npy"
+bad 2 "$npy/x_train.npy: has shape (4, 6); images are " data check "npy:$npy"
 fresh_npy && printf '\0\1\0' | write_npy "$npy/y_train.npy" '|u1' '(3,)'
 bad 2 "$npy/y_train.npy: has 3 labels for 4 images" data check "npy:$npy"
 printf '\0\2\0\2' | write_npy "$npy/y_train.npy" '|u1' '(4,)'

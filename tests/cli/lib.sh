@@ -15,6 +15,9 @@ fail() {
   failures=$((failures + 1))
 }
 
+# Whether a sanitizer's runtime is in the program.
+is_sanitized() { nm -D "$retort" 2>/dev/null | grep -q '__[at]san_'; }
+
 # run ARGUMENTS…: the exit code in $code, standard output and error in $out and $err.
 run() {
   code=0

@@ -2,8 +2,8 @@
 . "$(dirname "$0")/lib.sh"
 
 # ---- it runs no other program, and loads nothing by name (the sanitizers' runtimes do)
-nm -D --undefined-only "$retort" >"$work/calls"
-if ! grep -q __asan_\\\|__tsan_ "$work/calls"; then
+if ! is_sanitized; then
+  nm -D --undefined-only "$retort" >"$work/calls"
   called=$(sed 's/.* U //; s/@.*//' "$work/calls" |
     grep -xE 'system|popen|dlopen|dlmopen|fork|vfork|exec[a-z]*|fexecve|posix_spawn[a-z]*|mktemp|tmpnam|tempnam|tmpfile|gets' | sort | tr '\n' ' ')
   # Itself, after a crash; itself, from the live page.

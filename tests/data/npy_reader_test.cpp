@@ -121,13 +121,13 @@ TEST_F(NpyFolder, RefusesWrongImages) {
   EXPECT_EQ(error(), x() + ": has dtype <i2; images are uint8 or float32");
   write("x_train.npy", "|u1", {4, 12}, pixels_);
   EXPECT_EQ(error(),
-            x() + ": has shape 4x12; images are N x height x width or N x height x width x channels");
+            x() + ": has shape (4, 12); images are N x height x width or N x height x width x channels");
   write("x_train.npy", "|u1", {}, std::span(pixels_).first(1));
   EXPECT_EQ(error(), x() + ": has shape (); images are N x height x width or N x height x width x channels");
   write("x_train.npy", "|u1", {0, 2, 3}, {});
-  EXPECT_EQ(error(), x() + ": has shape 0x2x3; dimension 0 must be at least 1");
+  EXPECT_EQ(error(), x() + ": has shape (0, 2, 3); dimension 0 must be at least 1");
   write("x_train.npy", "|u1", {4, 0, 3}, {});
-  EXPECT_EQ(error(), x() + ": has shape 4x0x3; dimension 1 must be 1 to 65536");
+  EXPECT_EQ(error(), x() + ": has shape (4, 0, 3); dimension 1 must be 1 to 65536");
   write_floats("x_train.npy", {4, 1, 2}, {0, 1, 2, std::nanf(""), 4, 5, 6, 7});
   EXPECT_EQ(error(), x() + ": image 1 holds NaN (value 3 of the file); values must be finite numbers");
   write_floats("x_train.npy", {4, 1, 2}, {0, 1, 2, 3, 4, INFINITY, 6, 7});
@@ -167,7 +167,7 @@ TEST_F(NpyFolder, RefusesWrongLabels) {
   write_floats("y_train.npy", {4, 2}, {1, 0, 0, 1, 1, 1, 0, 1});
   EXPECT_EQ(error(), y() + ": row 2 is not one-hot: one value must be 1 and the others 0");
   write_floats("y_train.npy", {2, 2, 1}, {1, 0, 0, 1});
-  EXPECT_EQ(error(), y() + ": has shape 2x2x1; labels are N integers or N x classes one-hot rows");
+  EXPECT_EQ(error(), y() + ": has shape (2, 2, 1); labels are N integers or N x classes one-hot rows");
 }
 
 TEST_F(NpyFolder, SkipsWrongLabelsAndCountsThem) {

@@ -25,6 +25,8 @@ namespace {
 
 constexpr int64_t kMegabyte = 1 << 20;
 
+#ifndef RETORT_SANITIZED  // whose shadows are memory too
+
 SearchSettings small(std::vector<std::string> configs) {
   SearchSettings settings = preset("notebook");
   settings.sampler = "list";
@@ -39,8 +41,6 @@ SearchSettings small(std::vector<std::string> configs) {
   settings.top = 1;
   return settings;
 }
-
-#ifndef RETORT_SANITIZED  // whose shadows are memory too
 
 // The most that this process was resident with since the last call of reset_peak().
 int64_t peak_memory() {
@@ -122,6 +122,44 @@ TEST(MemoryBudget, ACandidateWithoutRoomFailsAlone) {
   EXPECT_TRUE(study.trials[1].reason.starts_with("training it takes about ")) << study.trials[1].reason;
   EXPECT_NE(study.trials[1].reason.find(": allow more (--memory) or train on smaller batches (--batch)"),
             std::string::npos);
+}
+
+TEST(MemoryBudget, ATeacherWithoutRoomEndsTheSearchInASentence) {
+  SearchSettings settings = small({"1,1,8,0"});
+  settings.teacher.kind = TeacherKind::Train;
+  settings.teacher.config = "3,3,256,1,1024";
+  settings.teacher.batch_size = 512;
+  const data::Dataset dataset = synthetic(600, 60, 16);
+  for (const bool timed : {false, true}) {
+    if (timed) settings.seconds = 60;
+    const TemporaryFolder folder;
+    const auto memory = resident_memory() + 250 * kMegabyte;
+    const std::string said =
+        thrown_by([&] {
+          run_search(settings, dataset, {.folder = folder.path(), .workers = 2, .memory_bytes = memory});
+        }).sentence;
+    EXPECT_TRUE(said.starts_with("the teacher: training it takes about ")) << said;
+    EXPECT_NE(said.find("smaller batches (--teacher-batch)"), std::string::npos) << said;
+  }
+}
+
+TEST(MemoryBudget, ATeachersAnswersHaveToFitToo) {
+  const data::Dataset dataset = synthetic(200000, 60, 2);
+  SearchSettings settings = small({"1,1,8,0"});
+  settings.teacher.kind = TeacherKind::Train;
+  settings.teacher.config = "1,1,2,0";
+  settings.teacher.epochs = 1;
+  settings.teacher.batch_size = 1024;
+  settings.pipeline.views.mirror = data::Mirror::Horizontal;
+  settings.pipeline.views.max_shift = 2;
+  const TemporaryFolder folder;
+  const std::string said =
+      thrown_by([&] {
+        run_search(
+            settings, dataset,
+            {.folder = folder.path(), .workers = 1, .memory_bytes = resident_memory() + 100 * kMegabyte});
+      }).sentence;
+  EXPECT_TRUE(said.starts_with("the teacher's answers to 50 views of each image take ")) << said;
 }
 
 #endif
