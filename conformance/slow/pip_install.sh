@@ -8,6 +8,7 @@ mkdir "$work/source"
 git -C "$root" ls-files -z --cached --others --exclude-standard | tar -C "$root" -c --null -T - | tar -x -C "$work/source"
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install -q "$work/source"
+ls "$work"/venv/lib/python3*/site-packages/retort-*.dist-info/sboms/sbom.cdx.json
 cd "$work"
 "$work/venv/bin/python" - <<'PYTHON'
 import numpy as np

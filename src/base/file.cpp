@@ -62,25 +62,19 @@ std::span<const uint8_t> as_bytes(std::string_view text) {
 
 InputFile::InputFile(const fs::path& path)
     // O_NONBLOCK: opening a pipe without a writer must not hang before we can say that it is no file.
-    : name_(path.string()), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-  if (descriptor_ < 0) throw_usage("{}: cannot be read: {}", name_, system_reason(errno));
-  Descriptor closing(descriptor_);
+    : name_(path.string()), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (!file_.is_open()) throw_usage("{}: cannot be read: {}", name_, system_reason(errno));
   struct stat status{};
-  if (::fstat(descriptor_, &status) != 0) throw_usage("{}: cannot be read: {}", name_, system_reason(errno));
+  if (::fstat(file_.get(), &status) != 0) throw_usage("{}: cannot be read: {}", name_, system_reason(errno));
   if (S_ISDIR(status.st_mode)) throw_usage("{}: is a folder where a file is expected", name_);
   if (!S_ISREG(status.st_mode)) throw_usage("{}: is not a regular file", name_);
   bytes_ = static_cast<uint64_t>(status.st_size);
-  closing.release();
-}
-
-InputFile::~InputFile() {
-  ::close(descriptor_);
 }
 
 size_t InputFile::read(std::span<uint8_t> out) {
   size_t have = 0;
   while (have < out.size()) {
-    const ssize_t got = ::read(descriptor_, out.data() + have, out.size() - have);
+    const ssize_t got = ::read(file_.get(), out.data() + have, out.size() - have);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw_usage("{}: cannot be read: {}", name_, system_reason(errno));
     if (got == 0) break;
@@ -121,10 +115,7 @@ std::string read_text(const fs::path& path, uint64_t most_bytes) {
 
 void write_pieces_atomic(const fs::path& path, std::span<const std::span<const uint8_t>> pieces) {
   create_parent(path);
-  // Through a link, its target is replaced and the link stays.
-  std::error_code ignored;
-  const fs::path target = fs::is_symlink(path, ignored) ? fs::weakly_canonical(path, ignored) : path;
-  const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   fs::path temporary;
   try {
     int opened = -1;
@@ -137,7 +128,7 @@ void write_pieces_atomic(const fs::path& path, std::span<const std::span<const u
     for (const std::span<const uint8_t> piece : pieces) write_fully(file.get(), piece);
     if (::fsync(file.get()) != 0) throw std::system_error(errno, std::generic_category());
     if (file.close() != 0) throw std::system_error(errno, std::generic_category());
-    if (::rename(temporary.c_str(), target.c_str()) != 0)
+    if (::rename(temporary.c_str(), path.c_str()) != 0)
       throw std::system_error(errno, std::generic_category());
   } catch (const std::system_error& error) {
     if (!temporary.empty()) ::unlink(temporary.c_str());
@@ -157,23 +148,28 @@ void write_text_atomic(const fs::path& path, std::string_view text) {
   write_file_atomic(path, as_bytes(text));
 }
 
-FileLock::FileLock(const fs::path& path) : descriptor_(-1) {
-  create_parent(path);
-  Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
-  if (!file.is_open())
+fs::path through_link(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_symlink(path, ignored) ? fs::weakly_canonical(path, ignored) : path;
+}
+
+void refuse_link(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_symlink(path, ignored))
+    throw_usage("{}: is a link, and what is written there would lie elsewhere: put a folder in its place",
+                path.string());
+}
+
+FileLock::FileLock(const fs::path& path)
+    : file_((create_parent(path), ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666))) {
+  if (!file_.is_open())
     throw_failure("{}: cannot be opened for locking: {}", path.string(), system_reason(errno));
   int result = 0;
   do {
-    result = ::flock(file.get(), LOCK_EX | LOCK_NB);
+    result = ::flock(file_.get(), LOCK_EX | LOCK_NB);
   } while (result != 0 && errno == EINTR);
   if (result != 0 && errno == EWOULDBLOCK) throw_failure("{}: is in use by another process", path.string());
   if (result != 0) throw_failure("{}: cannot be locked: {}", path.string(), system_reason(errno));
-  descriptor_ = file.get();
-  file.release();
-}
-
-FileLock::~FileLock() {
-  ::close(descriptor_);
 }
 
 fs::path cache_directory() {

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/descriptor.h"
+
 namespace retort {
 
 // A file that is read from its beginning, piece by piece: whoever does not trust it judges its header and its size before
@@ -17,9 +19,6 @@ class InputFile {
  public:
   // Refuses what is no regular file.
   explicit InputFile(const std::filesystem::path& path);
-  ~InputFile();
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] uint64_t bytes() const { return bytes_; }  // of the whole file, when it was opened
@@ -28,7 +27,7 @@ class InputFile {
 
  private:
   std::string name_;
-  int descriptor_;
+  Descriptor file_;
   uint64_t bytes_ = 0;
 };
 
@@ -39,8 +38,8 @@ std::vector<uint8_t> read_file(const std::filesystem::path& path, uint64_t most_
 std::string read_text(const std::filesystem::path& path, uint64_t most_bytes = kAnyBytes);
 
 // Writes beside the target, syncs, then renames over it: a reader sees the old file or the new one, never a
-// part. Creates parent folders. Throws Error(Failure) naming the path (full disk, read-only folder); the
-// temporary file is removed.
+// part. Creates parent folders. A link by that name is replaced, not followed: in a folder from elsewhere it may lead anywhere.
+// Throws Error(Failure) naming the path (full disk, read-only folder); the temporary file is removed.
 void write_file_atomic(const std::filesystem::path& path, std::span<const uint8_t> bytes);
 void write_text_atomic(const std::filesystem::path& path, std::string_view text);
 // The same for one file made of several pieces in memory.
@@ -57,16 +56,19 @@ inline constexpr std::chrono::seconds kStaleAge = std::chrono::hours(1);
 std::string random_hex();
 
 // Holds an exclusive lock on a file while it lives (flock), so that two searches do not share a folder.
+// The file that a link of this name leads to; the path itself where there is none. For what a user says where to write.
+std::filesystem::path through_link(const std::filesystem::path& path);
+
+// Throws Error(Usage) when `path` is a link: what is written below it would lie elsewhere.
+void refuse_link(const std::filesystem::path& path);
+
 class FileLock {
  public:
   // Throws Error(Failure) saying that `path` is in use when another process holds it.
   explicit FileLock(const std::filesystem::path& path);
-  ~FileLock();
-  FileLock(const FileLock&) = delete;
-  FileLock& operator=(const FileLock&) = delete;
 
  private:
-  int descriptor_;
+  Descriptor file_;
 };
 
 // Folder for caches: $RETORT_CACHE, else $XDG_CACHE_HOME/retort, else ~/.cache/retort.

@@ -42,11 +42,11 @@ inline int json_depth(std::string_view text) {
 
 // What a study, or a file beside it, holds. Throws nlohmann::json::exception for what is no JSON, and for what is nested
 // deeper than anything that we write: printing and copying a value take stack for each level.
+inline constexpr int kMostJsonLevels = 64;
 inline nlohmann::json parse_json(std::string_view text) {
-  constexpr int kMostLevels = 64;
-  if (json_depth(text) > kMostLevels)
+  if (json_depth(text) > kMostJsonLevels)
     throw nlohmann::json::other_error::create(
-        599, fmt::format("it is nested more than {} levels deep", kMostLevels), nullptr);
+        599, fmt::format("it is nested more than {} levels deep", kMostJsonLevels), nullptr);
   return nlohmann::json::parse(text);
 }
 

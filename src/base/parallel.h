@@ -12,6 +12,8 @@ namespace retort {
 // groups give it the time of, if that is fewer.
 int available_cores();
 
+inline constexpr int kMostThreads = 4096;  // that may be asked for
+
 // Cores' worth of time that the control groups named in the file `own_groups` allow, rounded up: cpu.max of
 // version 2, cpu.cfs_quota_us of version 1, of a group and of those around it. `mount` is where the groups'
 // folders lie. Nothing when there is no limit.

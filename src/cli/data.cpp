@@ -176,7 +176,7 @@ void check(const DataCommand& command) {
   if (inspection.problems.empty()) text += "\nReady to train on.\n";
   terminal.result(text);
   if (!command.html.empty()) {
-    write_text_atomic(command.html, report::data_page(inspection));
+    write_text_atomic(through_link(command.html), report::data_page(inspection));
     terminal.message(fmt::format("The page with pictures is {}.", command.html.string()));
   }
   if (const size_t count = inspection.problems.size(); count > 0)

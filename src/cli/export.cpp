@@ -184,7 +184,7 @@ void run(const ExportCommand& command) {
                                             .images = examples(command, graph, terminal)});
     write_package(command.out, files);
   } else {
-    write_file_atomic(command.out, exported.tflite);
+    write_file_atomic(through_link(command.out), exported.tflite);
   }
 
   const auto flash_bytes = static_cast<int64_t>(exported.tflite.size());

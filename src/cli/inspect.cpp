@@ -362,7 +362,7 @@ void run(const InspectCommand& command) {
     text = table(lines_of(*inspected.cost)) + "\n" + totals(*inspected.cost, inspected.about);
     if (command.target_given) text += "\n" + fit_text(*inspected.cost, target);
     if (!command.svg.empty()) {
-      write_text_atomic(command.svg,
+      write_text_atomic(through_link(command.svg),
                         report::arena_svg(report::arena_of(*inspected.cost, inspected.title, target)));
       json["svg"] = command.svg.string();
     }

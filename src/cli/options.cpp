@@ -233,7 +233,7 @@ void add_seed_option(CLI::App& app, uint64_t& seed) {
 }
 
 void add_threads_option(CLI::App& app, int& threads) {
-  add_integer(app, "--threads", threads, 0, 4096, "threads of the work, 0 for all cores");
+  add_integer(app, "--threads", threads, 0, kMostThreads, "threads of the work, 0 for all cores");
 }
 
 void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes) {
@@ -244,7 +244,8 @@ void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes) {
 }
 
 void add_workers_option(CLI::App& app, int& workers) {
-  add_integer(app, "--workers", workers, 0, 4096, "candidates trained at the same time, 0 for one a core");
+  add_integer(app, "--workers", workers, 0, kMostThreads,
+              "candidates trained at the same time, 0 for one a core");
 }
 
 int resolve_threads(int threads) {

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/parallel.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -259,7 +260,7 @@ void add_teacher(CLI::App& app, SearchCommand& command) {
               "images a step of the teacher");
   add_schedule_options(app, teacher.schedule, "teacher-");
   add_optimizer_options(app, teacher.optimizer, "teacher-");
-  add_integer(app, "--teacher-threads", command.teacher_threads, 0, 4096,
+  add_integer(app, "--teacher-threads", command.teacher_threads, 0, kMostThreads,
               "threads of the teacher, 0 for all cores");
 }
 

@@ -154,7 +154,7 @@ void run_stage(const CLI::App& app, const StageCommand& command, std::string_vie
     // NOLINTNEXTLINE(bugprone-unchecked-optional-access): value() checks
     const search::ExportedModel& exported = candidate.exported.value();
     const std::vector<uint8_t>& bytes = exported.tflite;
-    write_file_atomic(file, bytes);
+    write_file_atomic(through_link(file), bytes);
     const cost::Cost cost =
         cost::analyze(int8::read_tflite(bytes, file.string()), static_cast<int64_t>(bytes.size()));
     json["accuracy_int8"] = exported.validation_accuracy;

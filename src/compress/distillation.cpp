@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "data/export.h"
 #include "data/npy.h"
 
 namespace retort::compress {
@@ -37,7 +38,8 @@ void check_note(const std::filesystem::path& npy, const data::Dataset& dataset) 
         "{}: nothing says which images these logits belong to: put the dataset.json that `retort data export "
         "--npy` wrote with the images into the same folder",
         npy.string());
-  const Json json = Json::parse(read_text(note), nullptr, false);
+  const Json json = Json::parse(read_text(note, data::kMostDescriptionBytes),
+                                limit_json_depth(note.string(), kMostJsonLevels), false);
   const auto text = [&](const char* name) {
     const auto found = json.is_object() ? json.find(name) : json.end();
     return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
@@ -97,7 +99,10 @@ engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Datas
       for (size_t i = 0; i < count; ++i)
         data::write_view(images.image(begin + i), images.shape, view,
                          std::span(pixels).subspan(i * image_bytes, image_bytes));
-      teacher.predict(std::span(pixels).first(count * image_bytes), rest.first(count * classes));
+      const std::span<float> answers = rest.first(count * classes);
+      teacher.predict(std::span(pixels).first(count * image_bytes), answers);
+      if (!std::ranges::all_of(answers, [](float value) { return std::isfinite(value); }))
+        throw_failure("the teacher's answers are not all finite numbers: its weights are too large");
       rest = rest.subspan(count * classes);
       const size_t left = rest.size() / classes;
       progress.update("teacher's logits", total - static_cast<double>(left), total, "");

@@ -18,6 +18,8 @@ namespace retort::data {
 // with a copy of it beside them, they are checked against its content_hash (compress/distillation.h). Throws
 // Error(Failure) naming the file that can't be written.
 void export_npy(const Dataset& dataset, const Split& split, const std::filesystem::path& folder);
+// Of a dataset.json: the names of as many classes as there may be.
+inline constexpr uint64_t kMostDescriptionBytes = uint64_t{16} << 20U;
 
 // A data set as PNG files that `images:DIR` reads: train/CLASS/00000.png and test/CLASS/…, without test images
 // CLASS/00000.png alone. A / in a class's name becomes -. `folder` is new or empty and appears whole or not at all. On up

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "data/arrays.h"
+#include "data/export.h"
 #include "data/npy.h"
 #include "data/readers.h"
 
@@ -210,8 +211,7 @@ class NpyReader final : public Reader {
  private:
   // What export_npy says of the arrays beside it: the classes' names, and the values that bytes stand for.
   static void describe(Dataset& dataset, const fs::path& path, bool as_bytes) {
-    constexpr uint64_t kMostBytes = uint64_t{16} << 20U;  // names of as many classes as there may be
-    const std::string text = read_text(path, kMostBytes);
+    const std::string text = read_text(path, kMostDescriptionBytes);
     try {
       const auto description = parse_json(text);
       const auto classes = description.at("classes").get<std::vector<std::string>>();

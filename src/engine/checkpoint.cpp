@@ -116,6 +116,15 @@ class Reader {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] const Json& header() const { return header_; }
 
+  // Refuses a file that has fewer tensors than `groups` sets of this graph's parameters: before memory is taken for them.
+  void require_tensors(const graph::Graph& graph, uint64_t groups) const {
+    const uint64_t needed = saturating_product(
+        {static_cast<uint64_t>(graph::parameter_count(graph)), groups, uint64_t{sizeof(float)}});
+    if (tensors_.size() < needed)
+      throw_usage("{}: has {} bytes of tensors where its graph takes {}", path_.string(), tensors_.size(),
+                  needed);
+  }
+
   // Takes the next tensors, which must be those that `parameters` has.
   void take(std::string_view group, Parameters& parameters) {
     for (const ParameterSpec& spec : parameters.specs()) {
@@ -133,6 +142,8 @@ class Reader {
       throw_usage("{}: {} bytes of tensors are missing", path_.string(),
                   values.size_bytes() - tensors_.size());
     if (!values.empty()) std::memcpy(values.data(), tensors_.data(), values.size_bytes());
+    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
+      throw_usage("{}: its {} are not all finite numbers", path_.string(), group);
     tensors_ = tensors_.subspan(values.size_bytes());
   }
 
@@ -232,6 +243,7 @@ Model load_model(const std::filesystem::path& path) {
     } catch (const Error& error) {
       throw_usage("{}: {}", path.string(), error.what());
     }
+    reader.require_tensors(model.graph, 1);
     model.parameters = Parameters(model.graph);
     reader.take("parameters", model.parameters);
     if (reader.header().contains("classes")) reader.header().at("classes").get_to(model.classes);
@@ -273,10 +285,13 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, const graph::Graph
     checkpoint.optimizer.steps = header.at("optimizer_steps").get<int64_t>();
     checkpoint.best_monitor = number_or(header.at("best_monitor"), std::numeric_limits<double>::infinity());
     checkpoint.epochs_without_gain = header.at("epochs_without_gain").get<int>();
+    const bool has_second = header.at("has_second").get<bool>();
+    const bool has_masks = header.at("has_masks").get<bool>();
+    reader.require_tensors(graph, 2U + (has_second ? 1U : 0U) + (has_masks ? 1U : 0U));
     checkpoint.parameters = Parameters(graph);
     checkpoint.optimizer.first = Parameters(graph);
-    if (header.at("has_second").get<bool>()) checkpoint.optimizer.second = Parameters(graph);
-    if (header.at("has_masks").get<bool>()) checkpoint.masks = Parameters(graph);
+    if (has_second) checkpoint.optimizer.second = Parameters(graph);
+    if (has_masks) checkpoint.masks = Parameters(graph);
     reader.take("parameters", checkpoint.parameters);
     reader.take("first", checkpoint.optimizer.first);
     reader.take("second", checkpoint.optimizer.second);

@@ -22,15 +22,6 @@ cost::Target target_of(const search::StudyResult& study) {
   return target;
 }
 
-namespace {
-
-// Whoever wrote the study's database chose the name.
-bool lies_within(const std::filesystem::path& file) {
-  return !file.is_absolute() && std::ranges::find(file, "..") == file.end();
-}
-
-}  // namespace
-
 StudyFiles load_study_files(const search::StudyResult& study, const std::filesystem::path& folder) {
   StudyFiles files{.folder = folder, .models = {}, .analysis = {}, .problems = {}};
   const cost::Target target = target_of(study);
@@ -38,12 +29,6 @@ StudyFiles load_study_files(const search::StudyResult& study, const std::filesys
     if (files.models.size() == kMostDetailed) break;
     const std::filesystem::path file = folder / trial->file;
     if (trial->file.empty() || !std::filesystem::exists(file)) continue;
-    if (!lies_within(trial->file)) {
-      files.problems.push_back(
-          fmt::format("trial {}: its file is {}, which is not in the study's folder: it is not read",
-                      trial->number, trial->file));
-      continue;
-    }
     try {
       const std::vector<uint8_t> bytes = read_file(file, int8::kMostTfliteBytes);
       files.models.push_back({trial->number, cost::analyze(int8::read_tflite(bytes, file.string()),

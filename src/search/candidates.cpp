@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <map>
 #include <new>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/units.h"
@@ -113,6 +115,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     return result;
   }
   const fs::path folder = study / run.file;
+  refuse_link(folder);
   // The structure's own stream: neither its number nor the other candidates change its numbers.
   const Rng rng = Rng(run.seed).fork("candidate " + stored.proposal.hash);
   Candidate candidate;
@@ -158,7 +161,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
         predicted_bytes == 0
             ? "out of memory before it was trained"
             : fmt::format(
-                  "out of memory, though {} were to be enough: train fewer at once (--workers) or on "
+                  "out of memory, where {} should have been enough: train fewer at once (--workers) or on "
                   "smaller batches (--batch)",
                   format_bytes(predicted_bytes));
   } catch (const std::exception& error) {
@@ -191,22 +194,25 @@ void tidy_up(const fs::path& folder) {
 std::vector<uint8_t> pack(const fs::path& folder, const study::Claim& claim) {
   json files = json::object();
   for (const std::string& name : unfinished_files())
-    if (fs::exists(folder / name)) files[name] = json::binary(read_file(folder / name));
+    if (fs::exists(folder / name)) files[name] = to_base64(read_file(folder / name));
   // With the claim they are no other trial's bytes.
-  return json::to_cbor({{"trial", claim.trial}, {"worker", claim.worker}, {"files", std::move(files)}});
+  const std::string text =
+      dump_json(json{{"trial", claim.trial}, {"worker", claim.worker}, {"files", std::move(files)}});
+  return {text.begin(), text.end()};
 }
 
 void unpack(std::span<const uint8_t> bytes, const fs::path& folder) {
-  json packed;
+  std::map<std::string, std::vector<uint8_t>> files;
   try {
-    packed = json::from_cbor(bytes.begin(), bytes.end()).at("files");
-    for (const auto& [name, content] : packed.items()) static_cast<void>(content.get_binary());
-  } catch (const json::exception& error) {
+    const json packed = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).at("files");
+    for (const std::string& name : unfinished_files())
+      if (packed.contains(name)) files[name] = from_base64(packed[name].get_ref<const std::string&>());
+  } catch (const std::exception& error) {
     throw_failure("a checkpoint from another machine is damaged: {}", error.what());
   }
+  refuse_link(folder);
   tidy_up(folder);
-  for (const std::string& name : unfinished_files())
-    if (packed.contains(name)) write_file_atomic(folder / name, packed[name].get_binary());
+  for (const auto& [name, content] : files) write_file_atomic(folder / name, content);
 }
 
 }  // namespace retort::search

@@ -72,13 +72,13 @@ StageEpochs stage_epochs(const Exploring& exploring) {
   return {.quick = 0, .distill = exploring.epochs, .prune = 0, .qat = 0};
 }
 
-// Seconds of an epoch of each, as many at once as will train at once.
+// Seconds of an epoch of each, as many at once as will train at once; 0 of what has no room, which its trial says.
 std::vector<double> measure_epochs(Session& session, const std::vector<graph::Graph>& graphs,
                                    double seconds_each) {
   std::vector<double> epochs(graphs.size());
   parallel_for(graphs.size(), 1, session.workers, [&](size_t i) {
     if (session.options.stop.stop_requested()) return;
-    epochs[i] = measured_epoch(session, graphs[i], seconds_each);
+    epochs[i] = measured_epoch(session, graphs[i], seconds_each).value_or(0);
   });
   if (session.options.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
   return epochs;

@@ -32,13 +32,15 @@ bool quantises(const PipelineSettings& settings) {
 
 }  // namespace
 
-int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& options, int64_t images,
+int last_batch(size_t images, int batch) {
+  return static_cast<int>(images % std::clamp<size_t>(images, 1, static_cast<size_t>(batch)));
+}
+
+int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& options, int last_batch,
                        const engine::Backend& backend) {
-  const auto batch = static_cast<int>(std::clamp<int64_t>(images, 1, options.batch_size));
   const int64_t parameters = graph::parameter_count(graph) * static_cast<int64_t>(sizeof(float));
-  return backend.memory_bytes(graph, options, static_cast<int>(images % batch)) +
-         kParameterCopies * parameters + graph.input_shape().size() * (batch + kPredictedImages) +
-         kUnplannedBytes;
+  return backend.memory_bytes(graph, options, last_batch) + kParameterCopies * parameters +
+         graph.input_shape().size() * (options.batch_size + kPredictedImages) + kUnplannedBytes;
 }
 
 int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
@@ -50,7 +52,8 @@ int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
       .precision = settings.precision,
       .optimizer = settings.optimizer};
   const auto bytes = [&](const graph::Graph& form) {
-    return training_bytes(form, options, static_cast<int64_t>(context.split.train.size()), context.backend);
+    return training_bytes(form, options, last_batch(context.split.train.size(), settings.batch_size),
+                          context.backend);
   };
   const int64_t as_floats = bytes(graph);
   if (!quantises(settings)) return as_floats;

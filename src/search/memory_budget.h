@@ -13,10 +13,13 @@
 
 namespace retort::search {
 
-// Bytes that training this network on `images` images takes, beside the images: its plan's activations, gradients and
-// workspace for whole and last batches and for predictions; parameters, gradients, moments; what a checkpoint and the best
-// epoch copy; a batch. With room for what is not planned: never less than it will take, by tests.
-int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& options, int64_t images,
+// Images in an epoch's last batch; 0 when all are full.
+int last_batch(size_t images, int batch);
+
+// Bytes that training this network takes beside the images: its plan's activations, gradients and workspace for whole and last
+// batches and for predictions; parameters, gradients, moments; what a checkpoint and the best epoch copy; a batch. With room
+// for what is not planned: never less than it will take, by tests.
+int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& options, int last_batch,
                        const engine::Backend& backend);
 
 // Bytes that a candidate of this structure takes while it goes through the pipeline, beside what all share (data,

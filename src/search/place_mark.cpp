@@ -48,19 +48,20 @@ std::optional<std::string> stored_key(const fs::path& path) {
 
 // Nothing where it cannot be kept: the search goes on, and its folder is not known again.
 std::optional<std::string> make_key(const fs::path& path) {
-  std::error_code failed;
-  fs::create_directories(path.parent_path(), failed);
+  std::error_code ignored;
+  fs::create_directories(path.parent_path(), ignored);
   std::string digits;
   while (digits.size() < kKeyDigits) digits += random_hex();
   const fs::path temporary = fmt::format("{}-{}", path.string(), random_hex());
   Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.is_open()) return std::nullopt;
+  bool is_whole = true;
   try {
     write_fully(file.get(), {reinterpret_cast<const uint8_t*>(digits.data()), digits.size()});
   } catch (const std::system_error&) {
-    failed = std::make_error_code(std::errc::io_error);
+    is_whole = false;
   }
-  const bool is_whole = !failed && ::fsync(file.get()) == 0 && file.close() == 0;
+  is_whole = is_whole && ::fsync(file.get()) == 0 && file.close() == 0;
   if (!is_whole || ::rename(temporary.c_str(), path.c_str()) != 0) ::unlink(temporary.c_str());
   return stored_key(path);  // another process may have made one at the same time
 }

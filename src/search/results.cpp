@@ -43,6 +43,15 @@ json history_to_json(const engine::History& history) {
   return {{"epochs", std::move(epochs)}, {"steps", history.steps}, {"seconds", history.seconds}};
 }
 
+// Whoever wrote the study's database chose the name; "" is none.
+std::string file_from_json(const json& value) {
+  const auto name = value.get<std::string>();
+  const std::filesystem::path file = name;
+  if (file.is_absolute() || std::ranges::find(file, "..") != file.end())
+    throw_failure("a stored trial's file is {}, which is not in the study's folder", name);
+  return name;
+}
+
 engine::History history_from_json(const json& value) {
   engine::History history;
   for (const json& epoch : value.value("epochs", json::array()))
@@ -167,7 +176,7 @@ void from_json(const json& in, TrialResult& trial) {
            .footprint = in.value("footprint", cost::Footprint{}),
            .latency = latency_from_json(in),
            .sparsity = in.at("sparsity"),
-           .file = in.at("file"),
+           .file = file_from_json(in.at("file")),
            .seconds = in.at("seconds")};
   // They are ranked by it, and an order needs numbers.
   if (trial.outcome == Outcome::Complete && std::isnan(trial.accuracy_int8))
@@ -187,7 +196,7 @@ void from_json(const json& in, FinalistRun& run) {
   run = {.seed = in.at("seed"),
          .validation_accuracy = number_from_json(in.at("validation_accuracy")),
          .test_accuracy = number_from_json(in.at("test_accuracy")),
-         .file = in.at("file"),
+         .file = file_from_json(in.at("file")),
          .accuracy_float = number_from_json(in.at("accuracy_float")),
          .sparsity = in.at("sparsity")};
 }

@@ -16,12 +16,23 @@ using nlohmann::json;
 
 constexpr std::string_view kWorkKey = "work";
 constexpr const char* kFilesStage = "files";
+// Nothing else is written to a machine, whatever names a database holds.
 constexpr std::array kLogits = {"logits.npy", "logits.json"};
+constexpr std::array kTeacherFiles = {kLogits[0], kLogits[1], "weights.retort"};
+constexpr std::array kTrialFiles = {"model.tflite", "weights.retort", "result.json"};
 
-// Unless these very bytes are there.
-void get_file(const study::Storage& storage, const std::string& hash, const fs::path& file) {
-  if (fs::exists(file) && sha256_hex(read_file(file)) == hash) return;
-  write_file_atomic(file, storage.artefact(hash));
+// Those of `names` that `files` has: {name: artefact}, unless these very bytes are there.
+template <size_t n>
+void get_named(const study::Storage& storage, const json& files, const std::array<const char*, n>& names,
+               const fs::path& folder) {
+  refuse_link(folder);
+  for (const char* name : names) {
+    if (!files.contains(name)) continue;
+    const auto hash = files[name].get<std::string>();
+    const fs::path file = folder / name;
+    if (!fs::exists(file) || sha256_hex(read_file(file)) != hash)
+      write_file_atomic(file, storage.artefact(hash));
+  }
 }
 
 std::string to_text(const SharedWork& work) {
@@ -87,7 +98,7 @@ void put_teacher(Session& session) {
   if (!session.folder.is_shared() || !session.teacher.logits) return;
   json files = json::object();
   keep([&] {
-    for (const char* name : {kLogits[0], kLogits[1], "weights.retort"}) {
+    for (const char* name : kTeacherFiles) {
       const fs::path file = session.folder.path() / "teacher" / name;
       if (fs::exists(file)) files[name] = session.folder.storage().put_artefact(read_file(file));
     }
@@ -98,15 +109,16 @@ void put_teacher(Session& session) {
 void get_teacher(StudyFolder& folder) {
   if (!folder.is_shared()) return;
   const json files = folder.document(kTeacherFilesKey).value_or(json::object());
-  keep([&] {
-    for (const auto& [name, hash] : files.items())
-      get_file(folder.storage(), hash, folder.path() / "teacher" / fs::path(name).filename());
-  });
+  keep([&] { get_named(folder.storage(), files, kTeacherFiles, folder.path() / "teacher"); });
+}
+
+void get_logits(const study::Storage& storage, const SharedWork& work, const fs::path& folder) {
+  get_named(storage, work.teacher, kLogits, folder);
 }
 
 void put_files(study::Storage& storage, const study::Claim& claim, const fs::path& folder) {
   json files = json::object();
-  for (const char* name : {"model.tflite", "weights.retort", "result.json"})
+  for (const char* name : kTrialFiles)
     if (fs::exists(folder / name)) files[name] = storage.put_artefact(read_file(folder / name));
   if (files.empty()) return;
   storage.put_stage(claim, {kFilesStage, dump_json(files)});
@@ -114,11 +126,7 @@ void put_files(study::Storage& storage, const study::Claim& claim, const fs::pat
 
 void get_files(const study::Storage& storage, const study::TrialRecord& record, const fs::path& folder) {
   for (const study::StageRecord& stage : record.stages) {
-    if (stage.name != kFilesStage) continue;
-    const json files = parse_json(stage.result);
-    for (const auto& [name, hash] : files.items()) {
-      get_file(storage, hash, folder / fs::path(name).filename());
-    }
+    if (stage.name == kFilesStage) get_named(storage, parse_json(stage.result), kTrialFiles, folder);
   }
 }
 

@@ -41,6 +41,8 @@ void publish_end(Session& session);
 // The teacher's files: from the folder into a shared study, once a run, and from there into a folder that lacks them.
 void put_teacher(Session& session);
 void get_teacher(StudyFolder& folder);
+// Of these the logits alone, for a worker.
+void get_logits(const study::Storage& storage, const SharedWork& work, const std::filesystem::path& folder);
 
 // A finished candidate's files, from its folder into the study, and from there into another folder.
 void put_files(study::Storage& storage, const study::Claim& claim, const std::filesystem::path& folder);

@@ -245,6 +245,7 @@ StudyFolder::StudyFolder(const fs::path& path, const study::Place& place) : path
   const NewFolder made(path);
   fs::create_directories(path, error);
   if (error) throw_failure("{}: the folder cannot be created: {}", path.string(), error.message());
+  for (const char* part : {"best", "best/c", "teacher", "trials"}) refuse_link(path / part);
   lock_ = std::make_unique<FileLock>(path / kLockFile);
   // What a search that was killed left. A trial's folder is tidied when the trial goes on.
   for (const char* part : {"", "best", "best/c", "teacher"}) remove_temporaries(path / part);
@@ -450,6 +451,14 @@ StudyResult collect(const study::Storage& storage) {
   return study;
 }
 
+// How many threads a run had: what its options allow, and no more than this machine runs at once.
+int threads_from_json(const json& value) {
+  const auto threads = value.get<int64_t>();
+  if (threads < 0 || threads > kMostThreads)
+    throw_failure("a stored number of threads is {}; 0 to {} are allowed", threads, kMostThreads);
+  return std::min(static_cast<int>(threads), available_cores());
+}
+
 StoredSearch stored_search(const fs::path& folder, const study::Place& given) {
   const study::Place place = place_of(folder, given);
   if (is_own(folder, place) && !fs::exists(folder / "study.db"))
@@ -464,9 +473,9 @@ StoredSearch stored_search(const fs::path& folder, const study::Place& given) {
                                                         description->at("data").value("from", "")),
                            .command = description->at("command")};
     if (const auto run = read_document(*storage, kLastRunKey)) {
-      stored.workers = run->at("workers");
-      stored.teacher_threads = run->at("teacher_threads");
-      if (!run->at("memory_bytes").is_null()) stored.memory_bytes = run->at("memory_bytes").get<int64_t>();
+      stored.workers = threads_from_json(run->at("workers"));
+      stored.teacher_threads = threads_from_json(run->at("teacher_threads"));
+      if (!run->at("memory_bytes").is_null()) stored.memory_bytes = size_from_json(run->at("memory_bytes"));
     }
     return stored;
   } catch (const json::exception&) {

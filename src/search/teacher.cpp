@@ -225,7 +225,7 @@ MemoryBudget::Share share_of_teacher(MemoryBudget& memory, const graph::Graph& g
                                      const SearchSettings& settings, size_t images,
                                      const RunOptions& options) {
   const int64_t bytes = training_bytes(graph, teacher_compile_options(settings, options),
-                                       static_cast<int64_t>(images), options.backend);
+                                       last_batch(images, settings.teacher.batch_size), options.backend);
   try {
     return {memory, bytes, options.stop, "--teacher-batch"};
   } catch (const Error& error) {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cassert>
-#include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -134,14 +134,20 @@ bool has_more_time(const SearchSettings& settings, const json& stored) {
   return !stored.is_null() && (!settings.seconds || *settings.seconds > stored.get<double>());
 }
 
-double measured_epoch(Session& session, const graph::Graph& graph, double seconds) {
+std::optional<double> measured_epoch(Session& session, const graph::Graph& graph, double seconds) {
   const RunOptions& options = session.options;
-  const engine::CompileOptions compile{.batch_size = session.pipeline.batch_size,
-                                       .precision = session.pipeline.precision};
-  const MemoryBudget::Share share(
-      session.memory,
-      training_bytes(graph, compile, static_cast<int64_t>(session.split.train.size()), options.backend),
-      options.stop);
+  const int batch = session.pipeline.batch_size;
+  const engine::CompileOptions compile{.batch_size = batch, .precision = session.pipeline.precision};
+  std::optional<MemoryBudget::Share> share;
+  try {
+    share.emplace(
+        session.memory,
+        training_bytes(graph, compile, last_batch(session.split.train.size(), batch), options.backend),
+        options.stop);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::Interrupted) throw;
+    return std::nullopt;
+  }
   return measure_speed(graph, options.backend, compile, session.dataset, seconds).epoch(session.split);
 }
 
@@ -161,22 +167,18 @@ void measure(Session& session, std::vector<StoredProposal>& proposals) {
         std::min(seconds * session.workers / static_cast<double>(macs.size()), kMeasureSeconds);
     options.progress.message(fmt::format("Measuring the speed of up to {}.",
                                          format_counted(static_cast<int64_t>(macs.size()), "network")));
-    std::mutex mutex;
-    std::string without_room;
     // As many at once as will train at once: they share the machine's caches and memory.
     const Measured measured = measure_spread(macs, seconds, session.workers, [&](size_t i) {
       if (options.stop.stop_requested()) return 0.0;
-      try {
-        return measured_epoch(session, fitting[i]->proposal.graph, each);
-      } catch (const Error& error) {
-        const std::lock_guard lock(mutex);  // a smaller one may have the room that it lacks
-        without_room = error.what();
-        return 0.0;
-      }
+      return measured_epoch(session, fitting[i]->proposal.graph, each).value_or(0);
     });
     if (options.stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
-    if (measured.measured == 0 && !without_room.empty())
-      throw_failure("measuring the speed of the smallest network: {}", without_room);
+    if (measured.measured == 0 && !fitting.empty())
+      throw_failure(
+          "even the smallest network has no room to be trained in the {} that this process may have: allow "
+          "more "
+          "(--memory) or train on smaller batches (--batch)",
+          format_bytes(session.memory.limit()));
     for (size_t i = 0; i < fitting.size(); ++i) speeds[fitting[i]->proposal.hash] = measured.epoch_seconds[i];
     session.folder.put_document(kSpeedsKey, speeds);
     if (measured.measured < fitting.size())

@@ -2,6 +2,7 @@
 // stored, so that a resumed search keeps to it, and told to the user. Private to this room.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "search/session.h"
@@ -10,8 +11,8 @@
 namespace retort::search {
 
 // Seconds of an epoch of this network with its validation, by training it for about `seconds` beside whatever else is trained
-// now. Error(Failure) when it has no room in the session's memory.
-double measured_epoch(Session& session, const graph::Graph& graph, double seconds);
+// now; nothing when it has no room in the session's memory. Throws Error(Interrupted) when stopped.
+std::optional<double> measured_epoch(Session& session, const graph::Graph& graph, double seconds);
 
 // Fills in epoch_seconds of every proposal that fits, in a small share of the search's time. What has no room to be
 // measured has what the others' multiply-accumulates say. Throws Error(Interrupted) when stopped, Error(Failure) when

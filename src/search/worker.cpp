@@ -159,8 +159,7 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
         shared.cpu, here));
   const data::Split split = stored_split(parse_json(storage->document(kSplitKey).value_or("null")), dataset);
   std::optional<engine::TeacherLogits> logits;
-  for (const auto& [name, artefact] : shared.teacher)
-    write_file_atomic(workplace.path() / "teacher" / name, storage->artefact(artefact));
+  get_logits(*storage, shared, workplace.path() / "teacher");
   if (!shared.teacher.empty())
     logits = compress::load_teacher_logits(workplace.path() / "teacher" / "logits.npy", dataset);
 

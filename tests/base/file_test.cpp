@@ -50,11 +50,18 @@ TEST_F(FileTest, ReadsWhatItWrote) {
   EXPECT_EQ(std::distance(fs::directory_iterator(path.parent_path()), fs::directory_iterator()), 1);
 }
 
-TEST_F(FileTest, WritesThroughALink) {
+TEST_F(FileTest, ALinkIsReplacedAndFollowedWhereOneSaysSo) {
   write_text_atomic(folder_ / "real", "old");
   fs::create_symlink("real", folder_ / "link");
-  write_text_atomic(folder_ / "link", "new");
+  write_text_atomic(through_link(folder_ / "link"), "new");
   EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_EQ(read_text(folder_ / "real"), "new");
+  EXPECT_EQ(through_link(folder_ / "real"), folder_ / "real");
+  EXPECT_NE(std::string(caught([&] { refuse_link(folder_ / "link"); }).what()).find("is a link"),
+            std::string::npos);
+  refuse_link(folder_ / "real");
+  write_text_atomic(folder_ / "link", "newer");
+  EXPECT_FALSE(fs::is_symlink(folder_ / "link"));
   EXPECT_EQ(read_text(folder_ / "real"), "new");
 }
 

@@ -99,6 +99,18 @@ if start_postgres; then
   stop_postgres
 fi
 
+# ---- a study's folder from elsewhere: links in it lead nowhere
+small_data "$work/idx"
+good search "$work/linked" --data "idx:$work/idx" --teacher none --curriculum none --batch 16 --config '1,1,8,0' --quick-epochs 1 \
+  --distill-epochs 1 --prune-update-every 2 --qat-epochs 1 --seeds 1 --time none
+echo precious >"$work/victim"
+for file in report.html trials.csv study.json; do ln -sf "$work/victim" "$work/linked/$file"; done
+good report "$work/linked"
+[ "$(cat "$work/victim")" = precious ] || fail "report has written through a link"
+[ -s "$work/linked/report.html" ] && [ ! -L "$work/linked/report.html" ] || fail "the link was not replaced"
+rm -rf "$work/linked/trials" && mkdir "$work/elsewhere" && ln -s "$work/elsewhere" "$work/linked/trials"
+bad 2 "linked/trials: is a link" search "$work/linked"
+
 # ---- a study whose table is a program without end
 if command -v python3 >/dev/null; then
   mkdir "$work/endless"

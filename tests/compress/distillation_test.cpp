@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "data/export.h"
 #include "data/npy.h"
 #include "engine/small_data.h"
 
@@ -219,6 +220,10 @@ TEST_F(TeacherFile, ErrorsNameWhatDiffers) {
       load_error(),
       "has no text \"content_hash\"; beside a teacher's logits belongs the dataset.json that `retort data "
       "export --npy` wrote");
+  write_text_atomic(folder / "teacher.json", std::string(1'000'000, '['));
+  EXPECT_NE(load_error().find("is nested more than 64 levels deep"), std::string::npos) << load_error();
+  std::filesystem::resize_file(folder / "teacher.json", data::kMostDescriptionBytes + 1);
+  EXPECT_NE(load_error().find("bytes; at most 16777216 are read"), std::string::npos) << load_error();
   write_text_atomic(file, "not numpy");
   EXPECT_NE(load_error(), "none");
   std::filesystem::remove(file);

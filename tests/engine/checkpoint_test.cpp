@@ -1,6 +1,7 @@
 #include "engine/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -255,6 +256,31 @@ TEST_F(CheckpointFile, TakesNoMemoryForWhatItsHeaderDoesNotList) {
   std::filesystem::resize_file(path, std::filesystem::file_size(path) + kBytes);
   EXPECT_NE(error_of([&] { load_model(path); }).find("its tensors would take 1099.5 GB, more than the "),
             std::string::npos);
+}
+
+// A graph of a gigabyte in a file of a few hundred bytes.
+TEST_F(CheckpointFile, TakesNoMemoryForAGraphWhoseTensorsItLacks) {
+  graph::Graph large({1, 1, 16300, true});
+  large.add(graph::Dense{.units = 16384});
+  nlohmann::json header = {{"format", "retort-model"},
+                           {"version", 1},
+                           {"graph", nlohmann::json::parse(graph::graph_to_json(large))},
+                           {"tensors", nlohmann::json::array()}};
+  header["sha256"] =
+      sha256_hex(std::span(reinterpret_cast<const uint8_t*>(header.dump().data()), header.dump().size()));
+  write_text_atomic(path, header.dump() + "\n");
+  const std::string said = error_of([&] { load_model(path); });
+  EXPECT_NE(said.find("has 0 bytes of tensors where its graph takes 1068"), std::string::npos) << said;
+}
+
+TEST_F(CheckpointFile, NumbersAreFinite) {
+  const graph::Graph graph = small_graph();
+  for (const float bad : {NAN, INFINITY}) {
+    graph::Parameters parameters = numbers(graph, 1);
+    parameters.values().back() = bad;
+    save_model(path, {graph, parameters});
+    EXPECT_EQ(error_of([&] { load_model(path); }), "its parameters are not all finite numbers");
+  }
 }
 
 }  // namespace

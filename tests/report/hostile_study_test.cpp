@@ -129,18 +129,20 @@ TEST_F(HostileStudy, ACurveOfManyEpochsTakesNoMemory) {
 }
 
 TEST_F(HostileStudy, FilesBesideTheFolderAreNotRead) {
-  const TemporaryFolder elsewhere;
-  write_text_atomic(elsewhere.path() / "secret", "secret");
-  search::StudyResult study = sample_;
-  study.finalists.clear();
-  for (const fs::path& file :
-       {elsewhere.path() / "secret", fs::path("..") / elsewhere.path().filename() / "secret"}) {
-    for (search::TrialResult& trial : study.trials) trial.file = file.string();
-    const StudyFiles files = load_study_files(study, folder());
-    ASSERT_FALSE(files.problems.empty());
-    EXPECT_NE(files.problems[0].find("is not in the study's folder: it is not read"), std::string::npos)
-        << files.problems[0];
+  const study::Claim claim = study_.begin("a");
+  study::Ending ending = search::to_ending(sample_.trials[0]);
+  json result = json::parse(ending.result);
+  result["file"] = "/etc/passwd";
+  ending.result = result.dump();
+  study_.storage().finish(claim, ending);
+  expect_refused("a stored trial's file is /etc/passwd, which is not in the study's folder");
+  json run = search::FinalistRun{};
+  for (const char* file : {"/etc/passwd", "../model.tflite", "trials/../../model.tflite"}) {
+    run["file"] = file;
+    EXPECT_THROW(run.get<search::FinalistRun>(), Error) << file;
   }
+  run["file"] = "finalists/1/model.tflite";
+  EXPECT_EQ(run.get<search::FinalistRun>().file, "finalists/1/model.tflite");
 }
 
 TEST_F(HostileStudy, TimesBeyondAllClocksAreShown) {

@@ -89,7 +89,7 @@ TEST(SlowMemory, PredictionHoldsWhatIsMeasured) {
   const data::Dataset dataset = synthetic(300, 60, 32);
   const data::Split split = data::stratified_split(dataset, {});
   for (const char* config : {"1,1,8,0", "2,2,32,1,64", "3,1,64,1,512", "1,1,32,1,1024"}) {
-    for (const int batch : {16, 128}) {
+    for (const int batch : {16, 25, 128}) {  // an epoch's last batch has 0, 15 and 112 images
       SCOPED_TRACE(testing::Message() << config << ", batches of " << batch);
       PipelineSettings settings = small({}).pipeline;
       settings.batch_size = batch;
@@ -141,6 +141,28 @@ TEST(MemoryBudget, ATeacherWithoutRoomEndsTheSearchInASentence) {
     EXPECT_TRUE(said.starts_with("the teacher: training it takes about ")) << said;
     EXPECT_NE(said.find("smaller batches (--teacher-batch)"), std::string::npos) << said;
   }
+}
+
+// What measures speeds finds no room for the larger ones; each of them fails alone, and the search goes on.
+TEST(MemoryBudget, ATimedSearchGoesOnWithWhatHasRoom) {
+  const data::Dataset dataset = synthetic(400, 60, 16);
+  SearchSettings settings = small({"1,1,8,0", "3,3,256,1,1024"});
+  settings.pipeline.batch_size = 256;
+  settings.seconds = 20;
+  const TemporaryFolder folder;
+  const StudyResult study = run_search(
+      settings, dataset,
+      {.folder = folder.path(), .workers = 1, .memory_bytes = resident_memory() + 250 * kMegabyte});
+  ASSERT_GE(study.trials.size(), 1U);
+  EXPECT_EQ(study.trials[0].outcome, Outcome::Complete) << study.trials[0].reason;
+  for (size_t i = 1; i < study.trials.size(); ++i)
+    EXPECT_TRUE(study.trials[i].reason.starts_with("training it takes about ")) << study.trials[i].reason;
+  const TemporaryFolder other;
+  const Thrown none = thrown_by([&] {
+    run_search(settings, dataset,
+               {.folder = other.path(), .workers = 1, .memory_bytes = resident_memory() + kMegabyte});
+  });
+  EXPECT_TRUE(none.sentence.starts_with("even the smallest network has no room")) << none.sentence;
 }
 
 TEST(MemoryBudget, ATeachersAnswersHaveToFitToo) {

@@ -222,6 +222,47 @@ TEST_F(SharedTest, AWorkerLeavesTheFolderOfAFinishedSearchAlone) {
   EXPECT_EQ(read_file(at("out") / "best/model.tflite"), model);
 }
 
+// Whoever may write to the study chooses what a worker trains, not which files it writes.
+TEST_F(SharedTest, FilesThatADatabaseNamesAreNotWritten) {
+  run_some("out", 1);
+  {
+    const auto storage = study::open_storage(place, objectives());
+    const std::string stranger = storage->put_artefact(std::vector<uint8_t>{'b', 'a', 'd'});
+    SharedWork work = shared_work(*storage).value();
+    ASSERT_EQ(work.teacher.size(), 2U);
+    for (const std::string& name :
+         {at("absolute").string(), std::string("../../../relative"), std::string("stages.json")})
+      work.teacher[name] = stranger;
+    publish(*storage, work);
+    const study::TrialRecord record{
+        .number = 0,
+        .stages = {
+            {"files",
+             json{{"stages.json", stranger}, {"../escaped", stranger}, {"model.tflite", stranger}}.dump()}}};
+    get_files(*storage, record, at("taken/trial"));
+  }
+  EXPECT_EQ(read_text(at("taken/trial/model.tflite")), "bad");
+  EXPECT_FALSE(fs::exists(at("taken/trial/stages.json")));
+  EXPECT_FALSE(fs::exists(at("taken/escaped")));
+  // It works on until the search says that nothing more will come.
+  const fs::path taken = at("worker/deep/retort-worker/teacher");
+  std::stop_source stop;
+  std::jthread worker([&] {
+    thrown_by([&] {
+      run_worker(dataset,
+                 {.storage = place, .folder = at("worker/deep"), .workers = 1, .stop = stop.get_token()});
+    });
+  });
+  for (int i = 0; i < 600 && !fs::exists(at("worker/deep/retort-worker/trials")); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  stop.request_stop();
+  worker.join();
+  EXPECT_TRUE(fs::exists(taken / "logits.npy"));
+  EXPECT_FALSE(fs::exists(taken / "stages.json"));
+  EXPECT_FALSE(fs::exists(at("absolute")));
+  EXPECT_FALSE(fs::exists(at("worker/relative")));
+}
+
 TEST_F(SharedTest, AWorkerIsKnownByItsFolderOnWhateverMachine) {
   fs::create_directories(at("a"));
   const std::string name = worker_name(at("a"), true);

@@ -171,6 +171,18 @@ TEST_F(SearchTest, AStudyIsReadWhereNothingMayBeWritten) {
   EXPECT_EQ(listing(folder.path()), before);
 }
 
+TEST_F(SearchTest, LinksInAStudysFolderLeadNowhere) {
+  const TemporaryFolder folder;
+  const TemporaryFolder elsewhere;
+  for (const char* part : {"trials", "teacher", "best"}) {
+    fs::create_directory_symlink(elsewhere.path(), folder.path() / part);
+    const Thrown thrown = thrown_by([&] { StudyFolder(folder.path()); });
+    EXPECT_NE(thrown.sentence.find(std::string(part) + ": is a link"), std::string::npos) << thrown.sentence;
+    fs::remove(folder.path() / part);
+  }
+  EXPECT_TRUE(fs::is_empty(elsewhere.path()));
+}
+
 TEST_F(SearchTest, AFileInTheFoldersPlaceIsTheUsersMistake) {
   const TemporaryFolder folder;
   const fs::path file = folder.path() / "file";
