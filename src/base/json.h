@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -48,6 +49,19 @@ inline nlohmann::json parse_json(std::string_view text) {
     throw nlohmann::json::other_error::create(
         599, fmt::format("it is nested more than {} levels deep", kMostJsonLevels), nullptr);
   return nlohmann::json::parse(text);
+}
+
+// A whole number in T's range, from outside. Throws nlohmann::json::exception for anything else: get<T>() takes a fraction, and
+// what it makes of 1e30 is undefined.
+template <typename T>
+T integer_from_json(const nlohmann::json& value) {
+  if (value.is_number_unsigned()) {
+    if (const auto number = value.get<uint64_t>(); std::in_range<T>(number)) return static_cast<T>(number);
+  } else if (value.is_number_integer()) {
+    if (const auto number = value.get<int64_t>(); std::in_range<T>(number)) return static_cast<T>(number);
+  }
+  throw nlohmann::json::other_error::create(
+      599, std::string("a whole number that fits is expected, not another ") + value.type_name(), nullptr);
 }
 
 // The text of a value: `indent` spaces a level, or one line. All JSON that is written goes through here:

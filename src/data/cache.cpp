@@ -50,7 +50,8 @@ bool read_at(int file, uint64_t offset, std::span<uint8_t> out) {
 }
 
 uint64_t crc(uint64_t before, std::span<const uint8_t> bytes) {
-  return crc32_z(before, bytes.data(), bytes.size());
+  return bytes.empty() ? before
+                       : crc32_z(before, bytes.data(), bytes.size());  // of a null pointer zlib's begins anew
 }
 
 // Reads a part of the file on all threads, each checking what it has just read, and appends to `checksum`.
@@ -84,8 +85,10 @@ std::span<const uint8_t> label_bytes(const ImageSet& set) {
 // Bytes that the described set takes, or nothing when the numbers can't be true.
 std::optional<uint64_t> set_bytes(const json& description, uint64_t file_bytes, ImageSet& set,
                                   uint64_t& count) {
-  count = description.at("count");
-  set.shape = {description.at("height"), description.at("width"), description.at("channels")};
+  count = integer_from_json<uint64_t>(description.at("count"));
+  set.shape = {integer_from_json<int>(description.at("height")),
+               integer_from_json<int>(description.at("width")),
+               integer_from_json<int>(description.at("channels"))};
   constexpr int kMaxSide = 1 << 16;  // keeps the products below 2⁶⁴
   for (const int side : {set.shape.height, set.shape.width, set.shape.channels})
     if (side < 0 || side > kMaxSide) return std::nullopt;
@@ -119,11 +122,11 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
     if (header.at("key") != key) return std::nullopt;
     Dataset dataset;
     for (const json& name : header.at("classes")) {
-      const auto bytes = name.get<std::vector<uint8_t>>();
-      dataset.classes.emplace_back(bytes.begin(), bytes.end());
+      std::string& text = dataset.classes.emplace_back();
+      for (const json& byte : name) text.push_back(static_cast<char>(integer_from_json<uint8_t>(byte)));
     }
     dataset.range = {header.at("low"), header.at("high")};
-    dataset.skipped = header.at("skipped");
+    dataset.skipped = integer_from_json<decltype(dataset.skipped)>(header.at("skipped"));
     dataset.content_hash = header.at("content_hash");
     std::array<uint64_t, 2> counts{};
     const auto train_bytes = set_bytes(header.at("train"), file_bytes, dataset.train, counts[0]);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "search/results.h"
 
 namespace retort::search {
@@ -21,7 +22,7 @@ inline double number_from_json(const nlohmann::json& json) {
 // for what no study of ours holds.
 inline int64_t size_from_json(const nlohmann::json& json) {
   constexpr int64_t kMost = int64_t{1} << 48U;
-  const auto size = json.get<int64_t>();
+  const auto size = integer_from_json<int64_t>(json);
   if (size < 0 || size > kMost) throw_failure("a stored size is {}, which is none", json.dump());
   return size;
 }

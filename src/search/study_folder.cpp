@@ -453,7 +453,7 @@ StudyResult collect(const study::Storage& storage) {
 
 // How many threads a run had: what its options allow, and no more than this machine runs at once.
 int threads_from_json(const json& value) {
-  const auto threads = value.get<int64_t>();
+  const auto threads = integer_from_json<int64_t>(value);
   if (threads < 0 || threads > kMostThreads)
     throw_failure("a stored number of threads is {}; 0 to {} are allowed", threads, kMostThreads);
   return std::min(static_cast<int>(threads), available_cores());
