@@ -98,7 +98,7 @@ def test_float_images_and_one_hot_labels(images, tmp_path):
         (dict(board="toaster"), "--board: .*toaster"),
         (dict(classes=["a", "b"]), "2 classes are named and the labels have 3"),
         (dict(x_train=np.zeros((360, 8, 8, 1))), "x_train: has dtype <f8; images are uint8 or float32"),
-        (dict(x_train=np.zeros((4, 4), np.uint8)), "x_train: has shape 4x4"),
+        (dict(x_train=np.zeros((4, 4), np.uint8)), "x_train: has shape \\(4, 4\\)"),
         (dict(y_train=np.zeros(3, int)), "y_train: has 3 labels for 360 images"),
         (dict(y_train=np.array(["a"] * 360)), "y_train: has dtype <U1; labels are integers"),
         (dict(y_test=None), "x_test is given without y_test"),
