@@ -42,6 +42,8 @@ def watch(process, study):
         time.sleep(0.5)
         try:
             resident = int(pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * page
+            if resident == 0:
+                continue  # it has ended and is not waited for
             handles = len(os.listdir(f"/proc/{process.pid}/fd"))
             connection = connection or sqlite3.connect(f"file:{study}?mode=ro", uri=True, timeout=60)
             finished = connection.execute(
@@ -65,7 +67,8 @@ def main():
     parser.add_argument("--workers", type=int, default=0)
     options = parser.parse_args()
     work = options.folder or pathlib.Path(tempfile.mkdtemp())
-    shutil.rmtree(work, ignore_errors=True)
+    if work.exists() and any(work.iterdir()):
+        sys.exit(f"{work}: is not empty; name a folder that is")
     (work / "data").mkdir(parents=True)
     write_idx(work / "data", "train", 80, 1)
     write_idx(work / "data", "t10k", 40, 2)
