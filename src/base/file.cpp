@@ -54,6 +54,11 @@ fs::path private_folder(const fs::path& path) {
   return path;
 }
 
+int open_lock(const fs::path& path) {
+  create_parent(path);
+  return ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+}
+
 std::span<const uint8_t> as_bytes(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
@@ -160,8 +165,7 @@ void refuse_link(const fs::path& path) {
                 path.string());
 }
 
-FileLock::FileLock(const fs::path& path)
-    : file_((create_parent(path), ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666))) {
+FileLock::FileLock(const fs::path& path) : file_(open_lock(path)) {
   if (!file_.is_open())
     throw_failure("{}: cannot be opened for locking: {}", path.string(), system_reason(errno));
   int result = 0;

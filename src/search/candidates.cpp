@@ -114,8 +114,8 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     result.reason = stored.infeasible;
     return result;
   }
-  const fs::path folder = study / run.file;
-  refuse_link(folder);
+  fs::path folder = study;
+  for (const fs::path& part : run.file) refuse_link(folder /= part);
   // The structure's own stream: neither its number nor the other candidates change its numbers.
   const Rng rng = Rng(run.seed).fork("candidate " + stored.proposal.hash);
   Candidate candidate;

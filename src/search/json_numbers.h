@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/parallel.h"
 #include "search/results.h"
 
 namespace retort::search {
@@ -25,6 +26,14 @@ inline int64_t size_from_json(const nlohmann::json& json) {
   const auto size = integer_from_json<int64_t>(json);
   if (size < 0 || size > kMost) throw_failure("a stored size is {}, which is none", json.dump());
   return size;
+}
+
+// How many threads a run had, as its options allow. Throws Error(Failure) for another number.
+inline int threads_from_json(const nlohmann::json& json) {
+  const auto threads = integer_from_json<int64_t>(json);
+  if (threads < 0 || threads > kMostThreads)
+    throw_failure("a stored number of threads is {}; 0 to {} are allowed", threads, kMostThreads);
+  return static_cast<int>(threads);
 }
 
 }  // namespace retort::search

@@ -71,6 +71,8 @@ MemoryBudget::MemoryBudget(std::optional<int64_t> limit)
 }
 
 int64_t MemoryBudget::left() const {
+  engine::release_spare_memory();
+  malloc_trim(0);  // what earlier networks left with the allocator
   return std::max<int64_t>(0, limit_ - resident_memory());
 }
 

@@ -52,7 +52,7 @@ class MemoryBudget {
   };
 
   [[nodiscard]] int64_t limit() const { return limit_; }
-  // Of the limit, beside what is resident now.
+  // Of the limit, beside what is resident once what was freed is given back.
   [[nodiscard]] int64_t left() const;
 
  private:

@@ -76,10 +76,9 @@ void Session::finish(const TrialResult& result, const std::string& message) {
   const std::lock_guard lock(mutex);
   study.trials.insert(std::ranges::upper_bound(study.trials, result.number, {}, &TrialResult::number),
                       result);
-  std::vector<int> ranked_before = rank_trials(study.trials, settings.top);
-  std::swap(study.top, ranked_before);
+  const std::vector<int> before = std::exchange(study.top, rank_trials(study.trials, settings.top));
   leave_in_storage(result.number);
-  for (const int number : ranked_before) leave_in_storage(number);
+  for (const int number : before) leave_in_storage(number);
   store_seconds();
   options.progress.message(message);
   announce();

@@ -160,10 +160,10 @@ struct StoredTrials {
 StoredTrials read_trials(const study::Storage& storage) {
   constexpr int kTrialsAtOnce = 1000;
   static_assert(kTrialsShown % kTrialsAtOnce == 0);
-  constexpr int kMostThreads = 8;  // each with a connection, where the database is a server's
+  constexpr int kMostReaders = 8;  // each with a connection, where the database is a server's
   const int count = storage.trial_count();
   std::vector<StoredTrials> parts(static_cast<size_t>((count + kTrialsAtOnce - 1) / kTrialsAtOnce));
-  parallel_for(parts.size(), 1, std::min(kMostThreads, available_cores()), [&](size_t part) {
+  parallel_for(parts.size(), 1, std::min(kMostReaders, available_cores()), [&](size_t part) {
     const int first = static_cast<int>(part) * kTrialsAtOnce;
     for (const study::TrialRecord& record :
          storage.trials({.first = first,
@@ -451,14 +451,6 @@ StudyResult collect(const study::Storage& storage) {
   return study;
 }
 
-// How many threads a run had: what its options allow, and no more than this machine runs at once.
-int threads_from_json(const json& value) {
-  const auto threads = integer_from_json<int64_t>(value);
-  if (threads < 0 || threads > kMostThreads)
-    throw_failure("a stored number of threads is {}; 0 to {} are allowed", threads, kMostThreads);
-  return std::min(static_cast<int>(threads), available_cores());
-}
-
 StoredSearch stored_search(const fs::path& folder, const study::Place& given) {
   const study::Place place = place_of(folder, given);
   if (is_own(folder, place) && !fs::exists(folder / "study.db"))
@@ -473,7 +465,8 @@ StoredSearch stored_search(const fs::path& folder, const study::Place& given) {
                                                         description->at("data").value("from", "")),
                            .command = description->at("command")};
     if (const auto run = read_document(*storage, kLastRunKey)) {
-      stored.workers = threads_from_json(run->at("workers"));
+      // A machine of fewer cores has one worker for each: their number changes nothing.
+      stored.workers = std::min(threads_from_json(run->at("workers")), available_cores());
       stored.teacher_threads = threads_from_json(run->at("teacher_threads"));
       if (!run->at("memory_bytes").is_null()) stored.memory_bytes = size_from_json(run->at("memory_bytes"));
     }

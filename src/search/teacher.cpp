@@ -89,8 +89,7 @@ void check_room_for_answers(const MemoryBudget& memory, const data::Dataset& dat
   if (const int64_t left = memory.left(); static_cast<int64_t>(bytes) > left)
     throw_failure(
         "the teacher's answers to {} of each image take {} of memory, and of the {} that this process may "
-        "have {} are "
-        "left: allow more (--memory) or fewer views (--shift, --mirror)",
+        "have {} are left: allow more (--memory) or fewer views (--shift, --mirror)",
         format_counted(static_cast<int64_t>(data::view_count(views)), "view"),
         format_bytes(static_cast<int64_t>(bytes)), format_bytes(memory.limit()), format_bytes(left));
 }

@@ -176,8 +176,7 @@ void measure(Session& session, std::vector<StoredProposal>& proposals) {
     if (measured.measured == 0 && !fitting.empty())
       throw_failure(
           "even the smallest network has no room to be trained in the {} that this process may have: allow "
-          "more "
-          "(--memory) or train on smaller batches (--batch)",
+          "more (--memory) or train on smaller batches (--batch)",
           format_bytes(session.memory.limit()));
     for (size_t i = 0; i < fitting.size(); ++i) speeds[fitting[i]->proposal.hash] = measured.epoch_seconds[i];
     session.folder.put_document(kSpeedsKey, speeds);

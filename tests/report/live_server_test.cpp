@@ -193,6 +193,29 @@ TEST_F(LiveServerTest, CutsLongTablesIntoPages) {
   EXPECT_NE(body.find("id=page-next href='?sort=flash&amp;order=asc&amp;from=125'"), std::string::npos);
 }
 
+// Names that somebody wrote into the study lead nowhere: it is refused, and the page says so.
+TEST_F(LiveServerTest, HandsOutNoFileThatAStudyNamesOutsideOfItsFolder) {
+  const TemporaryFolder elsewhere;
+  write_text_atomic(elsewhere.path() / "secret", "secret words");
+  const std::string beside = "../" + elsewhere.path().filename().string() + "/secret";
+  const std::string absolute = (elsewhere.path() / "secret").string();
+  study_ = std::make_unique<LiveStudy>(folder_.path());
+  search::StudyResult sample = sample_study(6, 0);
+  sample.trials[0].file = beside;
+  sample.trials[1].file = absolute;
+  sample.trials[2].file = "trials/../secret";
+  study_->describe(sample);
+  for (const search::TrialResult& trial : sample.trials) study_->add(trial);
+  study_->finish(sample);
+  start();
+  for (const std::string& path : {beside, absolute, std::string("trials/../secret")}) {
+    const httplib::Response answer = get("/files/" + path);
+    EXPECT_EQ(answer.status, 404) << path;
+    EXPECT_EQ(answer.body.find("secret words"), std::string::npos) << path;
+  }
+  EXPECT_NE(get("/").body.find("which is not in the study"), std::string::npos) << get("/").body;
+}
+
 TEST_F(LiveServerTest, HandsOutTheFilesThatItLinksToAndNoOther) {
   const TemporaryFolder elsewhere;
   write_text_atomic(elsewhere.path() / "secret", "secret words");
