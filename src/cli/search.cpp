@@ -205,8 +205,8 @@ void add_exploration(CLI::App& app, search::Exploration& exploration) {
   constexpr int kMost = 1'000'000;
   add_integer(
       app, "--explore-epochs", exploration.epochs, 0, search::kMostEpochs,
-      "explore: train every structure so long (at most, with --time) and only the best ones as --stages "
-      "says; 0: all");
+      "explore: train every structure so long (with --time as there is room) and only the best ones as "
+      "--stages says; 0: all");
   add_integer(app, "--explore-first", exploration.first, 1, kMost, "structures of the first generation");
   add_integer(app, "--explore-generation", exploration.generation, 1, kMost,
               "structures of each later generation");
@@ -221,12 +221,12 @@ void add_exploration(CLI::App& app, search::Exploration& exploration) {
   add_integer(app, "--explore-heats", exploration.heats, 0, 1000,
               "best explored structures that are trained again on equal terms; 0: none");
   add_integer(app, "--explore-heat-epochs", exploration.heat_epochs, 1, search::kMostEpochs,
-              "epochs of each of them (at most, with --time)");
+              "epochs of each of them (with --time as there is room)");
   add_integer(
       app, "--explore-rungs", exploration.rungs, 1, 10,
       "heats after heats: the better half of the last ones, with twice the epochs (successive halving)");
   add_integer(app, "--explore-candidates", exploration.candidates, 1, 1000,
-              "explored structures that go through --stages");
+              "explored structures that go through --stages (with --time as there is room)");
   add_number(app, "--explore-share", exploration.share, 0.01, 0.95,
              "share of --time, the teacher's apart, that exploring takes");
 }

@@ -16,6 +16,7 @@
 #include "engine/work.h"
 #include "graph/micro.h"
 #include "search/candidates.h"
+#include "search/exploration_plan.h"
 #include "search/explored.h"
 #include "search/heats.h"
 #include "search/keep.h"
@@ -112,12 +113,6 @@ SpeedModel measure_speed_model(Session& session) {
   return fit_speed(measured);
 }
 
-constexpr double kHeatShare = 0.55;  // of exploration's time
-
-// A structure whose epochs are so long that the time for a run of the whole pipeline has fewer of them than this
-// share of the settings' is not explored: equal seconds would not do it justice.
-constexpr double kFewestShare = 0.12;
-
 Exploring decide(Session& session) {
   const SearchSettings& settings = session.settings;
   const Exploration& exploration = settings.exploration;
@@ -128,28 +123,15 @@ Exploring decide(Session& session) {
     exploring.speed = measure_speed_model(session);
     const double available = plannable_seconds(session);
     const double begun = *settings.seconds - session.seconds_left();
-    const double share = exploration.share * (exploration.heats > 0 ? 1 - kHeatShare : 1);
-    exploring.seconds = begun + share * available;
-    exploring.heat_seconds = (exploration.share - share) * available;
-    const double exploring_seconds = share * available * session.workers;
-    // Two thirds of the exploration have room for a first generation of the costliest, and a run of the whole
-    // pipeline for enough of its epochs.
-    const double run_seconds =
-        seconds_of_fewest_runs(settings, (1 - exploration.share) * available, session.workers);
-    exploring.most_epoch_seconds =
-        std::min(exploring_seconds / (1.5 * exploration.first),
-                 run_seconds / candidate_seconds(1, scaled_epochs(session.pipeline, kFewestShare)));
-    // As many epochs as leave time for a hundred of the costliest.
-    constexpr double kWanted = 100;
-    exploring.epochs =
-        static_cast<int>(std::clamp(std::floor(exploring_seconds / (kWanted * exploring.most_epoch_seconds)),
-                                    1.0, static_cast<double>(exploration.epochs)));
+    exploring.epochs = 1;  // until the first generation's speed is known
+    const Shares shares = plan_shares(settings, available, session.workers);
+    exploring.seconds = begun + shares.exploring_seconds;
+    exploring.heat_seconds = shares.heat_seconds;
+    exploring.most_epoch_seconds = shares.most_epoch_seconds;
     session.options.progress.message(fmt::format(
-        "Plan: {} to explore structures of at most {} an epoch, {} each, then {} for up to {} and the other "
-        "seeds of the best.",
+        "Plan: {} to explore structures of at most {} an epoch, then {} for the best and other seeds of it.",
         format_duration(exploration.share * available), format_duration(exploring.most_epoch_seconds),
-        format_counted(exploring.epochs, "epoch"), format_duration((1 - exploration.share) * available),
-        format_counted(exploration.candidates, "candidate")));
+        format_duration((1 - exploration.share) * available)));
   }
   session.folder.put_document(kExplorationKey, exploring);
   return exploring;
@@ -223,8 +205,21 @@ void keep_what_time_has_room_for(Session& session, const Exploring& exploring, d
   generation.resize(jobs.size());
 }
 
+// From the first generation's seconds.
+void decide_epochs(Session& session, Exploring& exploring, const std::vector<StoredProposal>& generation) {
+  std::vector<double> seconds;
+  for (const StoredProposal& proposal : generation) seconds.push_back(proposal.epoch_seconds);
+  std::ranges::sort(seconds);
+  const double left = exploring.seconds - seconds_used(session);
+  exploring.epochs =
+      plan_explore_epochs(session.settings.exploration, seconds[seconds.size() / 2], left * session.workers);
+  session.folder.put_document(kExplorationKey, exploring);
+  session.options.progress.message(
+      fmt::format("Exploring: {} of each structure.", format_counted(exploring.epochs, "epoch")));
+}
+
 // Adds the next generation; false when there is none, or no time for it.
-bool add_generation(Session& session, const Exploring& exploring, double correction, Proposer& proposer) {
+bool add_generation(Session& session, Exploring& exploring, double correction, Proposer& proposer) {
   const SearchSettings& settings = session.settings;
   const int boundary = session.folder.storage().trial_count();
   const std::vector<TrialResult> known = trials_of(session, Effort::Explore);
@@ -243,6 +238,11 @@ bool add_generation(Session& session, const Exploring& exploring, double correct
     return std::pair{proposal.epoch_seconds, proposal.costs.macs};
   });
   if (generation.empty()) return false;
+  if (known.empty() && settings.seconds) {
+    decide_epochs(session, exploring, generation);
+    // Workers on other machines need the pipeline before they can claim the first.
+    publish_work(session, short_pipeline(session, exploring.epochs));
+  }
   session.add_trials(Trials::Search, boundary, generation);
   return true;
 }

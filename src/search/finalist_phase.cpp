@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "search/answers.h"
 #include "search/candidates.h"
 #include "search/crash_mark.h"
+#include "search/explored.h"
 #include "search/finalists.h"
 #include "search/keep.h"
 #include "search/leadership.h"
@@ -194,6 +196,17 @@ FinalistRun run_of(const TrialResult& result) {
           .sparsity = result.sparsity};
 }
 
+// Of an exploration's candidates those that no other of them beats, the top apart: smaller ones. They are finalists by the
+// run that they have.
+std::vector<Finalist> rest_of_front(const Session& session) {
+  std::vector<Finalist> finalists;
+  if (session.settings.exploration.epochs == 0) return finalists;
+  for (const int number : pareto_front(trials_of(session, Effort::Full)))
+    if (std::ranges::find(session.study.top, number) == session.study.top.end())
+      finalists.push_back({.trial = number, .runs = {run_of(trial_of(session, number))}});
+  return finalists;
+}
+
 // The top trials with all their runs that have a model.
 std::vector<Finalist> gather(const Session& session, const std::vector<Job>& jobs) {
   std::vector<Finalist> finalists;
@@ -209,6 +222,7 @@ std::vector<Finalist> gather(const Session& session, const std::vector<Job>& job
             finalist.runs.push_back(run_of(*stored));
     finalists.push_back(std::move(finalist));
   }
+  std::ranges::move(rest_of_front(session), std::back_inserter(finalists));
   return finalists;
 }
 
@@ -297,6 +311,7 @@ void run_finalists(Session& session) {
   publish_end(session);
 
   StudyResult& study = session.study;
+  const size_t wanted = study.top.size() * static_cast<size_t>(session.settings.finalist_seeds - 1);
   std::vector<Finalist> finalists = gather(session, jobs);
   for (Finalist& finalist : finalists) summarise(finalist);
   rank(finalists);
@@ -308,12 +323,11 @@ void run_finalists(Session& session) {
   write_best(session);
   session.folder.put_document(kTeacherKey, study.teacher);
   session.store_seconds();
-  const size_t runs = study.top.size() * static_cast<size_t>(session.settings.finalist_seeds - 1);
   session.folder.put_document(
       kFinalistsKey, {{"finalists", study.finalists},
                       {"best", study.best},
                       {"limit_seconds", session.settings.seconds ? json(*session.settings.seconds) : json()},
-                      {"missing_runs", runs - jobs.size()}});
+                      {"missing_runs", wanted - jobs.size()}});
   if (session.settings.seconds)
     session.options.progress.message(
         fmt::format("Took {} of {}: teacher {}, {}, {} with other seeds.", format_duration(study.seconds),

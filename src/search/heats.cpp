@@ -6,10 +6,13 @@
 #include <functional>
 #include <mutex>
 #include <ranges>
+#include <set>
 #include <string>
 #include <utility>
 
+#include "search/exploration_plan.h"
 #include "search/explored.h"
+#include "search/front_bands.h"
 #include "search/learning_curve.h"
 #include "search/plan.h"
 #include "search/shared_work.h"
@@ -44,10 +47,9 @@ std::vector<int> in_turn(const std::vector<TrialResult>& trials, size_t count,
 }
 
 // Explored ones: half of them such as have no parents' training behind them.
-std::vector<int> choose_entrants(const std::vector<TrialResult>& explored, const Exploration& exploration) {
-  return in_turn(explored, static_cast<size_t>(exploration.heats), [&](const TrialResult& trial) {
-    return trial.parent < 0 || exploration.start == Start::Fresh;
-  });
+std::vector<int> choose_entrants(const std::vector<TrialResult>& explored, int count, Start start) {
+  return in_turn(explored, static_cast<size_t>(count),
+                 [&](const TrialResult& trial) { return trial.parent < 0 || start == Start::Fresh; });
 }
 
 // Half of them such as compute more than most: these learn more slowly, and come further.
@@ -78,8 +80,20 @@ int epochs_of(const TrialResult& trial) {
   return trial.stages.empty() ? 0 : trial.stages.front().epochs;
 }
 
+// Without a limit of time, all have these epochs.
 PipelineSettings rung_pipeline(const Session& session, int rung) {
   return short_pipeline(session, session.settings.exploration.heat_epochs << (rung - 1));
+}
+
+// How many enter, and at most for how many epochs.
+HeatPlan first_rung(const Session& session, const std::vector<TrialResult>& explored, double seconds) {
+  const Exploration& exploration = session.settings.exploration;
+  std::vector<double> epochs;
+  for (const int number : rank_trials(explored, static_cast<int>(explored.size())))
+    epochs.push_back(epoch_seconds(*find_trial(session.study, number)));
+  if (!session.settings.seconds || epochs.empty())
+    return {.heats = exploration.heats, .epochs = exploration.heat_epochs};
+  return plan_heats(epochs, exploration, std::min(seconds, plannable_seconds(session)), session.workers);
 }
 
 // "4", or "2 to 10".
@@ -89,8 +103,8 @@ std::string range_of(const std::vector<StoredProposal>& heats) {
   return least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
 }
 
-// Adds a rung's trials.
-void add_heats(Session& session, const std::vector<int>& chosen, int rung, double seconds) {
+// Adds a rung's trials. `most`: epochs of one in a timed search.
+void add_heats(Session& session, const std::vector<int>& chosen, int rung, int most, double seconds) {
   const int boundary = session.folder.storage().trial_count();
   std::vector<StoredProposal> heats = again(session, chosen, Effort::Heat);
   // The longest first, so that none begins when the others end.
@@ -99,10 +113,15 @@ void add_heats(Session& session, const std::vector<int>& chosen, int rung, doubl
   const PipelineSettings pipeline = rung_pipeline(session, rung);
   const double each = std::min(seconds, plannable_seconds(session)) /
                       std::max(rounds(static_cast<int>(heats.size()), session.workers), 1);
-  for (StoredProposal& heat : heats)
-    heat.epochs["distill"] = session.settings.seconds
-                                 ? epochs_within(pipeline, heat.epoch_seconds, each).distill
-                                 : pipeline.distill_epochs;
+  for (StoredProposal& heat : heats) {
+    int& epochs = heat.epochs["distill"];
+    epochs = pipeline.distill_epochs;
+    if (!session.settings.seconds) continue;
+    // With no more than before it would be the same training again.
+    const int before = epochs_of(*find_trial(session.study, heat.proposal.parent));
+    epochs =
+        std::max(epochs_within(short_pipeline(session, most), heat.epoch_seconds, each).distill, before + 1);
+  }
   session.options.progress.message(
       fmt::format("Heats{}: {} of them again from fresh weights, {} epochs each.",
                   rung == 1 ? "" : fmt::format(", rung {}", rung), heats.size(), range_of(heats)));
@@ -119,19 +138,31 @@ bool has_rung(Session& session, int rung) {
          });
 }
 
-// False when too few are left for it.
-bool run_rung(Session& session, int rung, double seconds) {
+// The rung's trials are in the study; false when too few are left for it. `seconds`: of all rungs.
+bool begin_rung(Session& session, int rung, double seconds) {
   const Exploration& exploration = session.settings.exploration;
   if (has_rung(session, rung)) {
     publish_work(session, rung_pipeline(session, rung));
-  } else {
-    const std::vector<int> chosen =
-        rung == 1 ? choose_entrants(trials_of(session, Effort::Explore), exploration)
-                  : choose_promising(heats_of(session, rung - 1),
-                                     static_cast<size_t>(exploration.heats >> (rung - 1)));
-    if (chosen.size() < (rung == 1 ? 1 : kFewestInARung)) return false;
-    add_heats(session, chosen, rung, seconds);
+    return true;
   }
+  if (rung == 1) {
+    const std::vector<TrialResult> explored = trials_of(session, Effort::Explore);
+    const HeatPlan plan = first_rung(session, explored, seconds);
+    const std::vector<int> chosen = choose_entrants(explored, plan.heats, exploration.start);
+    if (chosen.empty()) return false;
+    add_heats(session, chosen, rung, plan.epochs, seconds / exploration.rungs);
+    return true;
+  }
+  const std::vector<TrialResult> before = heats_of(session, rung - 1);
+  const std::vector<int> chosen = choose_promising(before, (before.size() + 1) / 2);
+  if (chosen.size() < kFewestInARung) return false;
+  const int epochs = std::ranges::max(before | std::views::transform(epochs_of));
+  add_heats(session, chosen, rung, 2 * epochs, seconds / exploration.rungs);
+  return true;
+}
+
+bool run_rung(Session& session, int rung, double seconds) {
+  if (!begin_rung(session, rung, seconds)) return false;
   const auto total =
       static_cast<double>(trials_of(session, Effort::Heat).size() + session.unfinished(Effort::Heat).size());
   const auto tell = [&] {
@@ -150,7 +181,7 @@ bool run_rung(Session& session, int rung, double seconds) {
 }
 
 // What the structure of a heat is expected to come to as a candidate.
-LearningCurve curve_of(const Session& session, const TrialResult& late, double run_seconds) {
+LearningCurve curve_of(const Session& session, const TrialResult& late, const Runs& runs) {
   const TrialResult& early = *find_trial(session.study, late.parent);
   const PipelineSettings& pipeline = session.settings.pipeline;
   return {.early_epochs = static_cast<double>(epochs_of(early)),
@@ -158,8 +189,9 @@ LearningCurve curve_of(const Session& session, const TrialResult& late, double r
           .late_epochs = static_cast<double>(epochs_of(late)),
           .late_error = 1 - late.accuracy_int8,
           .epochs = static_cast<double>(
-              session.settings.seconds ? epochs_within(pipeline, epoch_seconds(late), run_seconds).distill
-                                       : pipeline.distill_epochs)};
+              session.settings.seconds
+                  ? epochs_within(pipeline, epoch_seconds(late), runs.seconds, runs.most).distill
+                  : pipeline.distill_epochs)};
 }
 
 // The heats of the last rung, by what their learning curves say; then the others.
@@ -169,13 +201,15 @@ std::vector<int> by_promise(const Session& session) {
   const std::vector<TrialResult> heats = heats_of(session, last);
   if (last < 2) return choose_promising(heats, heats.size());
   std::vector<int> numbers = rank_trials(heats, static_cast<int>(heats.size()));
-  const double run_seconds =
-      session.settings.seconds
-          ? seconds_of_fewest_runs(session.settings, plannable_seconds(session), session.workers)
-          : 0;
+  Runs runs;
+  if (session.settings.seconds) {
+    std::vector<double> epochs;
+    for (const int number : numbers) epochs.push_back(epoch_seconds(*find_trial(session.study, number)));
+    runs = plan_runs(epochs, 0, session.settings, plannable_seconds(session), session.workers);
+  }
   std::vector<LearningCurve> curves;
   for (const int number : numbers)
-    curves.push_back(curve_of(session, *find_trial(session.study, number), run_seconds));
+    curves.push_back(curve_of(session, *find_trial(session.study, number), runs));
   const std::vector<double> errors = expected_errors(curves);
   std::vector<size_t> order(numbers.size());
   std::ranges::generate(order, [i = size_t{0}]() mutable { return i++; });
@@ -195,31 +229,42 @@ void run_heats(Session& session, double seconds) {
   const Exploration& exploration = session.settings.exploration;
   if (exploration.heats == 0) return;
   for (int rung = 1; rung <= exploration.rungs; ++rung)
-    if (!run_rung(session, rung, seconds / exploration.rungs)) break;
+    if (!run_rung(session, rung, seconds)) break;
 }
 
-std::vector<StoredProposal> candidates_of_exploration(Session& session) {
+Contenders contenders(Session& session) {
   std::vector<TrialResult> trials = trials_of(session, Effort::Heat);
   const bool had_heats = !rank_trials(trials, 1).empty();
   if (!had_heats) trials = trials_of(session, Effort::Explore);
   const std::vector<int> ranked =
       had_heats ? by_promise(session) : rank_trials(trials, static_cast<int>(trials.size()));
-  // For every third a smaller structure of the front, evenly over its sizes.
-  const auto count = static_cast<size_t>(session.settings.exploration.candidates);
-  std::vector<int> chosen;
-  const auto take = [&](int number) {
-    const std::string& hash = find_trial(session.study, number)->hash;
-    if (std::ranges::none_of(chosen,
-                             [&](int other) { return find_trial(session.study, other)->hash == hash; }))
-      chosen.push_back(number);
-  };
+  constexpr size_t kMost = 100;
+  std::set<std::string> seen;
+  std::vector<int> best;
   for (const int number : ranked)
-    if (chosen.size() < count - count / 3) take(number);
-  const std::vector<int> front = pareto_front(trials);
-  const size_t wanted = count - chosen.size();
-  for (size_t i = 1; i <= wanted && !front.empty(); ++i)
-    take(front[std::min(i * front.size() / (wanted + 1), front.size() - 1)]);
-  return again(session, chosen, Effort::Full);
+    if (best.size() < kMost && seen.insert(find_trial(session.study, number)->hash).second)
+      best.push_back(number);
+  if (best.empty()) return {};
+  Contenders found{
+      .best = again(session, best, Effort::Full),
+      .smaller = again(session, front_below(session.study.trials, *find_trial(session.study, best.front())),
+                       Effort::Full)};
+  if (!session.settings.seconds) {
+    const auto count = static_cast<size_t>(session.settings.exploration.candidates);
+    Contenders fewer = found;
+    fewer.keep(count - count / 3);
+    found.keep(count - std::min(count / 3, fewer.smaller.size()));
+    found.smaller.resize(std::min(count / 3, found.smaller.size()));
+  }
+  return found;
+}
+
+void Contenders::keep(size_t count) {
+  best.resize(std::min(best.size(), count));
+  std::erase_if(smaller, [&](const StoredProposal& structure) {
+    return std::ranges::any_of(
+        best, [&](const StoredProposal& other) { return other.proposal.hash == structure.proposal.hash; });
+  });
 }
 
 }  // namespace retort::search

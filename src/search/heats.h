@@ -14,8 +14,18 @@ namespace retort::search {
 // Goes on where an earlier run was cut off. `seconds`: for all rungs together; not looked at without a limit of time.
 void run_heats(Session& session, double seconds);
 
-// What is worth the whole pipeline, the most promising first: what is expected to be the most accurate by its learning
-// curve over the rungs, at the end some of the front that are smaller. Empty when nothing was completed.
-std::vector<StoredProposal> candidates_of_exploration(Session& session);
+// What may be worth the whole pipeline.
+struct Contenders {
+  // What is expected to be the most accurate by its learning curve over the rungs, first.
+  std::vector<StoredProposal> best;
+  // The most accurate ones of at most a half of the first one's flash, a quarter, …; the largest first.
+  std::vector<StoredProposal> smaller;
+
+  // Only so many of the best; and of the smaller ones only what is none of these.
+  void keep(size_t count);
+};
+// All empty when nothing was completed. Without a limit of time as many as the settings want: of the smaller ones a third
+// at most.
+Contenders contenders(Session& session);
 
 }  // namespace retort::search

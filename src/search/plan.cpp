@@ -173,35 +173,14 @@ int rounds(int jobs, int workers) {
   return (jobs + workers - 1) / std::max(workers, 1);
 }
 
-StageEpochs epochs_within(const PipelineSettings& settings, double epoch_seconds, double seconds) {
+StageEpochs epochs_within(const PipelineSettings& settings, double epoch_seconds, double seconds,
+                          double most) {
   constexpr int kSteps = 1000;
   for (int step = kSteps; step > 0; --step) {
-    const StageEpochs epochs = scaled_epochs(settings, static_cast<double>(step) / kSteps);
+    const StageEpochs epochs = scaled_epochs(settings, most * step / kSteps);
     if (kKnownOverhead * epoch_seconds * epochs.total() <= seconds) return epochs;
   }
   return scaled_epochs(settings, 0);
-}
-
-double seconds_of_fewest_runs(const SearchSettings& settings, double available, int workers) {
-  return available / (rounds(std::min(settings.exploration.candidates, kFewestCandidates), workers) +
-                      rounds(settings.finalist_seeds - 1, workers));
-}
-
-EqualRuns plan_equal_runs(const std::vector<double>& epoch_seconds, const SearchSettings& settings,
-                          double available, int workers) {
-  const StageEpochs all = scaled_epochs(settings.pipeline, 1);
-  const int confirmation = rounds(settings.finalist_seeds - 1, workers);
-  for (size_t count = epoch_seconds.size();; --count) {
-    const int together = rounds(static_cast<int>(count), workers) + confirmation;
-    const double seconds = available / std::max(together, 1);
-    const auto complete = [&](double epoch) {
-      return epochs_within(settings.pipeline, epoch, seconds) == all;
-    };
-    if (count <= kFewestCandidates ||
-        std::ranges::all_of(epoch_seconds.begin(), epoch_seconds.begin() + static_cast<std::ptrdiff_t>(count),
-                            complete))
-      return {.candidates = count, .seconds = seconds, .confirmation_seconds = confirmation * seconds};
-  }
 }
 
 SpeedModel fit_speed(const std::vector<MeasuredWork>& measured) {
@@ -232,10 +211,13 @@ SpeedModel fit_speed(const std::vector<MeasuredWork>& measured) {
   return {.seconds_a_mac = by_macs ? m / mm : 0, .seconds_an_activation = by_macs || aa <= 0 ? 0 : a / aa};
 }
 
-int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds) {
+int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds,
+                        bool grows) {
   if (epoch_seconds > 0.5 * total_seconds) return 0;
-  const double epochs = std::floor(kTeacherShare * total_seconds / std::max(epoch_seconds, 1e-9));
-  return static_cast<int>(std::clamp(epochs, 1.0, static_cast<double>(teacher.epochs)));
+  const auto usual = static_cast<double>(teacher.epochs);
+  double epochs = std::floor(kTeacherShare * total_seconds / std::max(epoch_seconds, 1e-9));
+  if (epochs > usual) epochs = grows ? std::floor(std::sqrt(usual * epochs)) : usual;
+  return static_cast<int>(std::clamp(epochs, 1.0, static_cast<double>(kMostEpochs)));
 }
 
 double candidate_seconds(double epoch_seconds, const StageEpochs& epochs) {

@@ -86,28 +86,15 @@ StageEpochs fewest_epochs(const PipelineSettings& settings);
 
 // Rounds that `workers` need for jobs of equal length.
 int rounds(int jobs, int workers);
-// The most epochs, up to the settings', that a structure has in so many seconds; at least one a stage.
-StageEpochs epochs_within(const PipelineSettings& settings, double epoch_seconds, double seconds);
+// The most epochs, up to the settings' times `most`, that a structure has in so many seconds; at least one a stage.
+StageEpochs epochs_within(const PipelineSettings& settings, double epoch_seconds, double seconds,
+                          double most = 1);
 
-// An exploration's candidates and the best one's other seeds are runs of equal length, whatever an epoch takes:
-// what learns most in that time is the best, be it by many epochs or by many weights.
-struct EqualRuns {
-  size_t candidates = 0;            // of those that were given, from the first on
-  double seconds = 0;               // of each run
-  double confirmation_seconds = 0;  // of the other seeds' runs
-};
-// Candidates that a search trains however short its time is, where it explored so many.
-inline constexpr int kFewestCandidates = 2;
-// Seconds of each run when no more than these are trained.
-double seconds_of_fewest_runs(const SearchSettings& settings, double available, int workers);
-// As many candidates as there is time to give all the settings' epochs, but the fewest in any case.
-// `epoch_seconds`: of each, the best first.
-EqualRuns plan_equal_runs(const std::vector<double>& epoch_seconds, const SearchSettings& settings,
-                          double available, int workers);
-
-// Epochs of a teacher within `share` of the time: at least 1, at most what the settings say. 0 when one epoch
-// alone takes more than half of the time: then the search goes without.
-int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds);
+// Epochs of a teacher: as many as a share of the time gives, at least 1. Beyond what the settings say the square root
+// of that where more time is spent on everything (`grows`), else none. 0 when one epoch alone takes more than half of
+// the time: then the search goes without.
+int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds,
+                        bool grows);
 
 // What a candidate takes, with what comes beside its epochs.
 double candidate_seconds(double epoch_seconds, const StageEpochs& epochs);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -153,13 +154,23 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
     explore(session);
     boundary = session.folder.storage().trial_count();
     proposals.clear();
-    if (!session.has_trials(Effort::Full)) proposals = candidates_of_exploration(session);
+  }
+  const bool chooses = explores && !session.has_trials(Effort::Full);
+  double confirmation_seconds = 0;
+  if (chooses) {
+    Contenders found = contenders(session);
+    if (settings.seconds) {
+      confirmation_seconds = decide_runs(session, std::move(found), proposals);
+    } else {
+      proposals = std::move(found.best);
+      std::ranges::move(found.smaller, std::back_inserter(proposals));
+    }
   }
   session.planned = static_cast<size_t>(boundary) + proposals.size();
   // A search that was freed of its time limit keeps to the epochs that it began with; one that was cut before its
   // structures were stored has begun nothing.
   const bool follows_plan = settings.seconds || (proposals.empty() && session.folder.document(kPlanKey));
-  const double confirmation_seconds = follows_plan ? decide_candidates(session, proposals) : 0;
+  if (follows_plan && !chooses) confirmation_seconds = decide_candidates(session, proposals);
   publish_work(session, session.pipeline);
   if (!proposals.empty()) session.add_trials(Trials::Search, boundary, proposals);
   session.study.plan_json = plan_json(session.folder.storage());

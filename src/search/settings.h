@@ -107,8 +107,9 @@ enum class Start {
 };
 std::string_view to_string(Start start);   // "parent", "grow", "fresh"
 Start parse_start(std::string_view name);  // Error(Usage) for another
+// A timed search has as much of all this as its time has room for (exploration_plan.h).
 struct Exploration {
-  int epochs = 0;  // of a structure; 0: no exploration, all structures are candidates. At most, with a time
+  int epochs = 0;  // of a structure; 0: no exploration, all structures are candidates
   int first = 12;  // structures of the first generation
   int generation = 8;   // of each later one
   int population = 32;  // the youngest so many can be parents by age
@@ -117,9 +118,9 @@ struct Exploration {
   // The best explored ones are trained again on equal terms, from fresh weights, before some of them become
   // candidates: an exploration favours what learns quickly, and what has a long line of parents.
   int heats = 8;         // so many of them; 0: none, the exploration decides
-  int heat_epochs = 10;  // of each; at most, with a time
+  int heat_epochs = 10;  // of each
   int rungs = 2;  // heats after heats: the better half of them, with twice the epochs (successive halving)
-  int candidates = 4;   // that go through the whole pipeline; as few as 2, with a time
+  int candidates = 4;   // that go through the whole pipeline
   double share = 0.35;  // of a timed search's time, the teacher's apart
 };
 

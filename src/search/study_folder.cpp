@@ -373,7 +373,12 @@ void take_best_runs(StudyResult& study, const study::Storage& storage) {
     study.top.push_back(finalist.trial);
     const FinalistRun& best = finalist.runs.at(static_cast<size_t>(finalist.best_run));
     const auto trial = std::ranges::find(study.trials, finalist.trial, &TrialResult::number);
-    if (trial == study.trials.end() || best.seed == trial->seed) continue;
+    if (trial == study.trials.end()) continue;
+    if (best.seed == trial->seed) {
+      if (trial->number >= kTrialsShown)
+        *trial = stored_result(storage.trial(trial->number));  // its epochs, too
+      continue;
+    }
     const auto run = static_cast<int>(best.seed - trial->seed);
     if (const auto stored = read_document(storage, finalist_key(finalist.trial, run)))
       *trial = stored->get<TrialResult>();

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/parallel.h"
 #include "base/units.h"
+#include "search/exploration_plan.h"
 #include "search/plan.h"
 
 namespace retort::search {
@@ -92,34 +93,6 @@ double resume_plan(Session& session, json plan) {
   return confirmation;
 }
 
-// The candidates of an exploration, the best first: those that there is time for, each with its own epochs.
-double decide_equal_runs(Session& session, std::vector<StoredProposal>& proposals) {
-  // Their epochs were measured by training them, so that hardly anything is left to chance.
-  constexpr double kEqualAim = 0.985;
-  const double available = kEqualAim * (session.seconds_left() - closing_seconds(session.settings));
-  std::vector<double> epoch_seconds;
-  for (const StoredProposal& proposal : proposals) epoch_seconds.push_back(proposal.epoch_seconds);
-  const EqualRuns plan = plan_equal_runs(epoch_seconds, session.settings, available, session.workers);
-  proposals.resize(plan.candidates);
-  std::vector<int> totals;
-  for (StoredProposal& proposal : proposals) {
-    const StageEpochs epochs = epochs_within(session.pipeline, proposal.epoch_seconds, plan.seconds);
-    proposal.epochs = by_stage(epochs);
-    totals.push_back(epochs.total());
-  }
-  session.planned = static_cast<size_t>(session.folder.storage().trial_count()) + proposals.size();
-  json document = by_stage(scaled_epochs(session.pipeline, 1));
-  document["limit_seconds"] = limit_seconds(session);
-  document["planned"] = session.planned;
-  document["confirmation_seconds"] = plan.confirmation_seconds;
-  session.folder.put_document(kPlanKey, document);
-  session.options.progress.message(fmt::format(
-      "Plan: {} of {} each ({} epochs), and as long for each other seed of the best{}.",
-      format_counted(static_cast<int64_t>(proposals.size()), "candidate"), format_duration(plan.seconds),
-      fmt::join(totals, ", "), of_what_is_left(session, available)));
-  return plan.confirmation_seconds;
-}
-
 }  // namespace
 
 double closing_seconds(const SearchSettings& settings) {
@@ -188,6 +161,49 @@ void measure(Session& session, std::vector<StoredProposal>& proposals) {
     proposal->epoch_seconds = speeds.at(proposal->proposal.hash).get<double>();
 }
 
+double decide_runs(Session& session, Contenders contenders, std::vector<StoredProposal>& proposals) {
+  // Their epochs were measured by training them, so that hardly anything is left to chance.
+  constexpr double kSurerAim = 0.985;
+  const double available = kSurerAim * (session.seconds_left() - closing_seconds(session.settings));
+  std::vector<double> epoch_seconds;
+  for (const StoredProposal& structure : contenders.best) epoch_seconds.push_back(structure.epoch_seconds);
+  const auto plan = [&](const Contenders& all) {
+    return plan_runs(epoch_seconds, all.smaller.size(), session.settings, available, session.workers);
+  };
+  Contenders fewer = contenders;  // without the smaller ones that are among the best anyway
+  fewer.keep(plan(contenders).candidates);
+  const Runs runs = plan(fewer);
+  contenders.keep(runs.candidates);
+  std::vector<int> totals;
+  const auto take = [&](std::vector<StoredProposal>& structures, double seconds) {
+    for (StoredProposal& structure : structures) {
+      const StageEpochs epochs = epochs_within(session.pipeline, structure.epoch_seconds, seconds, runs.most);
+      structure.epochs = by_stage(epochs);
+      totals.push_back(epochs.total());
+      proposals.push_back(std::move(structure));
+    }
+  };
+  proposals.clear();
+  take(contenders.best, runs.seconds);
+  take(contenders.smaller, runs.smaller_seconds);
+  session.planned = static_cast<size_t>(session.folder.storage().trial_count()) + proposals.size();
+  json document = by_stage(scaled_epochs(session.pipeline, 1));
+  document["limit_seconds"] = limit_seconds(session);
+  document["planned"] = session.planned;
+  document["confirmation_seconds"] = runs.confirmation_seconds;
+  session.folder.put_document(kPlanKey, document);
+  session.options.progress.message(fmt::format(
+      "Plan: {} of up to {} each{} ({} epochs), and as long for each other seed of the best{}.",
+      format_counted(static_cast<int64_t>(runs.candidates), "candidate"), format_duration(runs.seconds),
+      contenders.smaller.empty()
+          ? std::string()
+          : fmt::format(", {} of the front of up to {}",
+                        format_counted(static_cast<int64_t>(contenders.smaller.size()), "smaller one"),
+                        format_duration(runs.smaller_seconds)),
+      fmt::join(totals, ", "), of_what_is_left(session, available)));
+  return runs.confirmation_seconds;
+}
+
 int decide_teacher_epochs(Session& session) {
   const TeacherSettings& teacher = session.settings.teacher;
   const RunOptions& options = session.options;
@@ -202,7 +218,7 @@ int decide_teacher_epochs(Session& session) {
                          session.dataset, std::min(kTeacherMeasureSeconds, kMeasureShare * total))
         .epoch(session.split);
   }();
-  const int epochs = plan_teacher_epochs(teacher, epoch, total);
+  const int epochs = plan_teacher_epochs(teacher, epoch, total, session.settings.exploration.epochs > 0);
   session.folder.put_document(kTeacherEpochsKey, epochs);
   if (epochs == 0)
     options.progress.message(fmt::format("Plan: no teacher, one epoch of it would take {} of {}.",
@@ -217,7 +233,6 @@ int decide_teacher_epochs(Session& session) {
 double decide_candidates(Session& session, std::vector<StoredProposal>& proposals) {
   if (auto stored = session.folder.document(kPlanKey); stored && proposals.empty())
     return resume_plan(session, std::move(*stored));
-  if (session.settings.exploration.epochs > 0) return decide_equal_runs(session, proposals);
   std::vector<StoredProposal> fitting;
   std::vector<StoredProposal> chosen;
   std::vector<double> epoch_seconds;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "search/heats.h"
 #include "search/session.h"
 #include "search/study_folder.h"
 
@@ -21,6 +22,10 @@ void measure(Session& session, std::vector<StoredProposal>& proposals);
 
 // Epochs of the teacher; 0: there is no time for one, or none is trained here.
 int decide_teacher_epochs(Session& session);
+
+// Chooses among an exploration's best as many as there is time for, each with its own epochs: `proposals`. Returns the
+// seconds that are set aside for the finalists' other seeds.
+double decide_runs(Session& session, Contenders contenders, std::vector<StoredProposal>& proposals);
 
 // Sets the epochs of session.pipeline and the proposals' order: those that do not fit, those that there is
 // time for (session.planned of both), and those that wait for a longer time. Without proposals (they are

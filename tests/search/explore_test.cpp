@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "engine/checkpoint.h"
 #include "graph/micro.h"
 #include "graph/notebook.h"
+#include "search/front_bands.h"
 #include "search/plan.h"
 #include "search/search.h"
 #include "synthetic.h"
@@ -92,10 +94,35 @@ TEST_F(ExploreTest, ExploresGenerationsAndTrainsTheBestInFull) {
     const TrialResult& explored = study.trials.at(static_cast<size_t>(study.trials[i].parent));
     EXPECT_EQ(explored.hash, study.trials[i].hash);
   }
-  ASSERT_EQ(study.finalists.size(), 1U);
+  ASSERT_GE(study.finalists.size(), 1U);
   EXPECT_GE(study.best, 16);
   EXPECT_EQ(study.finalists[0].runs.size(), 2U);
   EXPECT_GT(study.finalists[0].validation_mean, 0.5);
+}
+
+TEST_F(ExploreTest, TheFrontsSmallerModelsAreFinalistsOfOneRun) {
+  settings.exploration.candidates = 3;  // two of the best, a smaller one
+  settings.limits.macs.reset();
+  settings.limits.flash_bytes = 40'000;
+  const TemporaryFolder folder;
+  const StudyResult study = run(folder.path(), 2);
+  std::vector<TrialResult> full;
+  for (const TrialResult& trial : study.trials)
+    if (trial.effort == Effort::Full) full.push_back(trial);
+  ASSERT_EQ(full.size(), 3U);
+  std::vector<int> smaller = front_below(study.trials, full.front());
+  ASSERT_GE(smaller.size(), 1U);
+  smaller.resize(1);
+  for (const int number : smaller)
+    EXPECT_EQ(std::ranges::count(full, find_trial(study, number)->hash, &TrialResult::hash), 1) << number;
+  ASSERT_GT(study.finalists.size(), 1U);
+  EXPECT_EQ(study.finalists[0].runs.size(), 2U);
+  for (size_t i = 1; i < study.finalists.size(); ++i) {
+    EXPECT_EQ(study.finalists[i].runs.size(), 1U);
+    EXPECT_TRUE(std::isfinite(study.finalists[i].test_mean));
+    EXPECT_EQ(find_trial(study, study.finalists[i].trial)->effort, Effort::Full);
+  }
+  for (const int number : pareto_front(full)) EXPECT_NE(find_finalist(study, number), nullptr) << number;
 }
 
 TEST_F(ExploreTest, TheNearestMissesAreKeptAndAreNoTrials) {

@@ -36,10 +36,14 @@ TEST(Plan, AStageThatThePipelineLacksGetsNoTime) {
 
 TEST(Plan, TeacherTakesAQuarterAtMostUnlessOneEpochIsMore) {
   const TeacherSettings teacher;
-  EXPECT_EQ(plan_teacher_epochs(teacher, 60, 480), 2);
-  EXPECT_EQ(plan_teacher_epochs(teacher, 1, 480), 20);
-  EXPECT_EQ(plan_teacher_epochs(teacher, 200, 480), 1);
-  EXPECT_EQ(plan_teacher_epochs(teacher, 300, 480), 0);
+  EXPECT_EQ(plan_teacher_epochs(teacher, 60, 480, false), 2);
+  EXPECT_EQ(plan_teacher_epochs(teacher, 1, 480, false), 20);
+  EXPECT_EQ(plan_teacher_epochs(teacher, 200, 480, false), 1);
+  EXPECT_EQ(plan_teacher_epochs(teacher, 300, 480, false), 0);
+  // 20 where 80 would have room: twice as many.
+  EXPECT_EQ(plan_teacher_epochs(teacher, 1, 320, true), 40);
+  EXPECT_EQ(plan_teacher_epochs(teacher, 4, 320, true), 20);
+  EXPECT_EQ(plan_teacher_epochs(teacher, 16, 320, true), 5);
 }
 
 TEST(Plan, EpochsWithinSecondsAreTheMostThatFit) {
@@ -54,24 +58,9 @@ TEST(Plan, EpochsWithinSecondsAreTheMostThatFit) {
     EXPECT_GE(total, std::min(0.97 * seconds - 2, 73.0));
     before = total;
   }
-}
-
-TEST(Plan, EqualRunsAreFewerRatherThanShorter) {
-  SearchSettings settings = preset("micro");  // three seeds
-  // Two workers: a round for two candidates, one for the other seeds.
-  const EqualRuns two = plan_equal_runs({4, 1, 5, 2}, settings, 400, 2);
-  EXPECT_EQ(two.candidates, 2U);
-  EXPECT_DOUBLE_EQ(two.seconds, 200);
-  EXPECT_DOUBLE_EQ(two.confirmation_seconds, 200);
-  // All 73 epochs of all four take three rounds of 5 * 73 seconds and what comes beside them.
-  EXPECT_EQ(plan_equal_runs({4, 1, 5, 2}, settings, 3 * 5 * 73, 2).candidates, 2U);
-  EXPECT_EQ(plan_equal_runs({4, 1, 5, 2}, settings, 3 * 5 * 73 * 1.05, 2).candidates, 4U);
-  // Where the third is the one that is slow, it alone is in the way.
-  EXPECT_EQ(plan_equal_runs({1, 1, 1, 9, 1}, settings, 3 * 80, 1).candidates, 2U);
-  EXPECT_EQ(plan_equal_runs({1, 1, 1, 9, 1}, settings, 5 * 80, 1).candidates, 3U);
-  EXPECT_EQ(plan_equal_runs({7}, settings, 10, 1).candidates, 1U);
-  settings.finalist_seeds = 1;
-  EXPECT_DOUBLE_EQ(plan_equal_runs({7, 7}, settings, 10, 1).seconds, 5);
+  EXPECT_EQ(epochs_within(settings, 1, 1000, 2), (StageEpochs{0, 140, 0, 6}));
+  EXPECT_LE(epochs_within(settings, 1, 100, 2).total(), 100);
+  EXPECT_GE(epochs_within(settings, 1, 100, 2).total(), 94);
 }
 
 TEST(Plan, CandidatesFitTheTimeWheneverTheyCan) {
