@@ -283,5 +283,32 @@ TEST_F(CheckpointFile, NumbersAreFinite) {
   }
 }
 
+// What a double beyond a whole number's range becomes is undefined.
+TEST_F(CheckpointFile, CountsAreWholeNumbersInRange) {
+  const graph::Graph graph = small_graph();
+  save_checkpoint(path, graph, sample(graph));
+  const std::vector<uint8_t> saved = read_file(path);
+  const auto end = std::ranges::find(saved, uint8_t{'\n'});
+  const std::vector<uint8_t> tensors(end + 1, saved.end());
+  for (const char* field : {"/step", "/optimizer_steps", "/epochs_without_gain", "/rng/1", "/history/steps",
+                            "/history/epochs/0/epoch"})
+    for (const nlohmann::json& bad : {nlohmann::json(1e300), nlohmann::json(0.5), nlohmann::json("1")}) {
+      nlohmann::json header = nlohmann::json::parse(saved.begin(), end);
+      header.at(nlohmann::json::json_pointer(field)) = bad;
+      header.erase("sha256");
+      const std::string text = header.dump();
+      std::vector<uint8_t> hashed(text.begin(), text.end());
+      hashed.insert(hashed.end(), tensors.begin(), tensors.end());
+      header["sha256"] = sha256_hex(hashed);
+      const std::string line = header.dump() + "\n";
+      std::vector<uint8_t> bytes(line.begin(), line.end());
+      bytes.insert(bytes.end(), tensors.begin(), tensors.end());
+      write_file_atomic(path, bytes);
+      const std::string said = error_of([&] { load_checkpoint(path, graph); });
+      EXPECT_NE(said.find("the header does not have what its format asks for"), std::string::npos)
+          << field << " " << bad << ": " << said;
+    }
+}
+
 }  // namespace
 }  // namespace retort::engine
