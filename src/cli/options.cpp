@@ -325,7 +325,7 @@ void add_view_options(CLI::App& app, data::ViewOptions& options) {
       "--mirror", [&options] { options.mirror = data::Mirror::Horizontal; },
       "mirrored images too; not for digits, letters or signs");
   add_integer(app, "--shift", options.max_shift, 0, data::kMaxViewShift,
-              "images moved by up to N pixels too");
+              fmt::format("images moved by up to N pixels too, at most {}", data::kMaxViewShift));
 }
 
 void add_precision_option(CLI::App& app, engine::Precision& precision) {

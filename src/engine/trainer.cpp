@@ -30,12 +30,13 @@ void check(const Network& network, const TrainData& data, const TrainOptions& op
   if (options.objective.alpha == 1) return;
   if (data.teacher == nullptr) throw_usage("alpha {} needs a teacher's logits", options.objective.alpha);
   const TeacherLogits& teacher = *data.teacher;
-  const size_t views = data::view_count(options.views);
+  const std::vector<int> views = data::view_numbers(options.views);
   if (teacher.images != data.dataset.train.count() || teacher.classes != network.graph().classes() ||
-      static_cast<size_t>(teacher.views) != views)
+      teacher.views.size() != views.size())
     throw_usage("the teacher's logits are for {} images, {} classes and {} views; needed are {}, {} and {}",
-                teacher.images, teacher.classes, teacher.views, data.dataset.train.count(),
-                network.graph().classes(), views);
+                teacher.images, teacher.classes, teacher.views.size(), data.dataset.train.count(),
+                network.graph().classes(), views.size());
+  if (teacher.views != views) throw_usage("the teacher's logits are for other views than those of training");
 }
 
 // The order of an epoch's images: a shuffled deck of the usable ones, shuffled anew when it runs out.

@@ -22,11 +22,11 @@
 namespace retort::engine {
 
 // Logits of a teacher for every image of Dataset::train (row i: image i), row-major count × classes. With
-// several views (data/views.h), rows are [view][image].
+// several views, rows are [view][image]; row() counts views as `views` does.
 struct TeacherLogits {
   int classes = 0;
   size_t images = 0;
-  int views = 1;
+  std::vector<int> views = {0};  // their numbers (data/views.h)
   std::vector<float> values;
   [[nodiscard]] std::span<const float> row(size_t image, int view = 0) const {
     return {values.data() + (static_cast<size_t>(view) * images + image) * static_cast<size_t>(classes),

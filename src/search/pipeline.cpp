@@ -107,7 +107,7 @@ engine::TrainOptions train_options(const Candidate& candidate, const Context& co
 // The views that a teacher has answered, which may be fewer than the settings allow.
 data::ViewOptions answered_views(const Context& context) {
   data::ViewOptions views = context.settings.views;
-  views.most = std::min(views.most, context.teacher->views);
+  views.most = std::min(views.most, static_cast<int>(context.teacher->views.size()));
   return views;
 }
 

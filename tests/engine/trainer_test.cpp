@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -26,7 +27,8 @@ TeacherLogits random_teacher(const data::Dataset& dataset, int views, uint64_t s
   TeacherLogits teacher;
   teacher.classes = static_cast<int>(dataset.classes.size());
   teacher.images = dataset.train.count();
-  teacher.views = views;
+  teacher.views.resize(static_cast<size_t>(views));
+  std::iota(teacher.views.begin(), teacher.views.end(), 0);
   Rng rng(seed);
   teacher.values.resize(teacher.images * dataset.classes.size() * static_cast<size_t>(views));
   for (float& value : teacher.values) value = 2 * rng.normal();
@@ -314,7 +316,7 @@ TEST_F(Training, EachViewComesWithItsTeacherRow) {
     TeacherLogits own;
     own.classes = 4;
     own.images = dataset.train.count();
-    own.views = static_cast<int>(data::view_count(views));
+    own.views = data::view_numbers(views);
     for (const int view : data::view_numbers(views)) {
       for (size_t i = 0; i < own.images; ++i) {
         data::write_view(dataset.train.image(i), dataset.train.shape, view, image);
@@ -358,6 +360,9 @@ TEST_F(Training, ErrorsSayWhatDoesNotFit) {
   teacher = random_teacher(dataset, 2, 1);
   EXPECT_EQ(error_of([&] { run(*network, options); }, ErrorCode::Usage),
             "the teacher's logits are for 120 images, 4 classes and 2 views; needed are 120, 4 and 1");
+  options.views = {data::Mirror::None, 1, 2};
+  EXPECT_EQ(error_of([&] { run(*network, options); }, ErrorCode::Usage),
+            "the teacher's logits are for other views than those of training");
   training.clear();
   EXPECT_EQ(error_of([&] { run(*network, good); }, ErrorCode::Usage), "there are no images to train on");
   data::ImageSet other;
