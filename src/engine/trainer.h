@@ -48,7 +48,10 @@ struct TrainOptions {
   Schedule schedule;
   Objective objective;
   MonitorKind early_stopping = MonitorKind::None;
-  int patience = 2;         // epochs without improvement before stopping
+  int patience = 2;  // epochs without improvement before stopping
+  // Validations of the stage: after the first epoch, after the last, and evenly between; none: after every epoch, which
+  // early stopping needs.
+  std::optional<int> validations;
   data::ViewOptions views;  // augmentation; default: the image itself
   // Number of images usable at fraction t ∈ [0, 1] of the stage, when `order` is a curriculum; empty: all of
   // them.
@@ -59,7 +62,7 @@ struct EpochResult {
   int epoch = 0;  // from 1
   double train_loss = 0;
   double train_accuracy = 0;
-  double validation_loss = 0;      // NaN without a validation set
+  double validation_loss = 0;      // NaN without a validation set, and where it was not validated
   double validation_accuracy = 0;  // likewise
   double seconds = 0;
   bool operator==(const EpochResult&) const = default;

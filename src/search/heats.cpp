@@ -158,8 +158,9 @@ LearningCurve curve_of(const Session& session, const TrialResult& late, double r
           .late_epochs = static_cast<double>(epochs_of(late)),
           .late_error = 1 - late.accuracy_int8,
           .epochs = static_cast<double>(
-              session.settings.seconds ? epochs_within(pipeline, epoch_seconds(late), run_seconds).distill
-                                       : pipeline.distill_epochs)};
+              session.settings.seconds
+                  ? epochs_within(pipeline, epoch_seconds(session, late, Effort::Full), run_seconds).distill
+                  : pipeline.distill_epochs)};
 }
 
 // The heats of the last rung, by what their learning curves say; then the others.

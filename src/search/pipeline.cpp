@@ -172,6 +172,8 @@ class BestEpoch {
 
 void train_stage(Candidate& candidate, const Context& context, Training training) {
   if (training.options.objective.alpha < 1) training.options.views = answered_views(context);
+  if (training.options.early_stopping == engine::MonitorKind::None && training.keep == KeepEpoch::Last)
+    training.options.validations = kStageValidations;
   const bool keeps_files = !candidate.folder.empty();
   if (keeps_files &&
       candidate.epochs.insert_or_assign(std::string(training.stage), training.options.epochs).second)

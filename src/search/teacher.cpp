@@ -125,6 +125,7 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
   train_options.batch_size = settings.teacher.batch_size;
   train_options.schedule = settings.teacher.schedule;
   train_options.views = settings.pipeline.views;
+  train_options.validations = kStageValidations;
   if (!result.diverged.empty()) train_options.schedule.peak *= kRateAfterDivergence;
   while (true) {
     engine::Model model = untrained_teacher(settings, dataset, rng);

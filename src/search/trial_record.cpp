@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -189,8 +190,11 @@ std::vector<study::IntermediateValue> intermediate_values(std::span<const StageR
   size_t step = 0;
   for (const StageResult& earlier : before) step += static_cast<size_t>(earlier.trained);
   std::vector<study::IntermediateValue> out;
-  for (const engine::EpochResult& epoch : stage.epochs)
-    out.push_back({static_cast<int>(++step), epoch.validation_accuracy});
+  for (const engine::EpochResult& epoch : stage.epochs) {
+    ++step;
+    if (!std::isnan(epoch.validation_accuracy))
+      out.push_back({static_cast<int>(step), epoch.validation_accuracy});
+  }
   return out;
 }
 

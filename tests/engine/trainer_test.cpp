@@ -263,6 +263,47 @@ TEST_F(Training, StopsEarlyAfterPatienceEpochsWithoutGain) {
   }
 }
 
+TEST_F(Training, ValidatesAsOftenAsWantedTheFirstAndTheLastEpochAmongThem) {
+  const auto whole = small_network();
+  TrainOptions options;
+  options.epochs = 11;
+  const History every = run(*whole, options);
+  for (const int validations : {1, 2, 3, 7, 10, 11, 50}) {
+    options.validations = validations;
+    const auto network = small_network();
+    std::vector<Checkpoint> checkpoints;
+    TrainCallbacks callbacks;
+    callbacks.after_epoch = [&](const Checkpoint& checkpoint) { checkpoints.push_back(checkpoint); };
+    const History history = run(*network, options, callbacks);
+    expect_same(whole->parameters(), network->parameters());
+    int count = 0;
+    int gap = 0;
+    for (size_t i = 0; i < 11; ++i, ++gap) {
+      EXPECT_EQ(history.epochs[i].train_loss, every.epochs[i].train_loss);
+      if (std::isnan(history.epochs[i].validation_loss)) continue;
+      EXPECT_EQ(history.epochs[i].validation_loss, every.epochs[i].validation_loss);
+      EXPECT_EQ(history.epochs[i].validation_accuracy, every.epochs[i].validation_accuracy);
+      if (validations > 1 && ++count > 1) EXPECT_LE(gap, (10 + validations - 2) / (validations - 1));
+      gap = 0;
+    }
+    EXPECT_EQ(count, validations == 1 ? 0 : std::min(validations, 11));
+    EXPECT_TRUE(std::isfinite(history.epochs.back().validation_loss));
+    EXPECT_EQ(std::isfinite(history.epochs.front().validation_loss), validations > 1);
+    // A run that was cut validates what the whole one does.
+    const auto resumed = small_network();
+    const History again = run(*resumed, options, {}, &checkpoints.at(4));
+    expect_same(whole->parameters(), resumed->parameters());
+    for (size_t i = 0; i < 11; ++i)
+      EXPECT_EQ(std::isnan(again.epochs[i].validation_loss), std::isnan(history.epochs[i].validation_loss));
+  }
+  options.validations = 0;
+  EXPECT_EQ(error_of([&] { run(*whole, options); }, ErrorCode::Usage), "0 validations: at least 1 is needed");
+  options.validations = 3;
+  options.early_stopping = MonitorKind::ValidationLoss;
+  EXPECT_EQ(error_of([&] { run(*whole, options); }, ErrorCode::Usage),
+            "early stopping validates after every epoch, not 3 times");
+}
+
 TEST_F(Training, WithoutValidationItsNumbersAreNaN) {
   validation.clear();
   TrainOptions options;

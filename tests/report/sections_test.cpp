@@ -104,6 +104,18 @@ TEST(Sections, DoubtedLabelsSayWhatTheTeacherWasTrainedOn) {
   EXPECT_EQ(labels_section(study, {.labels = {}}), "") << "no teacher";
 }
 
+TEST(Sections, CurvesPassOverEpochsThatWereNotValidated) {
+  search::TrialResult trial;
+  trial.stages = {{.name = "distill"}, {.name = "quantize"}};
+  trial.stages[0].history.epochs = {{.validation_accuracy = 0.5}, {.validation_accuracy = search::kUnknown}};
+  trial.stages[1].history.epochs = {{.validation_accuracy = 0.75}};
+  const ValidationCurve curve = validation_curve(trial);
+  EXPECT_EQ(curve.epochs, (std::vector<double>{1, 3}));
+  EXPECT_EQ(curve.percents, (std::vector<double>{50, 75}));
+  EXPECT_EQ(curve.length, 3U);
+  EXPECT_EQ(curve.starts, (std::vector<std::pair<double, std::string>>{{0, "distill"}, {2, "quantize"}}));
+}
+
 TEST(Sections, StagesTellWhatTheyChanged) {
   search::StudyResult study = sample_study(1, 0);
   search::TrialResult& trial = study.trials[0];
