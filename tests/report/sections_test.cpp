@@ -154,15 +154,17 @@ TEST(Sections, CommandsAreThoseOfThisStudy) {
                       "c/model\nmake -C c/model test"),
             std::string::npos);
   // What the search was begun with that decides which images test.
-  study.settings_json =
-      nlohmann::json{{"split", {{"seed", 7}, {"validation_fraction", 0.2}, {"test_fraction", 0.3}}},
-                     {"runtime", "c"}}
-          .dump();
+  study.settings_json = nlohmann::json{{"split",
+                                        {{"seed", 7},
+                                         {"validation_fraction", 0.2},
+                                         {"most_validation_images", 5000},
+                                         {"test_fraction", 0.3}}},
+                                       {"runtime", "c"}}
+                            .dump();
   const std::string other = usage_section(study, "out");
-  EXPECT_NE(
-      other.find(
-          "gray=1&#39; --test-fraction 0.3 --split-seed 7\nretort inspect out/best/model.tflite --runtime c"),
-      std::string::npos)
+  EXPECT_NE(other.find("gray=1&#39; --validation-images 5000 --test-fraction 0.3 --split-seed 7\nretort "
+                       "inspect out/best/model.tflite --runtime c"),
+            std::string::npos)
       << other;
   // Of the front's smaller models the most accurate, with its own size as the limit.
   EXPECT_NE(html.find("retort pick &#39;out/the study&#39; --flash 13000 --out smaller"), std::string::npos);
