@@ -33,8 +33,8 @@ TEST(Split, OfALargeSetNoMoreThanTheBoundValidate) {
     const Dataset dataset = random_dataset(rng, trial % 2 == 0 ? 0 : 10);
     SplitOptions options{.validation_fraction = 0.3};
     const Split whole = stratified_split(dataset, options);
-    options.most_validation_images = static_cast<int64_t>(whole.validation.size());
-    EXPECT_EQ(stratified_split(dataset, options).validation, whole.validation) << "as many as the fraction";
+    options.most_validation_images = static_cast<int64_t>(whole.validation.size()) + 1;
+    EXPECT_EQ(stratified_split(dataset, options).validation, whole.validation) << "the fraction is fewer";
     options.most_validation_images = static_cast<int64_t>(whole.validation.size()) * 2 / 3;
     const Split bounded = stratified_split(dataset, options);
     EXPECT_EQ(bounded.validation.size(), whole.validation.size() * 2 / 3);
