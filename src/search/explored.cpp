@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/units.h"
+#include "search/candidates.h"
 #include "search/plan.h"
 
 namespace retort::search {
@@ -20,19 +21,20 @@ std::vector<TrialResult> trials_of(const Session& session, Effort effort) {
   return trials;
 }
 
+size_t count_trials(const Session& session, Effort effort) {
+  return static_cast<size_t>(std::ranges::count(session.study.trials, effort, &TrialResult::effort));
+}
+
 double epoch_seconds(const Session& session, const TrialResult& trial, Effort effort) {
   // Candidates have equal seconds, so that their epochs follow from this: in a usual search half of them are validated.
   const int epochs = effort == Effort::Full
                          ? std::min(session.settings.pipeline.distill_epochs, 2 * kStageValidations)
                          : session.settings.exploration.heat_epochs;
   constexpr Speed kUnit{.train_image = 1, .predict_image = kPredictShare};
-  double seconds = 0;
   double units = 0;
-  for (const StageResult& stage : trial.stages) {
-    seconds += stage.seconds;
+  for (const StageResult& stage : trial.stages)
     if (stage.trained > 0) units += stage.trained * kUnit.epoch(session.split, stage.trained);
-  }
-  return units > 0 ? kUnit.epoch(session.split, epochs) * seconds / units : 0;
+  return units > 0 ? kUnit.epoch(session.split, epochs) * training_seconds(trial.stages) / units : 0;
 }
 
 std::string line(const TrialResult& trial) {

@@ -11,6 +11,7 @@
 namespace retort::search {
 
 std::vector<TrialResult> trials_of(const Session& session, Effort effort);
+size_t count_trials(const Session& session, Effort effort);
 
 // Seconds of an epoch as it went, with its share of what came beside, where the structure is trained with this effort
 // instead: of long stages not every epoch is validated.

@@ -186,14 +186,6 @@ void confirm_all(Session& session, const std::vector<Job>& jobs) {
   run_trials(session, loop);
 }
 
-FinalistRun run_of(const TrialResult& result) {
-  return {.seed = result.seed,
-          .validation_accuracy = result.accuracy_int8,
-          .file = result.file,
-          .accuracy_float = result.accuracy_float,
-          .sparsity = result.sparsity};
-}
-
 // The top trials with all their runs that have a model.
 std::vector<Finalist> gather(const Session& session, const std::vector<Job>& jobs) {
   std::vector<Finalist> finalists;

@@ -133,11 +133,11 @@ bool run_rung(Session& session, int rung, double seconds) {
     add_heats(session, chosen, rung, seconds);
   }
   const auto total =
-      static_cast<double>(trials_of(session, Effort::Heat).size() + session.unfinished(Effort::Heat).size());
+      static_cast<double>(count_trials(session, Effort::Heat) + session.unfinished(Effort::Heat).size());
   const auto tell = [&] {
     const std::lock_guard lock(session.mutex);
-    session.options.progress.update("heats", static_cast<double>(trials_of(session, Effort::Heat).size()),
-                                    total, {});
+    session.options.progress.update("heats", static_cast<double>(count_trials(session, Effort::Heat)), total,
+                                    {});
   };
   tell();
   TrialLoop loop{.pipeline = rung_pipeline(session, rung)};

@@ -110,7 +110,7 @@ double seconds_of_fewest_runs(const SearchSettings& settings, double available, 
 EqualRuns plan_equal_runs(const std::vector<double>& epoch_seconds, const SearchSettings& settings,
                           double available, int workers);
 
-// Epochs of a teacher within `share` of the time: at least 1, at most what the settings say. 0 when one epoch
+// Epochs of a teacher within its share of the time: at least 1, at most what the settings say. 0 when one epoch
 // alone takes more than half of the time: then the search goes without.
 int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds);
 
