@@ -120,6 +120,9 @@ class BenchImages {
   data::ImageSet images_;
 };
 
+// Figures of earlier versions are of these: all that --mirror and --shift 2 choose.
+constexpr data::ViewOptions kViews{.mirror = data::Mirror::Horizontal, .max_shift = 2};
+
 // One candidate: draws images and views of them as training does, and trains on them.
 class Candidate {
  public:
@@ -143,9 +146,10 @@ class Candidate {
     for (size_t i = 0; i < labels_.size(); ++i) {
       const size_t image = rng_.below(static_cast<uint32_t>(images_.count()));
       labels_[i] = images_.labels[image] % classes_;
-      const auto view = static_cast<int>(rng_.below(data::kViewCount));
+      const auto view = static_cast<int>(rng_.below(static_cast<uint32_t>(views_.size())));
       if (teacher_ != nullptr) teacher_->fetch(image, view);
-      data::write_view(images_.image(image), images_.shape, view, {pixels_.data() + i * bytes, bytes});
+      data::write_view(images_.image(image), images_.shape, views_[static_cast<size_t>(view)],
+                       {pixels_.data() + i * bytes, bytes});
       if (teacher_ != nullptr) {
         const auto row = teacher_->row(image, view);
         std::ranges::copy(row, logits_.begin() + static_cast<std::ptrdiff_t>(i * row.size()));
@@ -162,6 +166,7 @@ class Candidate {
  private:
   const data::ImageSet& images_;
   const engine::TeacherLogits* teacher_;  // or null: trained on the labels alone
+  std::vector<int> views_ = data::view_numbers(kViews);
   std::unique_ptr<engine::Network> network_;
   double compile_seconds_ = 0;
   Rng rng_;
@@ -171,10 +176,10 @@ class Candidate {
   uint16_t classes_;
 };
 
-// Answers to all views of all images, as a teacher's would be kept.
+// Answers to those views of all images, as a teacher's would be kept.
 engine::TeacherLogits random_logits(size_t images, int classes) {
-  engine::TeacherLogits logits{.classes = classes, .images = images, .views = data::kViewCount};
-  logits.values.resize(images * static_cast<size_t>(data::kViewCount * classes));
+  engine::TeacherLogits logits{.classes = classes, .images = images, .views = data::view_numbers(kViews)};
+  logits.values.resize(images * logits.views.size() * static_cast<size_t>(classes));
   Rng rng(2);
   for (float& value : logits.values) value = rng.uniform(-4.0F, 4.0F);
   return logits;
@@ -411,8 +416,8 @@ void add_bench_command(CLI::App& app) {
         }
       });
   add_parsed(*sub, "--data", "SPEC",
-             "images to train on, as for search, resized to each network's input; always as all their views, "
-             "mirrored and shifted",
+             "images to train on, as for search, resized to each network's input; always mirrored and "
+             "shifted as by --mirror --shift 2",
              "random bytes", [command](const std::string& text) {
                if (text.empty()) throw_usage("it is empty where a data set is expected");
                command->data.spec = text;
@@ -424,7 +429,7 @@ void add_bench_command(CLI::App& app) {
              [command](const std::string& text) { command->precision = engine::parse_precision(text); });
   sub->add_flag_callback(
       "--distill", [command] { command->loss = Loss::LabelsAndTeacher; },
-      "measure distillation from kept logits of all views too");
+      "measure distillation from kept logits of those views too");
   add_threads_option(*sub, command->threads);
   add_output_options(*sub, command->output);
   add_examples(*sub, {"retort bench train", "retort bench train --nets widths --data fashion-mnist",

@@ -244,7 +244,8 @@ void add_export_command(CLI::App& app, const std::string& shell_command) {
                 "retort export best/model.tflite --to c --data images:photos --out model-c",
                 "retort export best/model.tflite --to arduino --name flowers --data images:photos --out lib",
                 "retort export best/model.tflite --to esp-idf --package-version 1.2.0 --out lib"});
-  for (const char* name : {"--skip-bad", "--no-cache", "--validation", "--test-fraction", "--split-seed"})
+  for (const char* name :
+       {"--skip-bad", "--no-cache", "--validation", "--validation-images", "--test-fraction", "--split-seed"})
     sub->get_option(name)->needs(sub->get_option("--data"));
   sub->callback([command, sub] {
     command->ends_given = sub->get_option("--ends")->count() > 0;

@@ -255,6 +255,16 @@ int resolve_threads(int threads) {
 void add_split_options(CLI::App& app, data::SplitOptions& options) {
   add_number(app, "--validation", options.validation_fraction, 0.01, 0.9,
              "share of the training images that validate");
+  add_parsed(app, "--validation-images", "N", "at most so many of them, none for no bound",
+             options.most_validation_images ? fmt::format("{}", *options.most_validation_images) : "none",
+             [&options](const std::string& text) {
+               options.most_validation_images.reset();
+               if (text == "none") return;
+               const auto number = number_of<int64_t>(text);
+               if (!number || *number < 1)
+                 throw_usage("\"{}\" is not a whole number of at least 1, nor none", text);
+               options.most_validation_images = number;
+             });
   add_number(app, "--test-fraction", options.test_fraction, 0.01, 0.9,
              "share that tests where the data has no test set");
   add_parsed(app, "--split-seed", "N", "seed of the split into training and validation",
@@ -325,7 +335,7 @@ void add_view_options(CLI::App& app, data::ViewOptions& options) {
       "--mirror", [&options] { options.mirror = data::Mirror::Horizontal; },
       "mirrored images too; not for digits, letters or signs");
   add_integer(app, "--shift", options.max_shift, 0, data::kMaxViewShift,
-              "images moved by up to N pixels too");
+              fmt::format("images moved by up to N pixels too, at most {}", data::kMaxViewShift));
 }
 
 void add_precision_option(CLI::App& app, engine::Precision& precision) {

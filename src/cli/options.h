@@ -92,7 +92,7 @@ void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes);
 // The number that such an option means: itself, or the cores.
 int resolve_threads(int threads);
 
-// --validation F, --split-seed N, --test-fraction F.
+// --validation F, --validation-images N, --split-seed N, --test-fraction F.
 void add_split_options(CLI::App& app, data::SplitOptions& options);
 
 // --epochs, --batch, --learning-rate, --schedule, --early-stopping none|loss, --patience, with `prefix`. The

@@ -13,6 +13,7 @@
 #include "cli/models.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "search/limits.h"
 #include "search/search.h"
 
 namespace retort::cli {
@@ -23,20 +24,10 @@ using search::TrialResult;
 struct PickCommand {
   std::filesystem::path folder;
   study::Place storage;
-  std::optional<int64_t> flash_bytes;
-  std::optional<int64_t> ram_bytes;
-  std::optional<int64_t> macs;
+  search::Limits limits;
   std::filesystem::path out;
   OutputOptions output;
 };
-
-bool within(const TrialResult& trial, const PickCommand& command) {
-  const auto fits = [](int64_t value, const std::optional<int64_t>& limit) {
-    return !limit || value <= *limit;
-  };
-  return fits(trial.footprint.flash_bytes(), command.flash_bytes) &&
-         fits(trial.footprint.ram_bytes(), command.ram_bytes) && fits(trial.macs, command.macs);
-}
 
 std::string line_of(const TrialResult& trial) {
   return fmt::format("{:>5}  {:>7}  {:>9}  {:>9}  {:>8}  {}\n", trial.number, percent(trial.accuracy_int8),
@@ -61,7 +52,7 @@ void run(const PickCommand& command) {
     throw_usage(
         "{} is a search of an earlier version, which did not store what a model takes with its runtime",
         command.folder.string());
-  const bool limited = command.flash_bytes || command.ram_bytes || command.macs;
+  const bool limited = command.limits.flash_bytes || command.limits.ram_bytes || command.limits.macs;
   if (!limited) {
     if (!command.out.empty())
       throw_usage("--out is without effect: give --flash, --ram or --macs to pick a model");
@@ -75,8 +66,8 @@ void run(const PickCommand& command) {
     terminal.result(text);
     return;
   }
-  const auto picked =
-      std::ranges::find_if(front, [&](const TrialResult* trial) { return within(*trial, command); });
+  const auto picked = std::ranges::find_if(
+      front, [&](const TrialResult* trial) { return search::is_within(*trial, command.limits); });
   if (picked == front.end()) {
     const TrialResult& smallest = **std::ranges::min_element(
         front, {}, [](const TrialResult* trial) { return trial->footprint.flash_bytes(); });
@@ -107,9 +98,9 @@ void add_pick_command(CLI::App& app) {
       "pick", "The models of a search that no other beats; with limits, the best within them as files");
   const auto command = std::make_shared<PickCommand>();
   sub->add_option("folder", command->folder, "the folder of the search")->type_name("DIR")->required();
-  add_bytes(*sub, "--flash", command->flash_bytes, "most flash with the runtime, such as 32K");
-  add_bytes(*sub, "--ram", command->ram_bytes, "most RAM with the runtime, such as 16K");
-  add_count(*sub, "--macs", command->macs, "most multiply-accumulates, such as 2M");
+  add_bytes(*sub, "--flash", command->limits.flash_bytes, "most flash with the runtime, such as 32K");
+  add_bytes(*sub, "--ram", command->limits.ram_bytes, "most RAM with the runtime, such as 16K");
+  add_count(*sub, "--macs", command->limits.macs, "most multiply-accumulates, such as 2M");
   add_output_path(*sub, "--out", command->out, "DIR",
                   "folder for model.tflite, model.json and c/ (DIR/pick)");
   add_storage_options(*sub, command->storage, Presence::Optional);

@@ -342,6 +342,9 @@ void settle(const CLI::App& app, SearchCommand& command) {
   search::SearchSettings& settings = command.settings;
   settle_target(app, command.target, settings);
   if (given(app, "--trials") && !given(app, "--time")) settings.seconds.reset();
+  // A share that was asked for is not cut by the preset's bound.
+  if (given(app, "--validation") && !given(app, "--validation-images"))
+    settings.split.most_validation_images.reset();
   if (!settings.configs.empty()) {
     if (!given(app, "--sampler")) settings.sampler = "list";
     if (!given(app, "--trials")) settings.trials.reset();

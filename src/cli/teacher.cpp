@@ -79,6 +79,8 @@ void run(const TeacherCommand& command) {
                                  : graph::graph_from_config(command.config, input, classes);
   check_fits(graph, *dataset, "the teacher");
 
+  engine::TrainOptions training = command.training;
+  if (training.early_stopping == engine::MonitorKind::None) training.validations = search::kStageValidations;
   const Rng rng(command.seed);
   engine::CompileOptions compile;
   compile.batch_size = command.training.batch_size;
@@ -100,8 +102,8 @@ void run(const TeacherCommand& command) {
   };
   engine::History history;
   try {
-    history = engine::train(*network, {*dataset, split.train, split.validation}, command.training,
-                            rng.fork("train"), callbacks, interrupt_token(), resumed ? &*resumed : nullptr);
+    history = engine::train(*network, {*dataset, split.train, split.validation}, training, rng.fork("train"),
+                            callbacks, interrupt_token(), resumed ? &*resumed : nullptr);
   } catch (const Error& error) {
     unfinished.rethrow(error);
   }

@@ -86,9 +86,11 @@ bool Unfinished::holds_work() const {
 }
 
 json identity_of(const data::SplitOptions& split) {
-  return {{"seed", split.seed},
-          {"validation_fraction", split.validation_fraction},
-          {"test_fraction", split.test_fraction}};
+  json identity = {{"seed", split.seed},
+                   {"validation_fraction", split.validation_fraction},
+                   {"test_fraction", split.test_fraction}};
+  if (split.most_validation_images) identity["most_validation_images"] = *split.most_validation_images;
+  return identity;
 }
 
 std::string identity_of(const graph::Graph& graph) {

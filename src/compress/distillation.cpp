@@ -29,8 +29,44 @@ std::filesystem::path note_beside(std::filesystem::path npy) {
   return npy.replace_extension(".json");
 }
 
-// Rows in another order would teach nonsense, so logits that do not say whose they are teach nobody.
-void check_note(const std::filesystem::path& npy, const data::Dataset& dataset) {
+// Numbers of the views that a note names. One of an earlier version names none, nor does a dataset.json: then
+// one view is the image and two are the image and its mirror image; of more nobody knows which they are, since the
+// order of views was another.
+std::vector<int> views_of_note(const std::filesystem::path& npy, const Json& note, size_t count) {
+  const auto found = note.find("views");
+  if (found == note.end()) {
+    if (count > 2)
+      throw_usage(
+          "{}: nothing says of which {} views of each image these logits are (an earlier version had views "
+          "in "
+          "another order): make them, or begin the search that they are of, anew",
+          npy.string(), count);
+    return count == 1 ? std::vector<int>{0} : std::vector<int>{0, 1};
+  }
+  std::vector<int> numbers;
+  try {
+    for (const Json& view : *found) {
+      const auto number = data::view_number({.down = integer_from_json<int>(view.at("down")),
+                                             .right = integer_from_json<int>(view.at("right")),
+                                             .mirrored = view.at("mirrored").get<bool>()});
+      if (!number)
+        throw_usage("{}: has logits of a view that this version lacks (shifted by more than {} pixels)",
+                    npy.string(), data::kMaxViewShift);
+      numbers.push_back(*number);
+    }
+  } catch (const Json::exception&) {
+    throw_usage(R"({}: "views" should list {{"down", "right", "mirrored"}} of each view)",
+                note_beside(npy).string());
+  }
+  if (numbers.size() != count)
+    throw_usage("{}: names {} views, and the logits beside it are of {}", note_beside(npy).string(),
+                numbers.size(), count);
+  return numbers;
+}
+
+// Rows in another order would teach nonsense, so logits that do not say whose they are teach nobody. Returns what the
+// note says.
+Json checked_note(const std::filesystem::path& npy, const data::Dataset& dataset) {
   std::filesystem::path note = note_beside(npy);
   if (!std::filesystem::exists(note)) note = npy.parent_path() / "dataset.json";
   if (!std::filesystem::exists(note))
@@ -38,8 +74,8 @@ void check_note(const std::filesystem::path& npy, const data::Dataset& dataset) 
         "{}: nothing says which images these logits belong to: put the dataset.json that `retort data export "
         "--npy` wrote with the images into the same folder",
         npy.string());
-  const Json json = Json::parse(read_text(note, data::kMostDescriptionBytes),
-                                limit_json_depth(note.string(), kMostJsonLevels), false);
+  Json json = Json::parse(read_text(note, data::kMostDescriptionBytes),
+                          limit_json_depth(note.string(), kMostJsonLevels), false);
   const auto text = [&](const char* name) {
     const auto found = json.is_object() ? json.find(name) : json.end();
     return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
@@ -55,6 +91,7 @@ void check_note(const std::filesystem::path& npy, const data::Dataset& dataset) 
   if (hash != dataset.content_hash)
     throw_usage("{}: the logits were made for other data ({}, hash {}; this is {}, hash {})", npy.string(),
                 text("spec"), hash, dataset.spec, dataset.content_hash);
+  return json;
 }
 
 // What Keras's predict gives behind a softmax: every row is a distribution.
@@ -76,7 +113,6 @@ engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Datas
                                      const data::ViewOptions& views, ProgressSink& progress,
                                      std::stop_token stop) {
   const data::ImageSet& images = dataset.train;
-  const std::vector<int> numbers = data::view_numbers(views);
   const size_t image_bytes = images.shape.bytes();
   if (image_bytes != static_cast<size_t>(teacher.graph().input_shape().size()))
     throw_usage("the teacher takes images of {} values, the data's have {}",
@@ -85,13 +121,13 @@ engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Datas
   engine::TeacherLogits logits;
   logits.classes = teacher.graph().classes();
   logits.images = images.count();
-  logits.views = static_cast<int>(numbers.size());
+  logits.views = data::view_numbers(views);
   const auto classes = static_cast<size_t>(logits.classes);
-  logits.values.resize(numbers.size() * logits.images * classes);
+  logits.values.resize(logits.views.size() * logits.images * classes);
   std::vector<uint8_t> pixels(std::min(logits.images, chunk_images) * image_bytes);
   std::span<float> rest = logits.values;
-  const auto total = static_cast<double>(numbers.size() * logits.images);
-  for (const int view : numbers) {
+  const auto total = static_cast<double>(logits.views.size() * logits.images);
+  for (const int view : logits.views) {
     for (size_t begin = 0; begin < logits.images; begin += chunk_images) {
       if (stop.stop_requested())
         throw Error(ErrorCode::Interrupted, "computing the teacher's logits was interrupted");
@@ -114,10 +150,13 @@ engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Datas
 void save_teacher_logits(const std::filesystem::path& npy, const engine::TeacherLogits& logits,
                          const data::Dataset& dataset) {
   std::vector<int64_t> shape{static_cast<int64_t>(logits.images), logits.classes};
-  if (logits.views > 1) shape.insert(shape.begin(), logits.views);
+  if (logits.views.size() > 1) shape.insert(shape.begin(), static_cast<int64_t>(logits.views.size()));
   data::write_npy(npy, shape, logits.values);
-  const Json note{
-      {"spec", dataset.spec}, {"classes", dataset.classes}, {"content_hash", dataset.content_hash}};
+  Json note{{"spec", dataset.spec}, {"classes", dataset.classes}, {"content_hash", dataset.content_hash}};
+  for (const int number : logits.views) {
+    const data::ViewPlace place = data::view_place(number);
+    note["views"].push_back({{"down", place.down}, {"right", place.right}, {"mirrored", place.mirrored}});
+  }
   // Folder names need not be UTF-8; JSON must be.
   write_text_atomic(note_beside(npy), dump_json(note, 2) + "\n");
 }
@@ -142,10 +181,10 @@ engine::TeacherLogits load_teacher_logits(const std::filesystem::path& npy, cons
   const auto views = dimensions == 3 ? array.shape[0] : 1;
   if (views < 1 || views > data::kViewCount)
     throw_usage("{}: logits for {} views; 1 to {} are possible", npy.string(), views, data::kViewCount);
-  check_note(npy, dataset);
+  const Json note = checked_note(npy, dataset);
 
-  engine::TeacherLogits logits{static_cast<int>(classes), dataset.train.count(), static_cast<int>(views),
-                               array.as_float()};
+  engine::TeacherLogits logits{static_cast<int>(classes), dataset.train.count(),
+                               views_of_note(npy, note, static_cast<size_t>(views)), array.as_float()};
   const auto bad =
       std::find_if(logits.values.begin(), logits.values.end(), [](float v) { return !std::isfinite(v); });
   if (bad != logits.values.end())

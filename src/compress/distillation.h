@@ -17,7 +17,8 @@ engine::TeacherLogits teacher_logits(engine::Network& teacher, const data::Datas
                                      std::stop_token stop);
 
 // Logits kept as FILE.npy (images × classes float32, or views × images × classes) with FILE.json beside it:
-// {"spec", "classes", "content_hash"} of the data. Foreign logits, any float npy of the right shape, need the
+// {"spec", "classes", "content_hash"} of the data and "views", {"down", "right", "mirrored"} of each: without that list
+// two views are the image and its mirror image, and more are refused. Foreign logits, any float npy of the right shape, need the
 // dataset.json of data::export_npy in their folder (or as FILE.json): its content_hash is checked likewise.
 // Error(Usage) names what differs (rows, classes, the data's hash), that there is no such hash, or that every
 // row is a distribution: probabilities are no logits.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,11 +63,13 @@ struct Split {
 struct SplitOptions {
   uint64_t seed = 42;
   double validation_fraction = 0.2;  // of what is not test
-  double test_fraction = 0.15;       // used only when the data set has no test set of its own
+  // Of a large data set a smaller fraction measures as well; none: no bound.
+  std::optional<int64_t> most_validation_images = std::nullopt;
+  double test_fraction = 0.15;  // used only when the data set has no test set of its own
 };
 
 // Stratified (each class contributes its share, rounded by largest remainder) and seeded. Throws Error(Usage)
-// when a class has too few images to appear in every part.
+// when a class has too few images to appear in every part, or the bound is below the number of classes.
 Split stratified_split(const Dataset& dataset, const SplitOptions& options);
 
 }  // namespace retort::data

@@ -54,6 +54,17 @@ size_t enough_images(double test_fraction, double validation_fraction) {
   return count;
 }
 
+// Of the images of these classes.
+double validation_fraction(const SplitOptions& options, const std::vector<size_t>& counts) {
+  if (!options.most_validation_images) return options.validation_fraction;
+  const int64_t most = *options.most_validation_images;
+  if (most < static_cast<int64_t>(counts.size()))
+    throw_usage("at most {} validation images are too few for one of each of the {} classes", most,
+                counts.size());
+  const auto images = static_cast<double>(std::accumulate(counts.begin(), counts.end(), size_t{0}));
+  return std::min(options.validation_fraction, static_cast<double>(most) / std::max(images, 1.0));
+}
+
 }  // namespace
 
 Split stratified_split(const Dataset& dataset, const SplitOptions& options) {
@@ -70,18 +81,19 @@ Split stratified_split(const Dataset& dataset, const SplitOptions& options) {
   const std::vector<size_t> test = shares(counts, test_fraction);
   std::vector<size_t> rest(classes);
   for (size_t c = 0; c < classes; ++c) rest[c] = counts[c] - test[c];
-  const std::vector<size_t> validation = shares(rest, options.validation_fraction);
+  const double fraction = validation_fraction(options, rest);
+  const std::vector<size_t> validation = shares(rest, fraction);
 
   const Rng rng = Rng(options.seed).fork("split");
   Split split;
   for (size_t c = 0; c < classes; ++c) {
-    if ((test[c] == 0 && test_fraction > 0) || (validation[c] == 0 && options.validation_fraction > 0) ||
+    if ((test[c] == 0 && test_fraction > 0) || (validation[c] == 0 && fraction > 0) ||
         validation[c] == rest[c])
       throw_usage(
           "{}: class \"{}\" has {} training image{}, too few to appear in every part of the split; {} are "
           "enough",
           dataset.spec, dataset.classes[c], counts[c], counts[c] == 1 ? "" : "s",
-          enough_images(test_fraction, options.validation_fraction));
+          enough_images(test_fraction, fraction));
     rng.fork("class", c).shuffle(std::span(members[c]));
     const auto test_end = members[c].begin() + static_cast<std::ptrdiff_t>(test[c]);
     const auto validation_end = test_end + static_cast<std::ptrdiff_t>(validation[c]);

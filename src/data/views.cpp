@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cassert>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/error.h"
@@ -16,17 +16,32 @@ struct Shift {
   int right = 0;
 };
 
-constexpr int ring_of(int down, int right) {
-  return std::max(down < 0 ? -down : down, right < 0 ? -right : right);
+// Half of a ring, from the right (0, ring) by the bottom to the left: 4 · ring shifts, the others are opposite.
+constexpr Shift on_half_ring(int ring, int at) {
+  if (at <= ring) return {at, ring};
+  if (at <= 3 * ring) return {ring, 2 * ring - at};
+  return {4 * ring - at, -ring};
+}
+
+constexpr int bit_reversed(int value, int bits) {
+  int reversed = 0;
+  for (int bit = 0; bit < bits; ++bit) reversed = 2 * reversed + (value >> bit) % 2;
+  return reversed;
 }
 
 constexpr std::array<Shift, kViewCount / 2> make_shifts() {
+  constexpr int kBits = std::bit_width(static_cast<unsigned>(4 * kMaxViewShift));
   std::array<Shift, kViewCount / 2> shifts{};
-  size_t count = 0;
-  for (int ring = 0; ring <= kMaxViewShift; ++ring)
-    for (int down = -ring; down <= ring; ++down)
-      for (int right = -ring; right <= ring; ++right)
-        if (ring_of(down, right) == ring) shifts[count++] = {down, right};
+  size_t count = 1;  // the first is none
+  for (int ring = 1; ring <= kMaxViewShift; ++ring)
+    // Bit-reversed fractions of the half turn: each direction goes to the middle of a gap that was left.
+    for (int i = 0; i < 1 << kBits; ++i) {
+      const int part = bit_reversed(i, kBits) * 4 * ring;
+      if (part % (1 << kBits) >= 4 * ring) continue;  // not the first of those that fall on one place
+      const Shift shift = on_half_ring(ring, part >> kBits);
+      shifts[count++] = shift;
+      shifts[count++] = {-shift.down, -shift.right};
+    }
   return shifts;
 }
 
@@ -77,6 +92,18 @@ std::vector<int> view_numbers(const ViewOptions& options) {
 
 size_t view_count(const ViewOptions& options) {
   return view_numbers(options).size();
+}
+
+ViewPlace view_place(int view) {
+  assert(view >= 0 && view < kViewCount);
+  const Shift shift = kShifts[static_cast<size_t>(view / 2)];
+  return {.down = shift.down, .right = shift.right, .mirrored = view % 2 == 1};
+}
+
+std::optional<int> view_number(const ViewPlace& place) {
+  for (int view = 0; view < kViewCount; ++view)
+    if (view_place(view) == place) return view;
+  return std::nullopt;
 }
 
 void write_view(std::span<const uint8_t> image, ImageShape shape, int view, std::span<uint8_t> out) {

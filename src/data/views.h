@@ -3,11 +3,16 @@
 //
 // Views have fixed numbers, whatever the options choose among them: view 0 is the image itself and view 1 its
 // mirror image; views 2k and 2k + 1 are the same two moved by the k-th shift. Shifts 1–8 go one pixel, shifts
-// 9–24 up to two, each ring row by row from the top left. Where a shift uncovers a border, the edge pixel is
-// repeated.
+// 9–24 up to two, ring after ring. Within a ring opposite shifts follow each other and directions spread out, so
+// that the first so many shifts, however many, sum to none or to the last of them. Where a shift uncovers a
+// border, the edge pixel is repeated.
+//
+// Numbers are this version's: versions before had two rings, each row by row from the top left, from view 2 on. What
+// is stored names views as ViewPlace.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,7 +20,7 @@
 
 namespace retort::data {
 
-inline constexpr int kMaxViewShift = 2;
+inline constexpr int kMaxViewShift = 4;
 inline constexpr int kViewCount = 2 * (2 * kMaxViewShift + 1) * (2 * kMaxViewShift + 1);
 
 enum class Mirror { None, Horizontal };
@@ -30,6 +35,16 @@ struct ViewOptions {
 // The numbers of the chosen views, ascending, 0 first. Throws Error(Usage) for a shift or `most` out of range.
 std::vector<int> view_numbers(const ViewOptions& options);
 size_t view_count(const ViewOptions& options);
+
+// What a view shows: the image, or its mirror image, moved by so many pixels.
+struct ViewPlace {
+  int down = 0;
+  int right = 0;
+  bool mirrored = false;
+  bool operator==(const ViewPlace&) const = default;
+};
+ViewPlace view_place(int view);
+std::optional<int> view_number(const ViewPlace& place);  // none: there is no such view
 
 // Writes one view of an image; `image` and `out` hold shape.bytes() each and do not overlap. 0 ≤ view <
 // kViewCount.

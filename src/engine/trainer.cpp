@@ -27,15 +27,20 @@ void check(const Network& network, const TrainData& data, const TrainOptions& op
   if (options.batch_size < 1) throw_usage("batch size {}: at least 1 is needed", options.batch_size);
   if (options.early_stopping == MonitorKind::ValidationLoss && data.validation.empty())
     throw_usage("early stopping on the validation loss needs validation images");
+  if (options.validations && *options.validations < 1)
+    throw_usage("{} validations: at least 1 is needed", *options.validations);
+  if (options.validations && options.early_stopping != MonitorKind::None)
+    throw_usage("early stopping validates after every epoch, not {} times", *options.validations);
   if (options.objective.alpha == 1) return;
   if (data.teacher == nullptr) throw_usage("alpha {} needs a teacher's logits", options.objective.alpha);
   const TeacherLogits& teacher = *data.teacher;
-  const size_t views = data::view_count(options.views);
+  const std::vector<int> views = data::view_numbers(options.views);
   if (teacher.images != data.dataset.train.count() || teacher.classes != network.graph().classes() ||
-      static_cast<size_t>(teacher.views) != views)
+      teacher.views.size() != views.size())
     throw_usage("the teacher's logits are for {} images, {} classes and {} views; needed are {}, {} and {}",
-                teacher.images, teacher.classes, teacher.views, data.dataset.train.count(),
-                network.graph().classes(), views);
+                teacher.images, teacher.classes, teacher.views.size(), data.dataset.train.count(),
+                network.graph().classes(), views.size());
+  if (teacher.views != views) throw_usage("the teacher's logits are for other views than those of training");
 }
 
 // The order of an epoch's images: a shuffled deck of the usable ones, shuffled anew when it runs out.
@@ -242,16 +247,28 @@ class Run {
   // "epoch 3/5, loss 0.412, validation 71.3% after epoch 2"; without the last words where epochs are equal.
   [[nodiscard]] std::string note(int epoch, double loss) const {
     std::string text = fmt::format("epoch {}/{}, loss {:.3f}", epoch, options_.epochs, loss);
-    if (history_.epochs.empty() || data_.validation.empty()) return text;
-    const EpochResult& validated = history_.epochs.back();
-    text += fmt::format(", validation {:.1f}%", 100 * validated.validation_accuracy);
-    if (validated.epoch != epoch) text += fmt::format(" after epoch {}", validated.epoch);
+    const auto validated =
+        std::find_if(history_.epochs.rbegin(), history_.epochs.rend(),
+                     [](const EpochResult& result) { return std::isfinite(result.validation_accuracy); });
+    if (validated == history_.epochs.rend()) return text;
+    text += fmt::format(", validation {:.1f}%", 100 * validated->validation_accuracy);
+    if (validated->epoch != epoch) text += fmt::format(" after epoch {}", validated->epoch);
     return text;
+  }
+
+  [[nodiscard]] bool is_validated(int epoch) const {
+    if (data_.validation.empty()) return false;
+    const int64_t epochs = options_.epochs;
+    const int64_t count = std::min<int64_t>(options_.validations.value_or(options_.epochs), epochs);
+    if (epoch == epochs) return true;
+    if (count == 1) return false;
+    const auto before = [&](int64_t at) { return (at - 1) * (count - 1) / (epochs - 1); };
+    return epoch == 1 || before(epoch) > before(epoch - 1);
   }
 
   void validate(EpochResult& result) {
     result.validation_loss = result.validation_accuracy = std::numeric_limits<double>::quiet_NaN();
-    if (data_.validation.empty()) return;
+    if (!is_validated(result.epoch)) return;
     const Evaluation evaluation = evaluate(network_, data_.dataset.train, data_.validation);
     result.validation_loss = evaluation.loss;
     result.validation_accuracy = evaluation.accuracy;

@@ -22,11 +22,11 @@
 namespace retort::engine {
 
 // Logits of a teacher for every image of Dataset::train (row i: image i), row-major count × classes. With
-// several views (data/views.h), rows are [view][image].
+// several views, rows are [view][image]; row() counts views as `views` does.
 struct TeacherLogits {
   int classes = 0;
   size_t images = 0;
-  int views = 1;
+  std::vector<int> views = {0};  // their numbers (data/views.h)
   std::vector<float> values;
   [[nodiscard]] std::span<const float> row(size_t image, int view = 0) const {
     return {values.data() + (static_cast<size_t>(view) * images + image) * static_cast<size_t>(classes),
@@ -48,7 +48,10 @@ struct TrainOptions {
   Schedule schedule;
   Objective objective;
   MonitorKind early_stopping = MonitorKind::None;
-  int patience = 2;         // epochs without improvement before stopping
+  int patience = 2;  // epochs without improvement before stopping
+  // Validations of the stage: after the first epoch, after the last, and evenly between; none: after every epoch, which
+  // early stopping needs.
+  std::optional<int> validations;
   data::ViewOptions views;  // augmentation; default: the image itself
   // Number of images usable at fraction t ∈ [0, 1] of the stage, when `order` is a curriculum; empty: all of
   // them.
@@ -59,7 +62,7 @@ struct EpochResult {
   int epoch = 0;  // from 1
   double train_loss = 0;
   double train_accuracy = 0;
-  double validation_loss = 0;      // NaN without a validation set
+  double validation_loss = 0;      // NaN without a validation set, and where it was not validated
   double validation_accuracy = 0;  // likewise
   double seconds = 0;
   bool operator==(const EpochResult&) const = default;

@@ -102,32 +102,25 @@ std::string progress_chart(const StudyResult& study) {
 
 // Validation accuracy over all epochs of all stages, end to end, for the top models.
 std::string curves_chart(const std::vector<const TrialResult*>& top) {
-  std::vector<std::vector<double>> curves;
-  std::vector<std::pair<double, std::string>> starts;
+  std::vector<ValidationCurve> curves;
   std::vector<double> all;
   double longest = 1;
   for (size_t i = 0; i < std::min(top.size(), kTopColours.size()); ++i) {
-    std::vector<double> curve;
-    for (const search::StageResult& stage : top[i]->stages) {
-      if (i == 0) starts.emplace_back(static_cast<double>(curve.size()), stage.name);
-      for (const engine::EpochResult& epoch : stage.history.epochs)
-        curve.push_back(epoch.validation_accuracy * 100);
-    }
-    all.insert(all.end(), curve.begin(), curve.end());
-    longest = std::max(longest, static_cast<double>(curve.size()));
-    curves.push_back(std::move(curve));
+    curves.push_back(validation_curve(*top[i]));
+    const std::vector<double>& percents = curves.back().percents;
+    all.insert(all.end(), percents.begin(), percents.end());
+    longest = std::max(longest, static_cast<double>(curves.back().length));
   }
   Axis x{"epoch, all stages (the best model's are named)", 0, longest + 0.5, Scale::Linear, Ticks::Whole};
   Chart chart("Validation accuracy through the stages", std::move(x),
               fitted_axis("validation accuracy, %", all, Scale::Linear));
-  for (const auto& [start, name] : starts) chart.rule(start + 0.5, name);
+  if (!curves.empty())
+    for (const auto& [start, name] : curves.front().starts) chart.rule(start + 0.5, name);
   std::vector<std::string> names;
   std::vector<std::string> colours;
   for (size_t i = 0; i < curves.size(); ++i) {
-    std::vector<double> epochs(curves[i].size());
-    for (size_t e = 0; e < epochs.size(); ++e) epochs[e] = static_cast<double>(e + 1);
     names.push_back(fmt::format("Model {}", i + 1));
-    chart.line(epochs, curves[i], kTopColours.at(i), names.back() + ": " + top[i]->config);
+    chart.line(curves[i].epochs, curves[i].percents, kTopColours.at(i), names.back() + ": " + top[i]->config);
     colours.emplace_back(kTopColours.at(i));
   }
   chart.legend(names, colours);
@@ -169,6 +162,20 @@ std::string quantising_chart(const StudyResult& study) {
 }
 
 }  // namespace
+
+ValidationCurve validation_curve(const TrialResult& trial) {
+  ValidationCurve curve;
+  for (const search::StageResult& stage : trial.stages) {
+    curve.starts.emplace_back(static_cast<double>(curve.length), stage.name);
+    for (const engine::EpochResult& epoch : stage.history.epochs) {
+      ++curve.length;
+      if (!std::isfinite(epoch.validation_accuracy)) continue;
+      curve.epochs.push_back(static_cast<double>(curve.length));
+      curve.percents.push_back(epoch.validation_accuracy * 100);
+    }
+  }
+  return curve;
+}
 
 std::string scatter_svg(const StudyResult& study) {
   const std::vector<const TrialResult*> top = top_trials(study);

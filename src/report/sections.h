@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "report/study_files.h"
@@ -55,6 +56,15 @@ inline constexpr size_t kMostDetailed = 10;
 inline constexpr std::array kTopColours = {"#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"};
 
 std::vector<const search::TrialResult*> top_trials(const search::StudyResult& study);
+
+// Validation accuracy over the epochs of all stages, end to end: those that were validated.
+struct ValidationCurve {
+  std::vector<double> epochs;  // from 1
+  std::vector<double> percents;
+  std::vector<std::pair<double, std::string>> starts;  // epochs before each stage, and its name
+  size_t length = 0;                                   // epochs, validated or not
+};
+ValidationCurve validation_curve(const search::TrialResult& trial);
 
 // All trials of a study; of a large one kMostShown: the top ones, those on the fronts, then the first. By number.
 std::vector<const search::TrialResult*> listed_trials(const search::StudyResult& study);

@@ -32,6 +32,8 @@ std::string data_options(const StudyResult& study) {
   const data::SplitOptions standard;
   if (const double value = split.at("validation_fraction"); value != standard.validation_fraction)
     options += fmt::format(" --validation {}", value);
+  if (const nlohmann::json most = split.value("most_validation_images", nlohmann::json()); !most.is_null())
+    options += fmt::format(" --validation-images {}", most.get<int64_t>());
   if (const double value = split.at("test_fraction"); value != standard.test_fraction)
     options += fmt::format(" --test-fraction {}", value);
   if (const uint64_t value = split.at("seed"); value != standard.seed)

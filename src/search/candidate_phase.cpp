@@ -26,12 +26,6 @@ void tell_progress(const Session& session, size_t total, int64_t also = 0) {
                                   static_cast<double>(static_cast<int64_t>(total) - others), {});
 }
 
-double training_seconds(const TrialResult& trial) {
-  double seconds = 0;
-  for (const StageResult& stage : trial.stages) seconds += stage.seconds;
-  return seconds;
-}
-
 // The candidates that are left, with the stages before them, and what those that are finished took. Without a
 // time limit the pacer only estimates what is left, and any unit of cost will do.
 void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRecord>& records) {
@@ -44,7 +38,7 @@ void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRe
       if (!counts || !session.settings.seconds) continue;
       pacer.add(name, from_stored(parse_json(record.proposal)).epoch_seconds, {});
       for (const StageResult& stage : trial.stages) pacer.end(name, stage.name, stage.trained, stage.seconds);
-      pacer.finish(name, trial.seconds - training_seconds(trial));
+      pacer.finish(name, trial.seconds - training_seconds(trial.stages));
       continue;
     }
     const StoredProposal stored = from_stored(parse_json(record.proposal));
@@ -129,7 +123,7 @@ void run_candidates(Session& session, double confirmation_seconds) {
     };
   loop.finished = [&](const StoredProposal&, const TrialResult& result) {
     if (result.outcome == Outcome::Complete)
-      pacer.finish(trial_name(result.number), result.seconds - training_seconds(result));
+      pacer.finish(trial_name(result.number), result.seconds - training_seconds(result.stages));
     else
       pacer.remove(trial_name(result.number));
     {

@@ -99,6 +99,12 @@ void set_costs(TrialResult& result, const cost::Cost& cost) {
   result.latency = cost.latency;
 }
 
+double training_seconds(std::span<const StageResult> stages) {
+  double seconds = 0;
+  for (const StageResult& stage : stages) seconds += stage.seconds;
+  return seconds;
+}
+
 TrialResult failed_result(const StoredProposal& stored, const CandidateRun& run, std::string reason) {
   TrialResult result = begun_result(stored, run);
   result.outcome = Outcome::Failed;
@@ -173,9 +179,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   result.quick_accuracy = accuracy_after(result.stages, "quick");
   result.accuracy_float = float_accuracy(result.stages);
   // Training as its own clock counted it over resumed runs, and what this run spent beside it.
-  double training = 0;
-  for (const StageResult& stage : result.stages) training += stage.seconds;
-  result.seconds = std::max(training, seconds_since(start));
+  result.seconds = std::max(training_seconds(result.stages), seconds_since(start));
   keep([&] { write_text_atomic(folder / "result.json", dump_json(json(result), 2) + "\n"); });
   return result;
 }

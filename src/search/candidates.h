@@ -37,6 +37,9 @@ CandidateRun candidate_run(const StoredProposal& stored, int number, uint64_t se
 
 void set_costs(TrialResult& result, const cost::Cost& cost);
 
+// Of its stages, over all runs.
+double training_seconds(std::span<const StageResult> stages);
+
 // Of a trial that failed before or outside of its stages.
 TrialResult failed_result(const StoredProposal& stored, const CandidateRun& run, std::string reason);
 

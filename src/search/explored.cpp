@@ -7,6 +7,8 @@
 
 #include "base/json.h"
 #include "base/units.h"
+#include "search/candidates.h"
+#include "search/plan.h"
 
 namespace retort::search {
 
@@ -19,14 +21,20 @@ std::vector<TrialResult> trials_of(const Session& session, Effort effort) {
   return trials;
 }
 
-double epoch_seconds(const TrialResult& trial) {
-  double seconds = 0;
-  double epochs = 0;
-  for (const StageResult& stage : trial.stages) {
-    seconds += stage.seconds;
-    epochs += stage.trained;
-  }
-  return seconds / std::max(epochs, 1.0);
+size_t count_trials(const Session& session, Effort effort) {
+  return static_cast<size_t>(std::ranges::count(session.study.trials, effort, &TrialResult::effort));
+}
+
+double epoch_seconds(const Session& session, const TrialResult& trial, Effort effort) {
+  // Candidates have equal seconds, so that their epochs follow from this: in a usual search half of them are validated.
+  const int epochs = effort == Effort::Full
+                         ? std::min(session.settings.pipeline.distill_epochs, 2 * kStageValidations)
+                         : session.settings.exploration.heat_epochs;
+  constexpr Speed kUnit{.train_image = 1, .predict_image = kPredictShare};
+  double units = 0;
+  for (const StageResult& stage : trial.stages)
+    if (stage.trained > 0) units += stage.trained * kUnit.epoch(session.split, stage.trained);
+  return units > 0 ? kUnit.epoch(session.split, epochs) * training_seconds(trial.stages) / units : 0;
 }
 
 std::string line(const TrialResult& trial) {
@@ -53,7 +61,7 @@ std::vector<StoredProposal> again(Session& session, const std::vector<int>& numb
     proposal.effort = effort;
     proposal.proposal.parent = number;
     proposal.epochs.clear();
-    proposal.epoch_seconds = epoch_seconds(*find_trial(session.study, number));
+    proposal.epoch_seconds = epoch_seconds(session, *find_trial(session.study, number), effort);
     proposals.push_back(std::move(proposal));
   }
   return proposals;

@@ -11,9 +11,11 @@
 namespace retort::search {
 
 std::vector<TrialResult> trials_of(const Session& session, Effort effort);
+size_t count_trials(const Session& session, Effort effort);
 
-// Seconds of an epoch as it went, with its share of what came beside.
-double epoch_seconds(const TrialResult& trial);
+// Seconds of an epoch as it went, with its share of what came beside, where the structure is trained with this effort
+// instead: of long stages not every epoch is validated.
+double epoch_seconds(const Session& session, const TrialResult& trial, Effort effort);
 
 // "trial 12: 70.41% int8, 21.4 KB of flash, 9.8 KB of RAM, 1.1 M MACs: conv 8, res 12 s2, gap (from trial 3)"
 std::string line(const TrialResult& trial);

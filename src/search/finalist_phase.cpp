@@ -188,14 +188,6 @@ void confirm_all(Session& session, const std::vector<Job>& jobs) {
   run_trials(session, loop);
 }
 
-FinalistRun run_of(const TrialResult& result) {
-  return {.seed = result.seed,
-          .validation_accuracy = result.accuracy_int8,
-          .file = result.file,
-          .accuracy_float = result.accuracy_float,
-          .sparsity = result.sparsity};
-}
-
 // Of an exploration's candidates those that no other of them beats, the top apart: smaller ones. They are finalists by the
 // run that they have.
 std::vector<Finalist> rest_of_front(const Session& session) {

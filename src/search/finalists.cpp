@@ -50,6 +50,14 @@ std::string input_meaning(const data::ValueRange& range) {
 
 }  // namespace
 
+FinalistRun run_of(const TrialResult& trial) {
+  return {.seed = trial.seed,
+          .validation_accuracy = trial.accuracy_int8,
+          .file = trial.file,
+          .accuracy_float = trial.accuracy_float,
+          .sparsity = trial.sparsity};
+}
+
 void summarise(Finalist& finalist) {
   const Mean validation = mean_of(finalist.runs, &FinalistRun::validation_accuracy);
   finalist.validation_mean = validation.mean;
@@ -75,14 +83,10 @@ void rank(std::vector<Finalist>& finalists) {
 namespace {
 
 // The run whose file stands for a trial.
-FinalistRun run_of(const StudyResult& study, const TrialResult& trial) {
+FinalistRun best_run_of(const StudyResult& study, const TrialResult& trial) {
   if (const Finalist* finalist = find_finalist(study, trial.number))
     return finalist->runs.at(static_cast<size_t>(finalist->best_run));
-  return {.seed = trial.seed,
-          .validation_accuracy = trial.accuracy_int8,
-          .file = trial.file,
-          .accuracy_float = trial.accuracy_float,
-          .sparsity = trial.sparsity};
+  return run_of(trial);
 }
 
 }  // namespace
@@ -90,7 +94,7 @@ FinalistRun run_of(const StudyResult& study, const TrialResult& trial) {
 std::string model_card(const StudyResult& study, const std::filesystem::path& folder, int number) {
   const TrialResult* trial = find_trial(study, number);
   if (trial == nullptr) throw_usage("the search has no trial {}", number);
-  const FinalistRun run = run_of(study, *trial);
+  const FinalistRun run = best_run_of(study, *trial);
   const Finalist* finalist = find_finalist(study, number);
   json seeds = json::array();
   for (const FinalistRun& each : finalist == nullptr ? std::vector{run} : finalist->runs)
@@ -136,7 +140,7 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
 void write_model(const StudyResult& study, const std::filesystem::path& folder, int trial,
                  const std::filesystem::path& to, const std::vector<deploy::ExampleImage>& images) {
   const std::string card = model_card(study, folder, trial);
-  const std::filesystem::path file = folder / run_of(study, *find_trial(study, trial)).file;
+  const std::filesystem::path file = folder / best_run_of(study, *find_trial(study, trial)).file;
   const std::vector<uint8_t> tflite = read_file(file);
   const int8::QuantGraph graph = int8::read_tflite(tflite, file.string());
   const deploy::Files code = deploy::exporter("c").files(

@@ -7,6 +7,9 @@
 
 namespace retort::search {
 
+// A trial's own run.
+FinalistRun run_of(const TrialResult& trial);
+
 // Fills the means, the spreads and best_run from the runs. Runs without an accuracy (they failed) do not
 // count.
 void summarise(Finalist& finalist);

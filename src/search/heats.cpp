@@ -90,7 +90,7 @@ HeatPlan first_rung(const Session& session, const std::vector<TrialResult>& expl
   const Exploration& exploration = session.settings.exploration;
   std::vector<double> epochs;
   for (const int number : rank_trials(explored, static_cast<int>(explored.size())))
-    epochs.push_back(epoch_seconds(*find_trial(session.study, number)));
+    epochs.push_back(epoch_seconds(session, *find_trial(session.study, number), Effort::Heat));
   if (!session.settings.seconds || epochs.empty())
     return {.heats = exploration.heats, .epochs = exploration.heat_epochs};
   return plan_heats(epochs, exploration, std::min(seconds, plannable_seconds(session)), session.workers);
@@ -164,11 +164,11 @@ bool begin_rung(Session& session, int rung, double seconds) {
 bool run_rung(Session& session, int rung, double seconds) {
   if (!begin_rung(session, rung, seconds)) return false;
   const auto total =
-      static_cast<double>(trials_of(session, Effort::Heat).size() + session.unfinished(Effort::Heat).size());
+      static_cast<double>(count_trials(session, Effort::Heat) + session.unfinished(Effort::Heat).size());
   const auto tell = [&] {
     const std::lock_guard lock(session.mutex);
-    session.options.progress.update("heats", static_cast<double>(trials_of(session, Effort::Heat).size()),
-                                    total, {});
+    session.options.progress.update("heats", static_cast<double>(count_trials(session, Effort::Heat)), total,
+                                    {});
   };
   tell();
   TrialLoop loop{.pipeline = rung_pipeline(session, rung)};
@@ -189,9 +189,10 @@ LearningCurve curve_of(const Session& session, const TrialResult& late, const Ru
           .late_epochs = static_cast<double>(epochs_of(late)),
           .late_error = 1 - late.accuracy_int8,
           .epochs = static_cast<double>(
-              session.settings.seconds
-                  ? epochs_within(pipeline, epoch_seconds(late), runs.seconds, runs.most).distill
-                  : pipeline.distill_epochs)};
+              session.settings.seconds ? epochs_within(pipeline, epoch_seconds(session, late, Effort::Full),
+                                                       runs.seconds, runs.most)
+                                             .distill
+                                       : pipeline.distill_epochs)};
 }
 
 // The heats of the last rung, by what their learning curves say; then the others.
@@ -204,7 +205,8 @@ std::vector<int> by_promise(const Session& session) {
   Runs runs;
   if (session.settings.seconds) {
     std::vector<double> epochs;
-    for (const int number : numbers) epochs.push_back(epoch_seconds(*find_trial(session.study, number)));
+    for (const int number : numbers)
+      epochs.push_back(epoch_seconds(session, *find_trial(session.study, number), Effort::Full));
     runs = plan_runs(epochs, 0, session.settings, plannable_seconds(session), session.workers);
   }
   std::vector<LearningCurve> curves;

@@ -1,12 +1,12 @@
 #include "search/micro_sampler.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "search/draws.h"
 
 namespace retort::search {
 
@@ -16,13 +16,8 @@ constexpr size_t kUsualCount = 12;
 constexpr size_t kDrawsAProposal = 20;  // that fit
 constexpr size_t kMostDraws = 5'000;    // where few fit
 
-template <typename T>
-const T& pick(Rng& rng, const std::vector<T>& values) {
-  return values[rng.below(static_cast<uint32_t>(values.size()))];
-}
-
 int in_fours(double width) {
-  return std::max(4, static_cast<int>(std::lround(width / 4)) * 4);
+  return std::max(4, nearest_multiple(width, 4));
 }
 
 struct Drawn {

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <vector>
+
+#include "search/draws.h"
 
 namespace retort::search {
 
@@ -16,14 +17,9 @@ using graph::MicroNetwork;
 
 constexpr int kWidest = 512;
 
-template <typename T, size_t N>
-T pick(Rng& rng, const std::array<T, N>& values) {
-  return values[rng.below(static_cast<uint32_t>(N))];
-}
-
 int in_steps(double width) {
   const int step = width < 16 ? 2 : 4;
-  return std::clamp(static_cast<int>(std::lround(width / step)) * step, 2, kWidest);
+  return std::clamp(nearest_multiple(width, step), 2, kWidest);
 }
 
 // At least a step, so that a small factor changes a small width too.

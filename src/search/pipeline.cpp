@@ -107,7 +107,7 @@ engine::TrainOptions train_options(const Candidate& candidate, const Context& co
 // The views that a teacher has answered, which may be fewer than the settings allow.
 data::ViewOptions answered_views(const Context& context) {
   data::ViewOptions views = context.settings.views;
-  views.most = std::min(views.most, context.teacher->views);
+  views.most = std::min(views.most, static_cast<int>(context.teacher->views.size()));
   return views;
 }
 
@@ -172,6 +172,8 @@ class BestEpoch {
 
 void train_stage(Candidate& candidate, const Context& context, Training training) {
   if (training.options.objective.alpha < 1) training.options.views = answered_views(context);
+  if (training.options.early_stopping == engine::MonitorKind::None && training.keep == KeepEpoch::Last)
+    training.options.validations = kStageValidations;
   const bool keeps_files = !candidate.folder.empty();
   if (keeps_files &&
       candidate.epochs.insert_or_assign(std::string(training.stage), training.options.epochs).second)

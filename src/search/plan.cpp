@@ -61,7 +61,7 @@ Speed measure_speed(const graph::Graph& graph, const engine::Backend& backend,
     const double step = seconds_since(start);
     if (step < seconds) continue;
     speed.train_image = step / static_cast<double>(count);
-    speed.predict_image = speed.train_image / 3;  // forward, backward to inputs, backward to weights
+    speed.predict_image = kPredictShare * speed.train_image;
     return speed;
   }
   double total = 0;

@@ -1,6 +1,7 @@
 // How a timed search divides its time, from measured speeds.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -19,14 +20,18 @@
 
 namespace retort::search {
 
+// Of a training step's time: forward, without backward to inputs and to weights.
+inline constexpr double kPredictShare = 1.0 / 3;
+
 // Seconds of a network on its threads.
 struct Speed {
   double train_image = 0;  // one image forward, backward, and its share of the optimiser's step
   double predict_image = 0;
-  // One epoch with its validation.
-  [[nodiscard]] double epoch(const data::Split& split) const {
+  // One epoch of a stage of so many, with its share of the stage's validations.
+  [[nodiscard]] double epoch(const data::Split& split, int epochs) const {
+    const double validations = std::min(1.0, static_cast<double>(kStageValidations) / epochs);
     return train_image * static_cast<double>(split.train.size()) +
-           predict_image * static_cast<double>(split.validation.size());
+           validations * predict_image * static_cast<double>(split.validation.size());
   }
 };
 

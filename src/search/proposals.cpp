@@ -13,6 +13,7 @@
 #include "cost/cost.h"
 #include "graph/parameters.h"
 #include "search/candidates.h"
+#include "search/limits.h"
 #include "search/teacher.h"
 
 namespace retort::search {
@@ -23,29 +24,31 @@ struct Excess {
   double ratio = 0;
   std::string reason;
 };
+std::string words_of(const CostAndLimit& over, const TrialResult& costs) {
+  const auto of = [&](std::string_view what) {
+    return fmt::format("{} {} where {} are allowed", format_integer(static_cast<int64_t>(over.value)), what,
+                       format_integer(static_cast<int64_t>(over.limit)));
+  };
+  switch (over.cost) {
+    case LimitedCost::Flash:
+      return of(fmt::format("bytes of flash ({})", cost::flash_parts(costs.footprint)));
+    case LimitedCost::Ram:
+      return of(fmt::format("bytes of RAM ({})", cost::ram_parts(costs.footprint)));
+    case LimitedCost::Macs:
+      return of("multiply-accumulates");
+    case LimitedCost::Latency:
+      break;
+  }
+  return fmt::format("{} where {:g} ms are allowed", cost::latency_text(costs.latency.value()), over.limit);
+}
+
 Excess excess(const TrialResult& costs, const Limits& limits) {
   Excess result;
-  const auto above = [&result](double value, double limit, const std::string& words) {
-    result.ratio = std::max(result.ratio, value / limit);
+  for (const CostAndLimit& each : limited_costs(costs, limits)) {
+    if (!each.is_above()) continue;
+    result.ratio = std::max(result.ratio, each.value / each.limit);
     if (!result.reason.empty()) result.reason += ", ";
-    result.reason += words;
-  };
-  const auto compare = [&](std::string_view what, int64_t value, const std::optional<int64_t>& limit) {
-    if (!limit || value <= *limit) return;
-    above(static_cast<double>(value), static_cast<double>(*limit),
-          fmt::format("{} {} where {} are allowed", format_integer(value), what, format_integer(*limit)));
-  };
-  const cost::Footprint& footprint = costs.footprint;
-  compare(fmt::format("bytes of flash ({})", cost::flash_parts(footprint)), footprint.flash_bytes(),
-          limits.flash_bytes);
-  compare(fmt::format("bytes of RAM ({})", cost::ram_parts(footprint)), footprint.ram_bytes(),
-          limits.ram_bytes);
-  compare("multiply-accumulates", costs.macs, limits.macs);
-  if (limits.latency_seconds && costs.latency) {
-    const double allowed_ms = *limits.latency_seconds * 1e3;
-    if (costs.latency->milliseconds > allowed_ms)
-      above(costs.latency->milliseconds, allowed_ms,
-            fmt::format("{} where {:g} ms are allowed", cost::latency_text(*costs.latency), allowed_ms));
+    result.reason += words_of(each, costs);
   }
   return result;
 }

@@ -167,6 +167,9 @@ SearchSettings preset(std::string_view name) {
     settings.sampler = "evolution";
     settings.seconds = 12 * 60;
     settings.exploration.epochs = 3;
+    // 5,000 images measure 75 % with a standard error of 0.6 points, 10,000 with one of 0.4: the difference is better
+    // trained on, and validating takes half as long.
+    settings.split.most_validation_images = 5000;
     // A teacher of residual blocks knows more after ten epochs than the notebook's after twenty. Measured on
     // Fashion-MNIST (mirrored images, a student of 11,000 weights, 40 epochs): 92.5 % int8 on validation and
     // 92.0 % on test with it, 92.2 % and 91.6 % with the labels alone.
@@ -266,6 +269,8 @@ void validate(const SearchSettings& settings) {
   if (settings.pipeline.stages.back() != "export") throw_usage("a search's last stage must be 'export'");
   check("the validation fraction", settings.split.validation_fraction, 0.001, 0.9);
   check("the test fraction", settings.split.test_fraction, 0.001, 0.9);
+  if (const auto most = settings.split.most_validation_images; most && *most < 1)
+    throw_usage("the bound of the validation images is {}, but must be above 0", *most);
   check("the number of teacher epochs", settings.teacher.epochs, 1, kMostEpochs);
   check("the teacher's batch size", settings.teacher.batch_size, 1, kLargestBatch);
   check_schedule("the teacher's learning rate", settings.teacher.schedule);
@@ -405,6 +410,7 @@ void to_json(json& out, const SearchSettings& settings) {
          {"split",
           {{"seed", settings.split.seed},
            {"validation_fraction", settings.split.validation_fraction},
+           {"most_validation_images", optional_to_json(settings.split.most_validation_images)},
            {"test_fraction", settings.split.test_fraction}}},
          {"pipeline", settings.pipeline},
          {"teacher",
@@ -447,6 +453,8 @@ void from_json(const json& in, SearchSettings& settings) {
               .seed = in.at("seed"),
               .split = {.seed = in.at("split").at("seed"),
                         .validation_fraction = in.at("split").at("validation_fraction"),
+                        .most_validation_images = optional_from_json<int64_t>(
+                            in.at("split").value("most_validation_images", json())),
                         .test_fraction = in.at("split").at("test_fraction")},
               .pipeline = in.at("pipeline"),
               .teacher = {.kind = teacher_kind(teacher.at("kind").get<std::string>()),

@@ -29,6 +29,10 @@ namespace retort::search {
 // epoch's; best is the default of every preset all the same, the one deliberate difference.
 enum class KeepEpoch { Last, Best };
 
+// Validations of a training stage (engine::TrainOptions) that neither stops early nor keeps its best epoch: for its curve.
+// The notebook's stages have no more epochs than that, so that each of theirs is validated as there.
+inline constexpr int kStageValidations = 20;
+
 // What the stages of pipeline.h need. A stage that has run to its end has seen `epochs` times the training
 // part.
 struct PipelineSettings {

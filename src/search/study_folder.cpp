@@ -16,6 +16,7 @@
 #include "cost/boards.h"
 #include "cost/footprint.h"
 #include "data/reader.h"
+#include "search/earlier_version.h"
 #include "search/json_costs.h"
 #include "search/json_numbers.h"
 #include "search/search.h"
@@ -75,38 +76,6 @@ json identity_of(json description) {
   description.at("data").erase("spec");
   description.at("data").erase("from");
   return description;
-}
-
-// Studies from before there was a choice of precision, of quantisation-aware training's rate, of clocks, of exploring
-// and of rungs had these.
-// Studies from before there were boards: limits of flash and RAM meant the .tflite file and TFLM's arena. One
-// without any goes on, with the runtime that this run names.
-void bring_up_to_date(json& description, const json& here, const fs::path& path) {
-  json& settings = description.at("settings");
-  json& pipeline = settings.at("pipeline");
-  pipeline.emplace("precision", engine::to_string(engine::Precision::Float32));
-  pipeline.emplace("qat_rate", 1.0);
-  settings.emplace("clock", to_string(WorkTime::Wall));
-  settings.emplace("exploration", Exploration{});
-  json& exploration = settings.at("exploration");
-  exploration.emplace("rungs", 1);
-  if (exploration.contains("inherit")) {
-    exploration.emplace("start", exploration.at("inherit").get<bool>() ? "parent" : "fresh");
-    exploration.erase("inherit");
-  }
-  settings.emplace("micro_space", MicroSpace{});
-  if (settings.contains("runtime")) return;
-  json& limits = settings.at("limits");
-  if (!limits.at("flash_bytes").is_null() || !limits.at("arena_bytes").is_null())
-    throw_usage(
-        "{}: holds a search of an earlier version, whose --flash and --ram limited the .tflite file and "
-        "TensorFlow "
-        "Lite Micro's arena; they limit all that the runtime takes now: give another folder",
-        path.string());
-  limits.erase("arena_bytes");
-  limits["ram_bytes"] = limits["latency_seconds"] = nullptr;
-  settings["runtime"] = here.at("settings").at("runtime");
-  settings["board"] = nullptr;
 }
 
 std::string shown(const json& value) {
@@ -413,6 +382,8 @@ void check_settings(const json& settings) {
   static_cast<void>(split.at("seed").get<uint64_t>());
   for (const char* name : {"validation_fraction", "test_fraction"})
     static_cast<void>(split.at(name).get<double>());
+  if (const json most = split.value("most_validation_images", json()); !most.is_null())
+    static_cast<void>(size_from_json(most));
 }
 
 StudyResult collect(const study::Storage& storage) {

@@ -125,6 +125,7 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
   train_options.batch_size = settings.teacher.batch_size;
   train_options.schedule = settings.teacher.schedule;
   train_options.views = settings.pipeline.views;
+  train_options.validations = kStageValidations;
   if (!result.diverged.empty()) train_options.schedule.peak *= kRateAfterDivergence;
   while (true) {
     engine::Model model = untrained_teacher(settings, dataset, rng);
@@ -170,12 +171,12 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
 
 void check_views(const std::string& path, const engine::TeacherLogits& logits,
                  const data::ViewOptions& views) {
-  const size_t wanted = data::view_count(views);
-  if (static_cast<size_t>(logits.views) != wanted)
+  const std::vector<int> wanted = data::view_numbers(views);
+  if (logits.views != wanted)
     throw_usage(
-        "{}: logits for {} views of each image, and training with these --mirror and --shift sees {}: make "
+        "{}: logits for {} views of each image, and training with these --mirror and --shift sees {}{}: make "
         "the logits with the same two options",
-        path, logits.views, wanted);
+        path, logits.views.size(), logits.views.size() == wanted.size() ? "other " : "", wanted.size());
 }
 
 bool teaches(const PipelineSettings& settings) {
@@ -241,7 +242,17 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
   Teacher teacher;
   if (const auto stored = folder.document(kTeacherKey)) {
     teacher.result = *stored;
-    if (teacher.result.source != "none") teacher.logits = compress::load_teacher_logits(logits_path, dataset);
+    if (teacher.result.source != "none") {
+      teacher.logits = compress::load_teacher_logits(logits_path, dataset);
+      data::ViewOptions answered = settings.pipeline.views;
+      answered.most = static_cast<int>(teacher.logits->views.size());
+      if (teaches(settings.pipeline) && teacher.logits->views != data::view_numbers(answered))
+        throw_usage(
+            "{}: holds a teacher's answers to views of an earlier version, which had them in another order: "
+            "begin "
+            "the search anew in another folder",
+            folder.path().string());
+    }
     return teacher;
   }
 

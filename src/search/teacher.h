@@ -25,7 +25,7 @@ bool teaches(const PipelineSettings& settings);
 // it.
 graph::Graph teacher_network(const TeacherSettings& teacher, const data::Dataset& dataset);
 
-// Error(Usage) when the logits of a file answer for another number of views than `views` has: their rows would be
+// Error(Usage) when the logits of a file answer for other views than `views` has: their rows would be
 // taken for those of other views.
 void check_views(const std::string& path, const engine::TeacherLogits& logits,
                  const data::ViewOptions& views);

@@ -121,7 +121,10 @@ std::optional<double> measured_epoch(Session& session, const graph::Graph& graph
     if (error.code() == ErrorCode::Interrupted) throw;
     return std::nullopt;
   }
-  return measure_speed(graph, options.backend, compile, session.dataset, seconds).epoch(session.split);
+  const Exploration& exploration = session.settings.exploration;
+  return measure_speed(graph, options.backend, compile, session.dataset, seconds)
+      .epoch(session.split,
+             exploration.epochs > 0 ? exploration.epochs : session.settings.pipeline.distill_epochs);
 }
 
 void measure(Session& session, std::vector<StoredProposal>& proposals) {
@@ -216,7 +219,7 @@ int decide_teacher_epochs(Session& session) {
         share_of_teacher(session.memory, graph, session.settings, session.split.train.size(), options);
     return measure_speed(graph, options.backend, teacher_compile_options(session.settings, options),
                          session.dataset, std::min(kTeacherMeasureSeconds, kMeasureShare * total))
-        .epoch(session.split);
+        .epoch(session.split, teacher.epochs);
   }();
   const int epochs = plan_teacher_epochs(teacher, epoch, total, session.settings.exploration.epochs > 0);
   session.folder.put_document(kTeacherEpochsKey, epochs);

@@ -11,7 +11,7 @@
 
 namespace retort::search {
 
-// Seconds of an epoch of this network with its validation, by training it for about `seconds` beside whatever else is trained
+// Seconds of an epoch of this network with its share of validation, exploring or else distilling, by training it for about `seconds` beside whatever else is trained
 // now; nothing when it has no room in the session's memory. Throws Error(Interrupted) when stopped.
 std::optional<double> measured_epoch(Session& session, const graph::Graph& graph, double seconds);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "base/json.h"
 #include "graph/micro.h"
+#include "search/limits.h"
 #include "search/search.h"
 #include "study/parameters.h"
 
@@ -103,14 +105,7 @@ std::vector<study::Parameter> genes_of(const std::string& config, const SearchSe
 
 std::vector<double> excesses(const TrialResult& costs, const Limits& limits) {
   std::vector<double> out;
-  const auto add = [&](double value, double limit) { out.push_back(value / limit - 1); };
-  if (limits.flash_bytes)
-    add(static_cast<double>(costs.footprint.flash_bytes()), static_cast<double>(*limits.flash_bytes));
-  if (limits.ram_bytes)
-    add(static_cast<double>(costs.footprint.ram_bytes()), static_cast<double>(*limits.ram_bytes));
-  if (limits.macs) add(static_cast<double>(costs.macs), static_cast<double>(*limits.macs));
-  if (limits.latency_seconds && costs.latency)
-    add(costs.latency->milliseconds, *limits.latency_seconds * 1e3);
+  for (const CostAndLimit& each : limited_costs(costs, limits)) out.push_back(each.value / each.limit - 1);
   return out;
 }
 
@@ -189,8 +184,11 @@ std::vector<study::IntermediateValue> intermediate_values(std::span<const StageR
   size_t step = 0;
   for (const StageResult& earlier : before) step += static_cast<size_t>(earlier.trained);
   std::vector<study::IntermediateValue> out;
-  for (const engine::EpochResult& epoch : stage.epochs)
-    out.push_back({static_cast<int>(++step), epoch.validation_accuracy});
+  for (const engine::EpochResult& epoch : stage.epochs) {
+    ++step;
+    if (!std::isnan(epoch.validation_accuracy))
+      out.push_back({static_cast<int>(step), epoch.validation_accuracy});
+  }
   return out;
 }
 

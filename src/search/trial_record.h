@@ -21,7 +21,8 @@ study::NewTrial to_new_trial(const StoredProposal& stored, const SearchSettings&
 // Its objectives when it is complete.
 study::Ending to_ending(const TrialResult& result);
 
-// The validation accuracy of a stage's epochs, which count on over the stages `before` it.
+// The validation accuracy of a stage's epochs, which count on over the stages `before` it; none of those that were not
+// validated.
 std::vector<study::IntermediateValue> intermediate_values(std::span<const StageResult> before,
                                                           const engine::History& stage);
 

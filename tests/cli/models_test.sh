@@ -112,7 +112,7 @@ good export "$work/int8/weights.retort" --to tflite --ends int8 --out "$work/a.t
 [ -s "$work/a.tflite" ] || fail "a.tflite is missing"
 good inspect "$work/a.tflite"
 says "classes          0, 1, 2, 3"  # which the weights carry
-for option in "--validation 0.1" "--split-seed 3" "--test-fraction 0.1" --skip-bad --no-cache; do
+for option in "--validation 0.1" "--validation-images 9" "--split-seed 3" "--test-fraction 0.1" --skip-bad --no-cache; do
   # shellcheck disable=SC2086
   bad 2 "${option% *} requires --data" export "$work/int8/weights.retort" --out "$work/x.tflite" $option
 done

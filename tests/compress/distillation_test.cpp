@@ -1,5 +1,6 @@
 #include "compress/distillation.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -67,7 +68,7 @@ TEST(Distillation, TeacherLogitsAreItsPredictionsOfEachView) {
   teacher->set_parameters(graph::initialize(small_graph(), Rng(2)));
   const data::ViewOptions views{data::Mirror::Horizontal, 1};
   const TeacherLogits logits = teacher_logits(*teacher, dataset, views, silent_progress(), {});
-  EXPECT_EQ(logits.views, 18);
+  EXPECT_EQ(logits.views, data::view_numbers(views));
   EXPECT_EQ(logits.images, 600);
   EXPECT_EQ(logits.classes, 4);
   ASSERT_EQ(logits.values.size(), 18 * 600 * 4);
@@ -130,17 +131,17 @@ class TeacherFile : public testing::Test {
 };
 
 TEST_F(TeacherFile, GivesBackWhatWasSaved) {
-  for (const int views : {1, 2}) {
+  for (const std::vector<int>& views : {std::vector{0}, std::vector{0, 1}, std::vector{0, 2, 4, 160}}) {
     TeacherLogits saved{4, 50, views, {}};
     Rng rng(1);
-    for (int i = 0; i < 200 * views; ++i) saved.values.push_back(rng.normal());
+    for (size_t i = 0; i < 200 * views.size(); ++i) saved.values.push_back(rng.normal());
     save_teacher_logits(file, saved, dataset);
     const TeacherLogits loaded = load_teacher_logits(file, dataset);
     EXPECT_EQ(loaded.views, views);
     EXPECT_EQ(loaded.images, 50);
     EXPECT_EQ(loaded.classes, 4);
     EXPECT_EQ(loaded.values, saved.values);
-    EXPECT_EQ(data::read_npy(file).shape.size(), views == 1 ? 2 : 3);
+    EXPECT_EQ(data::read_npy(file).shape.size(), views.size() == 1 ? 2 : 3);
   }
 }
 
@@ -148,7 +149,7 @@ TEST_F(TeacherFile, AnyFloatArrayOfTheRightShapeMayTeach) {
   note();
   write({50, 4}, 1.5F);
   const TeacherLogits loaded = load_teacher_logits(file, dataset);
-  EXPECT_EQ(loaded.views, 1);
+  EXPECT_EQ(loaded.views, std::vector{0});
   EXPECT_EQ(loaded.row(49)[3], 1.5F);
   // Keras and NumPy often give float64.
   const std::vector<double> doubles(200, 2.5);
@@ -183,6 +184,38 @@ TEST_F(TeacherFile, ForeignLogitsAreCheckedAgainstTheExportedHash) {
   EXPECT_NE(load_error(), "none");
 }
 
+TEST_F(TeacherFile, TheNoteSaysOfWhichViewsItIs) {
+  write({2, 50, 4});
+  note("teacher.json");
+  EXPECT_EQ(load_teacher_logits(file, dataset).views, (std::vector{0, 1}));
+  write({3, 50, 4});
+  EXPECT_EQ(
+      load_error(),
+      "nothing says of which 3 views of each image these logits are (an earlier version had views in another "
+      "order): make them, or begin the search that they are of, anew");
+  const auto named = [&](const std::string& views) {
+    write_text_atomic(folder / "teacher.json",
+                      R"({"content_hash": ")" + dataset.content_hash + R"(", "views": )" + views + "}");
+    return load_error();
+  };
+  const auto view = [](int down, int right, const char* mirrored) {
+    return fmt::format(R"({{"down": {}, "right": {}, "mirrored": {}}})", down, right, mirrored);
+  };
+  const std::string three =
+      "[" + view(0, 0, "false") + "," + view(-2, 1, "false") + "," + view(1, 1, "true") + "]";
+  EXPECT_EQ(named(three), "none");
+  const std::vector<int> numbers = load_teacher_logits(file, dataset).views;
+  ASSERT_EQ(numbers.size(), 3U);
+  EXPECT_EQ(data::view_place(numbers[1]), (data::ViewPlace{.down = -2, .right = 1}));
+  EXPECT_EQ(data::view_place(numbers[2]), (data::ViewPlace{.down = 1, .right = 1, .mirrored = true}));
+  EXPECT_EQ(named("[" + view(0, 0, "false") + "]"), "names 1 views, and the logits beside it are of 3");
+  EXPECT_EQ(named("[" + view(5, 0, "false") + "]"),
+            "has logits of a view that this version lacks (shifted by more than 4 pixels)");
+  for (const char* bad : {"7", "[7]", "{}", R"(["a"])", R"([{"down": 1e30, "right": 0, "mirrored": false}])"})
+    EXPECT_TRUE(named(bad).starts_with("\"views\" should list") || named(bad).starts_with("names 0 views"))
+        << named(bad);
+}
+
 // A relative name without a folder has no parent path.
 TEST_F(TeacherFile, TheNoteOfABareNameIsInTheCurrentFolder) {
   write({50, 4});
@@ -201,8 +234,8 @@ TEST_F(TeacherFile, ErrorsNameWhatDiffers) {
   write({200});
   EXPECT_EQ(load_error(),
             "a teacher's logits are images × classes or views × images × classes, these have 1 dimensions");
-  write({51, 50, 4});
-  EXPECT_EQ(load_error(), "logits for 51 views; 1 to 50 are possible");
+  write({163, 50, 4});
+  EXPECT_EQ(load_error(), "logits for 163 views; 1 to 162 are possible");
   write({50, 4}, NAN);
   note();
   EXPECT_EQ(load_error(), "the logits of row 0 hold nan; finite numbers are needed");
@@ -211,7 +244,7 @@ TEST_F(TeacherFile, ErrorsNameWhatDiffers) {
   data::write_npy(file, "|u1", shape, std::vector<uint8_t>(200));
   EXPECT_EQ(load_error(), "a teacher's logits are floating-point numbers, these are |u1");
 
-  save_teacher_logits(file, {4, 50, 1, std::vector<float>(200)}, dataset);
+  save_teacher_logits(file, {4, 50, {0}, std::vector<float>(200)}, dataset);
   EXPECT_EQ(load_error(), "none");
   dataset.content_hash = "another";
   EXPECT_NE(load_error().find("the logits were made for other data"), std::string::npos);

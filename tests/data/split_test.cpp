@@ -27,6 +27,32 @@ size_t members(const std::vector<uint32_t>& part, const Dataset& dataset, uint16
       std::count_if(part.begin(), part.end(), [&](uint32_t i) { return dataset.train.labels[i] == label; }));
 }
 
+TEST(Split, OfALargeSetNoMoreThanTheBoundValidate) {
+  Rng rng(8);
+  for (int trial = 0; trial < 50; ++trial) {
+    const Dataset dataset = random_dataset(rng, trial % 2 == 0 ? 0 : 10);
+    SplitOptions options{.validation_fraction = 0.3};
+    const Split whole = stratified_split(dataset, options);
+    options.most_validation_images = static_cast<int64_t>(whole.validation.size()) + 1;
+    EXPECT_EQ(stratified_split(dataset, options).validation, whole.validation) << "the fraction is fewer";
+    options.most_validation_images = static_cast<int64_t>(whole.validation.size()) * 2 / 3;
+    const Split bounded = stratified_split(dataset, options);
+    EXPECT_EQ(bounded.validation.size(), whole.validation.size() * 2 / 3);
+    EXPECT_EQ(bounded.test, whole.test);
+    EXPECT_EQ(bounded.train.size() + bounded.validation.size(), whole.train.size() + whole.validation.size());
+    for (size_t c = 0; c < dataset.classes.size(); ++c) {
+      const auto label = static_cast<uint16_t>(c);
+      const auto share = static_cast<double>(members(whole.validation, dataset, label)) * 2 / 3;
+      EXPECT_NEAR(static_cast<double>(members(bounded.validation, dataset, label)), share, 2);
+    }
+  }
+  Dataset dataset;
+  dataset.classes = {"a", "b"};
+  dataset.train.labels = {0, 0, 0, 0, 1, 1, 1, 1};
+  EXPECT_EQ(usage_error([&] { stratified_split(dataset, {.most_validation_images = 1}); }),
+            "at most 1 validation images are too few for one of each of the 2 classes");
+}
+
 TEST(Split, IsDisjointCompleteStratifiedAndRepeatable) {
   Rng rng(5);
   for (int trial = 0; trial < 100; ++trial) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -26,7 +27,8 @@ TeacherLogits random_teacher(const data::Dataset& dataset, int views, uint64_t s
   TeacherLogits teacher;
   teacher.classes = static_cast<int>(dataset.classes.size());
   teacher.images = dataset.train.count();
-  teacher.views = views;
+  teacher.views.resize(static_cast<size_t>(views));
+  std::iota(teacher.views.begin(), teacher.views.end(), 0);
   Rng rng(seed);
   teacher.values.resize(teacher.images * dataset.classes.size() * static_cast<size_t>(views));
   for (float& value : teacher.values) value = 2 * rng.normal();
@@ -261,6 +263,50 @@ TEST_F(Training, StopsEarlyAfterPatienceEpochsWithoutGain) {
   }
 }
 
+TEST_F(Training, ValidatesAsOftenAsWantedTheFirstAndTheLastEpochAmongThem) {
+  const auto whole = small_network();
+  TrainOptions options;
+  options.epochs = 11;
+  const History every = run(*whole, options);
+  for (const int validations : {1, 2, 3, 7, 10, 11, 50}) {
+    options.validations = validations;
+    const auto network = small_network();
+    std::vector<Checkpoint> checkpoints;
+    TrainCallbacks callbacks;
+    callbacks.after_epoch = [&](const Checkpoint& checkpoint) { checkpoints.push_back(checkpoint); };
+    const History history = run(*network, options, callbacks);
+    expect_same(whole->parameters(), network->parameters());
+    int count = 0;
+    int gap = 0;
+    for (size_t i = 0; i < 11; ++i, ++gap) {
+      EXPECT_EQ(history.epochs[i].train_loss, every.epochs[i].train_loss);
+      if (std::isnan(history.epochs[i].validation_loss)) continue;
+      EXPECT_EQ(history.epochs[i].validation_loss, every.epochs[i].validation_loss);
+      EXPECT_EQ(history.epochs[i].validation_accuracy, every.epochs[i].validation_accuracy);
+      ++count;
+      if (count > 1) {
+        EXPECT_LE(gap, (10 + validations - 2) / (validations - 1));
+      }
+      gap = 0;
+    }
+    EXPECT_EQ(count, std::min(validations, 11));
+    EXPECT_TRUE(std::isfinite(history.epochs.back().validation_loss));
+    EXPECT_EQ(std::isfinite(history.epochs.front().validation_loss), validations > 1);
+    // A run that was cut validates what the whole one does.
+    const auto resumed = small_network();
+    const History again = run(*resumed, options, {}, &checkpoints.at(4));
+    expect_same(whole->parameters(), resumed->parameters());
+    for (size_t i = 0; i < 11; ++i)
+      EXPECT_EQ(std::isnan(again.epochs[i].validation_loss), std::isnan(history.epochs[i].validation_loss));
+  }
+  options.validations = 0;
+  EXPECT_EQ(error_of([&] { run(*whole, options); }, ErrorCode::Usage), "0 validations: at least 1 is needed");
+  options.validations = 3;
+  options.early_stopping = MonitorKind::ValidationLoss;
+  EXPECT_EQ(error_of([&] { run(*whole, options); }, ErrorCode::Usage),
+            "early stopping validates after every epoch, not 3 times");
+}
+
 TEST_F(Training, WithoutValidationItsNumbersAreNaN) {
   validation.clear();
   TrainOptions options;
@@ -314,7 +360,7 @@ TEST_F(Training, EachViewComesWithItsTeacherRow) {
     TeacherLogits own;
     own.classes = 4;
     own.images = dataset.train.count();
-    own.views = static_cast<int>(data::view_count(views));
+    own.views = data::view_numbers(views);
     for (const int view : data::view_numbers(views)) {
       for (size_t i = 0; i < own.images; ++i) {
         data::write_view(dataset.train.image(i), dataset.train.shape, view, image);
@@ -358,6 +404,9 @@ TEST_F(Training, ErrorsSayWhatDoesNotFit) {
   teacher = random_teacher(dataset, 2, 1);
   EXPECT_EQ(error_of([&] { run(*network, options); }, ErrorCode::Usage),
             "the teacher's logits are for 120 images, 4 classes and 2 views; needed are 120, 4 and 1");
+  options.views = {data::Mirror::None, 1, 2};
+  EXPECT_EQ(error_of([&] { run(*network, options); }, ErrorCode::Usage),
+            "the teacher's logits are for other views than those of training");
   training.clear();
   EXPECT_EQ(error_of([&] { run(*network, good); }, ErrorCode::Usage), "there are no images to train on");
   data::ImageSet other;

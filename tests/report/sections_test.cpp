@@ -104,6 +104,18 @@ TEST(Sections, DoubtedLabelsSayWhatTheTeacherWasTrainedOn) {
   EXPECT_EQ(labels_section(study, {.labels = {}}), "") << "no teacher";
 }
 
+TEST(Sections, CurvesPassOverEpochsThatWereNotValidated) {
+  search::TrialResult trial;
+  trial.stages = {{.name = "distill"}, {.name = "quantize"}};
+  trial.stages[0].history.epochs = {{.validation_accuracy = 0.5}, {.validation_accuracy = search::kUnknown}};
+  trial.stages[1].history.epochs = {{.validation_accuracy = 0.75}};
+  const ValidationCurve curve = validation_curve(trial);
+  EXPECT_EQ(curve.epochs, (std::vector<double>{1, 3}));
+  EXPECT_EQ(curve.percents, (std::vector<double>{50, 75}));
+  EXPECT_EQ(curve.length, 3U);
+  EXPECT_EQ(curve.starts, (std::vector<std::pair<double, std::string>>{{0, "distill"}, {2, "quantize"}}));
+}
+
 TEST(Sections, StagesTellWhatTheyChanged) {
   search::StudyResult study = sample_study(1, 0);
   search::TrialResult& trial = study.trials[0];
@@ -142,15 +154,17 @@ TEST(Sections, CommandsAreThoseOfThisStudy) {
                       "c/model\nmake -C c/model test"),
             std::string::npos);
   // What the search was begun with that decides which images test.
-  study.settings_json =
-      nlohmann::json{{"split", {{"seed", 7}, {"validation_fraction", 0.2}, {"test_fraction", 0.3}}},
-                     {"runtime", "c"}}
-          .dump();
+  study.settings_json = nlohmann::json{{"split",
+                                        {{"seed", 7},
+                                         {"validation_fraction", 0.2},
+                                         {"most_validation_images", 5000},
+                                         {"test_fraction", 0.3}}},
+                                       {"runtime", "c"}}
+                            .dump();
   const std::string other = usage_section(study, "out");
-  EXPECT_NE(
-      other.find(
-          "gray=1&#39; --test-fraction 0.3 --split-seed 7\nretort inspect out/best/model.tflite --runtime c"),
-      std::string::npos)
+  EXPECT_NE(other.find("gray=1&#39; --validation-images 5000 --test-fraction 0.3 --split-seed 7\nretort "
+                       "inspect out/best/model.tflite --runtime c"),
+            std::string::npos)
       << other;
   // Of the front's smaller models the most accurate, with its own size as the limit.
   EXPECT_NE(html.find("retort pick &#39;out/the study&#39; --flash 13000 --out smaller"), std::string::npos);

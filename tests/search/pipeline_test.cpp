@@ -157,6 +157,23 @@ TEST_F(Pipeline, AnotherListOfStagesIsAnotherPipeline) {
   EXPECT_TRUE(student.exported) << "without quantisation-aware training, export measures the ranges itself";
 }
 
+TEST_F(Pipeline, LongStagesAreValidatedSometimesAndThoseThatWatchTheirEpochsAlways) {
+  settings.stages = {"quick", "distill", "quantize"};
+  settings.quick_epochs = settings.distill_epochs = settings.qat_epochs = 3 * kStageValidations;
+  settings.quick_patience = 1000;
+  Candidate student = candidate();
+  run_stages(student, context());
+  const auto validated = [](const StageResult& stage) {
+    return std::ranges::count_if(stage.history.epochs, [](const engine::EpochResult& epoch) {
+      return std::isfinite(epoch.validation_accuracy);
+    });
+  };
+  EXPECT_EQ(validated(student.stages.at(0)), 3 * kStageValidations) << "early stopping";
+  EXPECT_EQ(validated(student.stages.at(1)), kStageValidations);
+  EXPECT_EQ(validated(student.stages.at(2)), 3 * kStageValidations) << "the best epoch";
+  EXPECT_TRUE(std::isfinite(student.stages.at(1).validation_accuracy));
+}
+
 TEST_F(Pipeline, KeepsTheBestEpochOfQuantisationAwareTraining) {
   for (const KeepEpoch keep : {KeepEpoch::Best, KeepEpoch::Last}) {
     settings.qat_keep = keep;

@@ -115,6 +115,16 @@ TEST(Plan, WhatIsLeftOutIsTheCostliestTheCheapestFirst) {
   EXPECT_TRUE(plan_candidates(costs, settings, 40, 1).left_out.empty());
 }
 
+TEST(Plan, AnEpochOfALongStageHasLessOfValidation) {
+  data::Split split;
+  split.train.resize(1000);
+  split.validation.resize(300);
+  constexpr Speed kSpeed{.train_image = 1e-3, .predict_image = 1e-4};
+  EXPECT_NEAR(kSpeed.epoch(split, 3), 1.03, 1e-9);
+  EXPECT_NEAR(kSpeed.epoch(split, kStageValidations), 1.03, 1e-9);
+  EXPECT_NEAR(kSpeed.epoch(split, 3 * kStageValidations), 1.01, 1e-9);
+}
+
 TEST(Plan, TheTeacherAnswersForAsManyViewsAsASmallShareOfTheTimePaysFor) {
   const data::ViewOptions all{.mirror = data::Mirror::Horizontal, .max_shift = 2};
   EXPECT_EQ(data::view_count(affordable_views(all, 0.1, 1000)), 50U);

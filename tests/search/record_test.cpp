@@ -1,6 +1,7 @@
 // What is stored of a trial, and what of it comes back.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -55,6 +56,23 @@ TEST(Record, EpochsAreStoredOnceAndComeBackWithTheStages) {
   // As it was stored before stages were apart.
   record.result = dump_json(json(trial));
   EXPECT_EQ(json(stored_result(record)), json(trial));
+}
+
+TEST(Record, EpochsThatWereNotValidatedCountAndHaveNoValue) {
+  const TrialResult before = trained(0);
+  engine::History stage;
+  stage.epochs = {{.epoch = 1, .validation_accuracy = 0.5},
+                  {.epoch = 2, .validation_accuracy = kUnknown},
+                  {.epoch = 3, .validation_accuracy = 0.75}};
+  const std::vector<study::IntermediateValue> values = intermediate_values(before.stages, stage);
+  EXPECT_EQ(values, (std::vector<study::IntermediateValue>{{7, 0.5}, {9, 0.75}}));
+
+  TrialResult trial = before;
+  trial.stages.push_back({.name = "prune", .history = stage});
+  const TrialResult again = stored_result(record_of(trial));
+  EXPECT_TRUE(std::isnan(again.stages.back().history.epochs.at(1).validation_accuracy));
+  EXPECT_EQ(again.stages.back().history.epochs.at(2).validation_accuracy, 0.75);
+  EXPECT_NE(dump_json(json(trial)).find("\"validation_accuracy\":null"), std::string::npos);
 }
 
 TEST(Record, OfALargeStudyTheFirstTrialsAndTheTopOnesHaveEpochs) {

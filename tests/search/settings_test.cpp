@@ -53,7 +53,8 @@ TEST(Settings, EveryPresetIsValidAndSurvivesJson) {
 TEST(Settings, EveryFieldSurvivesJson) {
   SearchSettings settings = preset("quick");
   settings.seed = 7;
-  settings.split = {.seed = 3, .validation_fraction = 0.3, .test_fraction = 0.1};
+  settings.split = {
+      .seed = 3, .validation_fraction = 0.3, .most_validation_images = 700, .test_fraction = 0.1};
   settings.limits = {.flash_bytes = 65536, .ram_bytes = 1, .macs = 2'000'000, .latency_seconds = 0.5};
   settings.target = {.runtime = cost::Runtime::Tflm, .board = cost::builtin_boards().front()};
   settings.configs = {"1,1,16,0", "x"};
@@ -131,6 +132,7 @@ TEST(Settings, WhatMakesNoSenseIsNamed) {
       {[](auto& s) { s.teacher.kind = TeacherKind::None; }, "curriculum 'entropy' needs a teacher"},
       {[](auto& s) { s.top = 0; }, "top models is 0"},
       {[](auto& s) { s.split.validation_fraction = std::nan(""); }, "the validation fraction is nan"},
+      {[](auto& s) { s.split.most_validation_images = 0; }, "the bound of the validation images is 0"},
   };
   for (const Wrong& wrong : cases) {
     SearchSettings settings = preset("notebook");

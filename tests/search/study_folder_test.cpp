@@ -61,6 +61,7 @@ TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
     stored.at("pipeline").erase("precision");
     stored.at("pipeline").erase("qat_rate");
     stored.at("exploration").erase("rungs");
+    stored.at("split").erase("most_validation_images");
     stored["exploration"]["first"] = 16;  // the default then; nothing was explored
     stored["limits"] = {{"flash_bytes", nullptr}, {"arena_bytes", nullptr}, {"macs", nullptr}};
     if (flash_limit > 0) stored["limits"]["flash_bytes"] = flash_limit;
@@ -78,6 +79,13 @@ TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
   EXPECT_NE(other_rate.sentence.find("qat rate is 1.0 there and 0.5 here"), std::string::npos)
       << other_rate.sentence;
   settings.pipeline.qat_rate = 1;
+  as_before(folder.path(), 0);
+  settings.split.most_validation_images = 30;
+  const Thrown other_split = thrown_by([&] { run(folder.path()); });
+  EXPECT_NE(other_split.sentence.find("split most validation images is none there and 30 here"),
+            std::string::npos)
+      << other_split.sentence;
+  settings.split.most_validation_images.reset();
   as_before(folder.path(), 65'536);
   settings.limits.flash_bytes = 65'536;
   const Thrown thrown = thrown_by([&] { run(folder.path()); });
@@ -89,6 +97,27 @@ TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
   trial.erase("footprint");
   trial.erase("latency");
   EXPECT_EQ(trial.get<TrialResult>().footprint, cost::Footprint{});
+}
+
+// A preset that has a bound now had none then.
+TEST_F(SearchTest, AStudyOfAnEarlierVersionKeepsItsSplit) {
+  settings.preset = "micro";
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  const TemporaryFolder folder;
+  const StudyResult first = run(folder.path());
+  {
+    const auto storage =
+        study::open_storage(study::sqlite_place(folder.path() / "study.db"), study::Access::Write);
+    json description = json::parse(*storage->document(kDescriptionKey));
+    description.at("settings").at("split").erase("most_validation_images");
+    storage->put_document(kDescriptionKey, description.dump());
+  }
+  settings.split.most_validation_images = preset("micro").split.most_validation_images;
+  ASSERT_TRUE(settings.split.most_validation_images);
+  const StudyResult again = run(folder.path());
+  EXPECT_EQ(again.best, first.best);
+  EXPECT_EQ(again.validation_images, first.validation_images);
 }
 
 TEST_F(SearchTest, ANewRunOnAFinishedFolderTrainsNothing) {

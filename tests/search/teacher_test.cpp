@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/parallel.h"
 #include "compress/distillation.h"
+#include "data/npy.h"
 #include "engine/checkpoint.h"
 #include "graph/notebook.h"
 #include "search_fixture.h"
@@ -63,11 +65,42 @@ TEST_F(SearchTest, ATeacherThatOnlyOrdersImagesAnswersForNoOtherViews) {
   const auto views = [&] {
     const TemporaryFolder folder;
     run(folder.path());
-    return compress::load_teacher_logits(folder.path() / "teacher" / "logits.npy", dataset).views;
+    return compress::load_teacher_logits(folder.path() / "teacher" / "logits.npy", dataset).views.size();
   };
-  EXPECT_EQ(views(), 1);
+  EXPECT_EQ(views(), 1U);
   settings.pipeline.alpha = 0.5F;
-  EXPECT_EQ(views(), 18);
+  EXPECT_EQ(views(), 18U);
+}
+
+// Its file of answers says nothing of views.
+TEST_F(SearchTest, AnswersToViewsOfAnEarlierVersionAreRefused) {
+  settings.teacher = {.config = "1,1,8,0", .epochs = 1};
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  settings.pipeline.views = {.max_shift = 1};
+  for (const int64_t views : {9, 2}) {
+    const TemporaryFolder folder;
+    std::stop_source stop;
+    const auto stops = [&](const StudyResult& study) {
+      if (!study.trials.empty()) stop.request_stop();
+    };
+    EXPECT_EQ(thrown_by([&] {
+                run_search(
+                    settings, dataset,
+                    {.folder = folder.path(), .workers = 1, .stop = stop.get_token(), .changed = stops});
+              }).code,
+              ErrorCode::Interrupted);
+    const fs::path note = folder.path() / "teacher" / "logits.json";
+    auto json = nlohmann::json::parse(read_text(note));
+    json.erase("views");
+    write_text_atomic(note, json.dump());
+    const auto images = static_cast<int64_t>(dataset.train.count());
+    data::write_npy(folder.path() / "teacher" / "logits.npy", std::vector<int64_t>{views, images, 3},
+                    std::vector<float>(static_cast<size_t>(views * images) * 3));
+    const Thrown thrown = thrown_by([&] { run(folder.path()); });
+    EXPECT_EQ(thrown.code, ErrorCode::Usage);
+    EXPECT_NE(thrown.sentence.find("another order"), std::string::npos) << thrown.sentence;
+  }
 }
 
 TEST_F(SearchTest, APoorTeacherIsNamedOnce) {

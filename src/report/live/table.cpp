@@ -166,26 +166,14 @@ std::string row(std::string_view name, const std::string& html) {
 }
 
 std::string curve(const TrialResult& trial) {
-  std::vector<double> epochs;
-  std::vector<double> accuracies;
-  std::vector<std::pair<double, std::string>> starts;
-  size_t epoch_number = 0;
-  for (const search::StageResult& stage : trial.stages) {
-    starts.emplace_back(static_cast<double>(epoch_number), stage.name);
-    for (const engine::EpochResult& epoch : stage.history.epochs) {
-      ++epoch_number;
-      if (!std::isfinite(epoch.validation_accuracy)) continue;
-      epochs.push_back(static_cast<double>(epoch_number));
-      accuracies.push_back(epoch.validation_accuracy * 100);
-    }
-  }
-  if (accuracies.empty()) return {};
+  const ValidationCurve found = validation_curve(trial);
+  if (found.percents.empty()) return {};
   Chart chart(
       "Validation accuracy through the stages",
-      Axis{"epoch, all stages", 0, static_cast<double>(epoch_number) + 0.5, Scale::Linear, Ticks::Whole},
-      fitted_axis("validation accuracy, %", accuracies, Scale::Linear));
-  for (const auto& [start, name] : starts) chart.rule(start + 0.5, name);
-  chart.line(epochs, accuracies, "#0072b2", trial.config);
+      Axis{"epoch, all stages", 0, static_cast<double>(found.length) + 0.5, Scale::Linear, Ticks::Whole},
+      fitted_axis("validation accuracy, %", found.percents, Scale::Linear));
+  for (const auto& [start, name] : found.starts) chart.rule(start + 0.5, name);
+  chart.line(found.epochs, found.percents, "#0072b2", trial.config);
   return "<section class=charts><div>" + chart.svg() + "</div></section>";
 }
 
