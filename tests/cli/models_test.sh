@@ -31,7 +31,7 @@ bad 2 "--threads: \"many\" is not a whole number" teacher --data "$data" --out "
 bad 2 "--momentum is without effect: --optimizer is adam" teacher --data "$data" --out "$work/x" --momentum 0.5
 bad 2 "--patience is without effect: it is for --early-stopping loss" teacher --data "$data" --out "$work/x" --patience 3
 bad 2 "--validation: \"2\" is not a number from 0.01 to 0.9" teacher --data "$data" --out "$work/x" --validation 2
-bad 2 "--shift: \"3\" is not a whole number from 0 to 2" teacher --data "$data" --out "$work/x" --shift 3
+bad 2 "--shift: \"5\" is not a whole number from 0 to 4" teacher --data "$data" --out "$work/x" --shift 5
 
 # ---- distill
 good distill --data "$data" --config "$config" --teacher "$work/teacher/weights.retort" --epochs 20 --batch 8 \
