@@ -20,6 +20,7 @@
 #include "search/leadership.h"
 #include "search/pipeline.h"
 #include "search/proposals.h"
+#include "search/recipe_heats.h"
 #include "search/run_status.h"
 #include "search/session.h"
 #include "search/shared_work.h"
@@ -153,7 +154,10 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
     explore(session);
     boundary = session.folder.storage().trial_count();
     proposals.clear();
-    if (!session.has_trials(Effort::Full)) proposals = candidates_of_exploration(session);
+    if (!session.has_trials(Effort::Full)) {
+      proposals = candidates_of_exploration(session);
+      set_recipe(session, proposals);
+    }
   }
   session.planned = static_cast<size_t>(boundary) + proposals.size();
   // A search that was freed of its time limit keeps to the epochs that it began with; one that was cut before its

@@ -49,6 +49,10 @@ struct PipelineSettings {
   compress::Curriculum curriculum = compress::Curriculum::None;
   data::Pacing pacing;  // of a curriculum
 
+  int channels_epochs =
+      10;  // of the wide network, before its channels are removed; it is taught as distillation is
+  double wider = 1.25;  // its convolutions' widths, as a multiple of the structure's
+
   int prune_epochs = 1;
   float prune_alpha = 1;  // below 1 pruning distils too, at `temperature`
   compress::PruningOptions pruning;
@@ -119,6 +123,10 @@ struct Exploration {
   int heats = 8;         // so many of them; 0: none, the exploration decides
   int heat_epochs = 10;  // of each; at most, with a time
   int rungs = 2;  // heats after heats: the better half of them, with twice the epochs (successive halving)
+  // After the heats the best structure is trained by so many recipes (recipe.h), the settings' own among them, and
+  // all candidates by the best of them; 0: by the settings' own. With a time as few as there is time for.
+  int recipes = 0;
+  std::vector<std::string> vary = {"distill", "channels", "prune", "quantize"};  // the stages that they vary
   int candidates = 4;   // that go through the whole pipeline; as few as 2, with a time
   double share = 0.35;  // of a timed search's time, the teacher's apart
 };

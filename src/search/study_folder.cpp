@@ -78,7 +78,7 @@ json identity_of(json description) {
 }
 
 // Studies from before there was a choice of precision, of quantisation-aware training's rate, of clocks, of exploring
-// and of rungs had these.
+// of rungs and of recipes had these.
 // Studies from before there were boards: limits of flash and RAM meant the .tflite file and TFLM's arena. One
 // without any goes on, with the runtime that this run names.
 void bring_up_to_date(json& description, const json& here, const fs::path& path) {
@@ -86,10 +86,14 @@ void bring_up_to_date(json& description, const json& here, const fs::path& path)
   json& pipeline = settings.at("pipeline");
   pipeline.emplace("precision", engine::to_string(engine::Precision::Float32));
   pipeline.emplace("qat_rate", 1.0);
+  pipeline.emplace("channels_epochs", PipelineSettings{}.channels_epochs);
+  pipeline.emplace("wider", PipelineSettings{}.wider);
   settings.emplace("clock", to_string(WorkTime::Wall));
   settings.emplace("exploration", Exploration{});
   json& exploration = settings.at("exploration");
   exploration.emplace("rungs", 1);
+  exploration.emplace("recipes", 0);
+  exploration.emplace("vary", Exploration{}.vary);
   if (exploration.contains("inherit")) {
     exploration.emplace("start", exploration.at("inherit").get<bool>() ? "parent" : "fresh");
     exploration.erase("inherit");
@@ -204,6 +208,7 @@ json to_stored(const StoredProposal& stored) {
               {"infeasible", stored.infeasible},
               {"epoch_seconds", stored.epoch_seconds},
               {"epochs", stored.epochs}};
+  if (stored.recipe) out["recipe"] = *stored.recipe;
   if (stored.confirms)
     out["confirms"] = {{"trial", stored.confirms->trial},
                        {"seed", stored.confirms->seed},
@@ -229,6 +234,7 @@ StoredProposal from_stored(const json& in) {
   stored.infeasible = in.at("infeasible");
   stored.epoch_seconds = in.at("epoch_seconds");
   stored.epochs = in.value("epochs", decltype(stored.epochs){});
+  if (const auto recipe = in.find("recipe"); recipe != in.end()) stored.recipe = recipe->get<Recipe>();
   if (const auto confirms = in.find("confirms"); confirms != in.end())
     stored.confirms = {.trial = confirms->at("trial"),
                        .seed = confirms->at("seed"),
@@ -384,6 +390,7 @@ std::string plan_json(const study::Storage& storage) {
   json plan = read_document(storage, kPlanKey).value_or(json::object());
   if (const auto epochs = read_document(storage, kTeacherEpochsKey)) plan["teacher_epochs"] = *epochs;
   if (const auto exploration = read_document(storage, kExplorationKey)) plan["exploration"] = *exploration;
+  if (const auto recipe = read_document(storage, kRecipeKey)) plan["recipe"] = *recipe;
   return plan.empty() ? std::string() : dump_json(plan);
 }
 

@@ -34,6 +34,7 @@ void set_epochs(PipelineSettings& pipeline, const StageEpochs& epochs) {
   pipeline.distill_epochs = epochs.distill;
   pipeline.prune_epochs = epochs.prune;
   pipeline.qat_epochs = epochs.qat;
+  pipeline.channels_epochs = epochs.channels;
 }
 
 // Of a search that has a limit.
@@ -48,13 +49,20 @@ std::string of_what_is_left(const Session& session, double needed) {
                         : std::string(", more than the time that is left");
 }
 
+// Over the stages that it goes through.
+double mean_epoch_seconds(const Session& session, const StoredProposal& proposal) {
+  return proposal.epoch_seconds *
+         relative_epoch(with_recipe(session.pipeline, proposal.recipe), proposal.proposal.graph);
+}
+
 // Takes up a stored plan: with more time than it was made for, the next structures that wait.
 double resume_plan(Session& session, json plan) {
   const SearchSettings& settings = session.settings;
   const StageEpochs epochs{.quick = plan.at("quick"),
                            .distill = plan.at("distill"),
                            .prune = plan.at("prune"),
-                           .qat = plan.at("quantize")};
+                           .qat = plan.at("quantize"),
+                           .channels = plan.value("channels", 0)};
   set_epochs(session.pipeline, epochs);
   const double confirmation = plan.at("confirmation_seconds");
   const std::vector<study::TrialRecord> records =
@@ -70,7 +78,8 @@ double resume_plan(Session& session, json plan) {
     std::vector<double> jobs;
     for (const study::TrialRecord& record : records) {
       if (study::is_finished(record.state)) continue;
-      jobs.push_back(candidate_seconds(from_stored(parse_json(record.proposal)).epoch_seconds, epochs));
+      const StoredProposal proposal = from_stored(parse_json(record.proposal));
+      jobs.push_back(candidate_seconds(mean_epoch_seconds(session, proposal), epochs));
       const auto number = static_cast<size_t>(record.number);
       if (number < session.planned) continue;
       if (makespan(jobs, session.workers) > available) break;
@@ -98,12 +107,14 @@ double decide_equal_runs(Session& session, std::vector<StoredProposal>& proposal
   constexpr double kEqualAim = 0.985;
   const double available = kEqualAim * (session.seconds_left() - closing_seconds(session.settings));
   std::vector<double> epoch_seconds;
-  for (const StoredProposal& proposal : proposals) epoch_seconds.push_back(proposal.epoch_seconds);
+  for (const StoredProposal& proposal : proposals)
+    epoch_seconds.push_back(mean_epoch_seconds(session, proposal));
   const EqualRuns plan = plan_equal_runs(epoch_seconds, session.settings, available, session.workers);
   proposals.resize(plan.candidates);
   std::vector<int> totals;
   for (StoredProposal& proposal : proposals) {
-    const StageEpochs epochs = epochs_within(session.pipeline, proposal.epoch_seconds, plan.seconds);
+    const StageEpochs epochs = epochs_within(with_recipe(session.pipeline, proposal.recipe),
+                                             mean_epoch_seconds(session, proposal), plan.seconds);
     proposal.epochs = by_stage(epochs);
     totals.push_back(epochs.total());
   }
@@ -226,7 +237,7 @@ double decide_candidates(Session& session, std::vector<StoredProposal>& proposal
       chosen.push_back(std::move(proposal));
       continue;
     }
-    epoch_seconds.push_back(proposal.epoch_seconds);
+    epoch_seconds.push_back(mean_epoch_seconds(session, proposal));
     fitting.push_back(std::move(proposal));
   }
   const double available = plannable_seconds(session);
