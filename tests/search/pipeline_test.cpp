@@ -408,7 +408,7 @@ TEST_F(Pipeline, DistillsWithACurriculumAndWithoutATeacher) {
 TEST_F(Pipeline, UnknownStagesAreListed) {
   const Thrown thrown = thrown_by([] { static_cast<void>(stage("distil")); });
   EXPECT_EQ(thrown.sentence,
-            "unknown stage 'distil': known are quick, gate, distill, prune, quantize, export");
+            "unknown stage 'distil': known are quick, gate, channels, distill, prune, quantize, export");
 }
 
 TEST(Results, BlocksReadLikeTheNotebooks) {
