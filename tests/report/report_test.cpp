@@ -206,7 +206,7 @@ TEST(Report, OneModelHasOneSetOfFigures) {
   EXPECT_NE(html.find("81% of the kernels&#39; weights zero"), std::string::npos);
   EXPECT_EQ(count(html, " · exported"), 1U);
   EXPECT_NE(html.find("first-b.tflite</a> · exported"), std::string::npos);
-  EXPECT_NE(trials_csv(study).find(",2,0.855,0.006,0.84,0.835,0.007,2,,first-b.tflite,full,,\r\n"),
+  EXPECT_NE(trials_csv(study).find(",2,0.855,0.006,0.84,0.835,0.007,2,,first-b.tflite,full,,,\r\n"),
             std::string::npos)
       << trials_csv(study);
 
@@ -227,7 +227,7 @@ TEST(Report, TellsWhichTrialsDiverged) {
       html_report(study).find("; " + told + "&lt;said&gt;), which began anew with 0.25 of the learning rate"),
       std::string::npos);
   EXPECT_NE(
-      trials_csv(study).find(",\"" + told + "<said>), which began anew with 0.25 of the learning rate\"\r\n"),
+      trials_csv(study).find(",\"" + told + "<said>), which began anew with 0.25 of the learning rate\",\r\n"),
       std::string::npos);
 }
 
