@@ -26,7 +26,7 @@ graph::Graph widened(const graph::Graph& graph, double factor) {
         throw_usage("{} times {} filters are more than a layer may have", factor, conv->filters);
       conv->filters = static_cast<int>(filters);
     }
-    wide.add(std::move(node.op), std::move(node.inputs));
+    wide.add(node.op, std::move(node.inputs));
   }
   return wide;
 }
