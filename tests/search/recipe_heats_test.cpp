@@ -173,26 +173,6 @@ TEST_F(RecipeHeats, WithoutThemOrWithoutATeacherThereIsLessToCompare) {
   }
 }
 
-// By the processor's clock, so that a busy machine has as much.
-TEST_F(RecipeHeats, WithATimeEachHasEpochsEnough) {
-  settings.trials.reset();
-  settings.seconds = 8;
-  settings.clock = WorkTime::Cpu;
-  settings.exploration.heat_epochs = 20;
-  settings.pipeline.distill_epochs = 60;
-  const TemporaryFolder folder;
-  const StudyResult study = run(folder.path(), 2);
-  const std::vector<TrialResult> rung = with_effort(study, Effort::Recipe);
-  ASSERT_GE(rung.size(), 3U);
-  EXPECT_EQ(rung.front().recipe, recipe_of(settings.pipeline));
-  for (const TrialResult& trial : rung) {
-    int epochs = 0;
-    for (const StageResult& stage : trial.stages) epochs += stage.trained;
-    EXPECT_GE(epochs, 8) << to_string(*trial.recipe);
-    EXPECT_LE(epochs, 40) << to_string(*trial.recipe);
-  }
-}
-
 TEST_F(RecipeHeats, ATimeTooShortToCompareThemIsSaid) {
   settings.trials.reset();
   settings.seconds = 3;
