@@ -28,9 +28,9 @@ import tempfile
 import time
 
 SMALL = ["--preset", "micro", "--time", "none", "--trials", "40", "--explore-first", "16", "--explore-generation", "8",
-         "--explore-epochs", "1", "--explore-heats", "4", "--explore-heat-epochs", "1", "--explore-candidates", "2",
-         "--distill-epochs", "2", "--qat-epochs", "1", "--seeds", "2", "--top", "2", "--teacher", "none", "--curriculum", "none",
-         "--macs", "300K"]
+         "--explore-epochs", "1", "--explore-heats", "4", "--explore-heat-epochs", "1", "--explore-recipes", "0",
+         "--explore-candidates", "2", "--distill-epochs", "2", "--qat-epochs", "1", "--seeds", "2", "--top", "2", "--teacher",
+         "none", "--curriculum", "none", "--macs", "300K"]
 CUT_AT = 32  # explored
 
 

@@ -27,6 +27,7 @@
 #include "cli/target.h"
 #include "cli/terminal.h"
 #include "report/report.h"
+#include "search/recipe.h"
 #include "search/sampler.h"
 #include "search/settings.h"
 
@@ -97,13 +98,16 @@ void refuse_all_without_effect(const CLI::App& app, const search::SearchSettings
   if (settings.exploration.epochs == 0)
     refuse({"--explore-first", "--explore-generation", "--explore-population", "--explore-tournament",
             "--explore-start", "--explore-heats", "--explore-heat-epochs", "--explore-rungs",
-            "--explore-candidates", "--explore-share"},
+            "--explore-recipes", "--explore-vary", "--explore-candidates", "--explore-share"},
            "--explore-epochs is 0: nothing is explored");
   if (settings.sampler != "evolution")
     refuse({"--explore-population", "--explore-tournament", "--explore-start"},
            fmt::format("--sampler {} knows no parents", settings.sampler));
   if (settings.exploration.heats == 0)
-    refuse({"--explore-heat-epochs", "--explore-rungs"}, "--explore-heats is 0");
+    refuse({"--explore-heat-epochs", "--explore-rungs", "--explore-recipes", "--explore-vary"},
+           "--explore-heats is 0");
+  if (!search::follows_recipes(pipeline)) refuse({"--explore-recipes"}, "--stages lacks distill");
+  if (!search::compares_recipes(settings)) refuse({"--explore-vary"}, "there are no recipes to compare");
   if (settings.sampler != "evolution" && settings.sampler != "micro")
     refuse({"--space"}, fmt::format("--sampler {} has its own structures", settings.sampler));
   if (!settings.seconds) refuse({"--explore-share"}, "there is no limit of time");
@@ -120,6 +124,7 @@ void refuse_all_without_effect(const CLI::App& app, const search::SearchSettings
   refuse_stage("quick", {"--quick-"});
   refuse_stage("gate", {"--gate"});
   refuse_stage("distill", {"--distill-epochs", "--distill-alpha", "--curriculum-"});
+  refuse_stage("channels", {"--channels-"});
   refuse_stage("prune", {"--prune-"});
   refuse_stage("quantize", {"--qat-"});
   refuse_optimizer_without_effect(app, pipeline.optimizer);
@@ -225,6 +230,12 @@ void add_exploration(CLI::App& app, search::Exploration& exploration) {
   add_integer(
       app, "--explore-rungs", exploration.rungs, 1, 10,
       "heats after heats: the better half of the last ones, with twice the epochs (successive halving)");
+  add_integer(app, "--explore-recipes", exploration.recipes, 0, 1000,
+              "recipes (how much distillation, pruning and quantisation-aware training) that the best of the "
+              "heats is trained by, to choose the one for all candidates; fewer, with --time; 0: as --stages "
+              "says");
+  add_names(app, "--explore-vary", exploration.vary,
+            "stages whose part in a recipe varies: distill, channels, prune, quantize");
   add_integer(app, "--explore-candidates", exploration.candidates, 1, 1000,
               "explored structures that go through --stages (with --time as there is room)");
   add_number(app, "--explore-share", exploration.share, 0.01, 0.95,
@@ -241,6 +252,10 @@ void add_stages(CLI::App& app, search::PipelineSettings& pipeline) {
   add_number(app, "--gate", pipeline.gate, 0, 1,
              "candidates whose quick accuracy is not above it are skipped; 0: none");
   add_distill_options(app, pipeline, "distill-");
+  add_integer(app, "--channels-epochs", pipeline.channels_epochs, 1, search::kMostEpochs,
+              "epochs of the wider network, before its channels are removed");
+  add_number(app, "--channels-wider", pipeline.wider, 1.01, search::kWidest,
+             "its widths, as a multiple of the candidate's");
   add_prune_options(app, pipeline, "prune-");
   add_quantize_options(app, pipeline, "qat-");
   add_number(app, "--qat-rate", pipeline.qat_rate, 1e-6, 1,
@@ -313,8 +328,8 @@ void run(Invocation& invocation, const CLI::App& app) {
   std::optional<LivePage> page;
   if (invocation.serves) page.emplace(invocation.serve, command.folder, command.storage, terminal);
   std::string epochs;
-  for (const char* name :
-       {"--quick-epochs", "--distill-epochs", "--prune-epochs", "--qat-epochs", "--teacher-epochs"})
+  for (const char* name : {"--quick-epochs", "--channels-epochs", "--distill-epochs", "--prune-epochs",
+                           "--qat-epochs", "--teacher-epochs"})
     if (epochs.empty() && given(app, name)) epochs = name;
   if (settings.seconds && !epochs.empty())
     terminal.message(fmt::format("{}: epochs are scaled to --time {}; --time none keeps them as given.",

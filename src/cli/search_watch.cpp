@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "search/recipe.h"
 
 namespace retort::cli {
 namespace {
@@ -22,6 +23,7 @@ constexpr double kSpeedSeconds = 10;  // that the speed is a mean of
 constexpr std::array kPhases = {std::pair{SearchPhase::Teacher, std::string_view("teacher")},
                                 std::pair{SearchPhase::Exploring, std::string_view("exploring")},
                                 std::pair{SearchPhase::Heats, std::string_view("heats")},
+                                std::pair{SearchPhase::Recipes, std::string_view("recipes")},
                                 std::pair{SearchPhase::Candidates, std::string_view("candidates")},
                                 std::pair{SearchPhase::Finalists, std::string_view("finalists")}};
 
@@ -65,6 +67,7 @@ SearchWatch::SearchWatch(const search::SearchSettings& settings) {
   for (const auto& [phase, name] : kPhases) {
     if (phase == SearchPhase::Exploring && !explores) continue;
     if (phase == SearchPhase::Heats && (!explores || settings.exploration.heats == 0)) continue;
+    if (phase == SearchPhase::Recipes && !search::compares_recipes(settings)) continue;
     status_.phases.push_back({phase, std::string(name), ""});
   }
   status_.limits = settings.limits;

@@ -19,7 +19,7 @@ namespace retort::cli {
 
 // In the order in which a search goes through them. The tasks of ProgressSink that tell how far a phase is have these
 // names in lower case.
-enum class SearchPhase { Teacher, Exploring, Heats, Candidates, Finalists };
+enum class SearchPhase { Teacher, Exploring, Heats, Recipes, Candidates, Finalists };
 
 struct PhaseStatus {
   SearchPhase phase = SearchPhase::Teacher;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -107,6 +108,39 @@ std::string nearest_misses(const nlohmann::json& exploration) {
          "</details>";
 }
 
+// The recipes that were compared, the best first. `chosen`: the plan's.
+std::string recipes(const StudyResult& study, const nlohmann::json& chosen) {
+  std::vector<const TrialResult*> trials;
+  for (const TrialResult& trial : study.trials)
+    if (trial.effort == Effort::Recipe && trial.recipe && trial.outcome == Outcome::Complete)
+      trials.push_back(&trial);
+  if (trials.empty()) return {};
+  std::ranges::stable_sort(trials, std::greater<>(), &TrialResult::accuracy_int8);
+  const nlohmann::json better = chosen.value("recipe", nlohmann::json());
+  const nlohmann::json control = chosen.value("control", nlohmann::json());
+  const bool is_decided = !control.is_null();
+  const search::Recipe own = is_decided ? control.get<search::Recipe>() : search::Recipe{};
+  const search::Recipe taken = better.is_null() ? own : better.get<search::Recipe>();
+  std::string rows;
+  for (const TrialResult* trial : trials) {
+    std::string role;
+    if (is_decided && *trial->recipe == own) role = "the settings' own";
+    if (is_decided && *trial->recipe == taken) role += role.empty() ? "taken" : ", taken";
+    fmt::format_to(std::back_inserter(rows), "<tr><td>{}<td>{}<td>{:.2f} %<td>{}<td>{}</tr>", trial->number,
+                   escape_xml(search::to_string(*trial->recipe)), trial->accuracy_int8 * 100,
+                   escape_xml(search::epochs_text(*trial)), role);
+  }
+  return "<div><h3>Recipes</h3><p class=muted>One structure, trained and made small in several ways. Another "
+         "way than the settings' own is taken for the candidates where it is better by more than the "
+         "standard "
+         "error of the difference.</p>" +
+         scroll("Recipes",
+                "<table><thead><tr><th scope=col>trial<th scope=col>recipe<th scope=col>int8 validation<th "
+                "scope=col>epochs<th scope=col></tr></thead><tbody>" +
+                    rows + "</tbody></table>") +
+         "</div>";
+}
+
 }  // namespace
 
 std::string exploration_section(const StudyResult& study) {
@@ -130,7 +164,7 @@ std::string exploration_section(const StudyResult& study) {
   add_correlations(out, "How well early signs ranked",
                    "The same with the accuracy after the whole pipeline, of the structures that got it.",
                    search::early_signs(study));
-  return out + "</div></section>";
+  return out + "</div>" + recipes(study, plan.value("recipe", nlohmann::json::object())) + "</section>";
 }
 
 }  // namespace retort::report

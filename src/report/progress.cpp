@@ -38,6 +38,7 @@ constexpr std::array kKinds = {
     Kind{"explored, changed", "#0072b2",
          [](const TrialResult& t) { return t.effort == Effort::Explore && t.parent >= 0; }},
     Kind{"heat", "#e69f00", [](const TrialResult& t) { return t.effort == Effort::Heat; }},
+    Kind{"recipe", "#cc79a7", [](const TrialResult& t) { return t.effort == Effort::Recipe; }},
     Kind{"all stages", "#009e73", [](const TrialResult& t) { return t.effort == Effort::Full; }}};
 
 // Trials in their order over what has been spent on them so far, on one core each.

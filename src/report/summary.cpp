@@ -99,6 +99,7 @@ std::string counts(const StudyResult& study) {
   // What got less than all stages chose what gets them.
   add(count(Outcome::Complete, search::Effort::Explore), "structure explored", "structures explored");
   add(count(Outcome::Complete, search::Effort::Heat), "heat", "heats");
+  add(count(Outcome::Complete, search::Effort::Recipe), "recipe tried", "recipes tried");
   add(count(Outcome::Complete, search::Effort::Full), "went through all stages", "went through all stages");
   add(count(Outcome::Skipped), "did not pass the gate", "did not pass the gate");
   add(count(Outcome::Infeasible), "does not fit", "do not fit");

@@ -67,7 +67,7 @@ search::StudyResult without_trials(const search::StudyResult& study) {
 }  // namespace
 
 std::string trials_csv(const search::StudyResult& study) {
-  static constexpr std::array kStages = {"quick", "distill", "prune", "quantize"};
+  static constexpr std::array kStages = {"quick", "channels", "distill", "prune", "quantize"};
   std::string out =
       "number,config,outcome,reason,accuracy_float,accuracy_int8,parameters,macs,"
       "flash_bytes,arena_bytes_cortex_m4,arena_bytes_host,"
@@ -76,7 +76,7 @@ std::string trials_csv(const search::StudyResult& study) {
     fmt::format_to(std::back_inserter(out), ",{0}_accuracy,{0}_sparsity,{0}_epochs,{0}_seconds", stage);
   out +=
       ",seeds,validation_mean,validation_spread,test_accuracy_int8,test_mean,test_spread,seed,hash,file,"
-      "effort,parent,diverged\r\n";
+      "effort,parent,diverged,recipe\r\n";
   for (const search::TrialResult& trial : study.trials) {
     const cost::Footprint& footprint = trial.footprint;
     fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}",
@@ -104,10 +104,11 @@ std::string trials_csv(const search::StudyResult& study) {
                      csv_number(finalist->test_mean), csv_number(finalist->test_spread));
     else
       out += ",,,,,,";
-    fmt::format_to(std::back_inserter(out), ",{},{},{},{},{},{}\r\n", trial.seed, csv_field(trial.hash),
+    fmt::format_to(std::back_inserter(out), ",{},{},{},{},{},{},{}\r\n", trial.seed, csv_field(trial.hash),
                    csv_field(trial.file), search::to_string(trial.effort),
                    trial.parent < 0 ? std::string() : fmt::format("{}", trial.parent),
-                   csv_field(search::divergence_text(trial.diverged)));
+                   csv_field(search::divergence_text(trial.diverged)),
+                   csv_field(trial.recipe ? search::to_string(*trial.recipe) : std::string()));
   }
   return out;
 }

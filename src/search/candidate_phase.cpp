@@ -29,6 +29,9 @@ void tell_progress(const Session& session, size_t total, int64_t also = 0) {
 // The candidates that are left, with the stages before them, and what those that are finished took. Without a
 // time limit the pacer only estimates what is left, and any unit of cost will do.
 void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRecord>& records) {
+  const auto wide_epoch = [&](const StoredProposal& stored) {
+    return relative_wide_epoch(with_recipe(session.pipeline, stored.recipe), stored.proposal.graph);
+  };
   for (const study::TrialRecord& record : records) {
     if (static_cast<size_t>(record.number) >= session.planned) break;
     if (study::is_finished(record.state)) {
@@ -36,19 +39,22 @@ void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRe
       const TrialResult& trial = *find_trial(session.study, record.number);
       const bool counts = trial.outcome == Outcome::Complete && trial.effort == Effort::Full;
       if (!counts || !session.settings.seconds) continue;
-      pacer.add(name, from_stored(parse_json(record.proposal)).epoch_seconds, {});
+      const StoredProposal stored = from_stored(parse_json(record.proposal));
+      pacer.add(name, stored.epoch_seconds, {}, wide_epoch(stored));
       for (const StageResult& stage : trial.stages) pacer.end(name, stage.name, stage.trained, stage.seconds);
       pacer.finish(name, trial.seconds - training_seconds(trial.stages));
       continue;
     }
     const StoredProposal stored = from_stored(parse_json(record.proposal));
     if (!stored.infeasible.empty() || stored.effort != Effort::Full) continue;
-    auto epochs = stored.epochs.empty() ? by_stage(scaled_epochs(session.pipeline, 1)) : stored.epochs;
+    auto epochs = stored.epochs.empty()
+                      ? by_stage(scaled_epochs(with_recipe(session.pipeline, stored.recipe), 1))
+                      : stored.epochs;
     for (const study::StageRecord& stage : record.stages) epochs.erase(stage.name);
     std::erase_if(epochs, [](const auto& stage) { return stage.second == 0; });  // what the pipeline lacks
     const double epoch =
         session.settings.seconds ? stored.epoch_seconds : static_cast<double>(stored.costs.macs);
-    pacer.add(trial_name(record.number), epoch, epochs);
+    pacer.add(trial_name(record.number), epoch, epochs, wide_epoch(stored));
   }
 }
 

@@ -58,6 +58,7 @@ TrialResult begun_result(const StoredProposal& stored, const CandidateRun& run) 
   result.seed = run.seed;
   result.effort = stored.effort;
   result.parent = stored.proposal.parent;
+  result.recipe = stored.recipe;
   return result;
 }
 
@@ -113,13 +114,15 @@ TrialResult failed_result(const StoredProposal& stored, const CandidateRun& run,
 }
 
 TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run, const fs::path& study,
-                          const Context& context) {
+                          const Context& shared) {
   TrialResult result = begun_result(stored, run);
   if (!stored.infeasible.empty()) {
     result.outcome = Outcome::Infeasible;
     result.reason = stored.infeasible;
     return result;
   }
+  const PipelineSettings settings = with_recipe(shared.settings, stored.recipe);
+  const Context context = shared.with(settings);
   fs::path folder = study;
   for (const fs::path& part : run.file) refuse_link(folder /= part);
   // The structure's own stream: neither its number nor the other candidates change its numbers.

@@ -16,10 +16,14 @@ void bring_up_to_date(json& description, const json& here, const std::filesystem
   json& pipeline = settings.at("pipeline");
   pipeline.emplace("precision", engine::to_string(engine::Precision::Float32));
   pipeline.emplace("qat_rate", 1.0);
+  pipeline.emplace("channels_epochs", PipelineSettings{}.channels_epochs);
+  pipeline.emplace("wider", PipelineSettings{}.wider);
   settings.emplace("clock", to_string(WorkTime::Wall));
   settings.emplace("exploration", Exploration{});
   json& exploration = settings.at("exploration");
   exploration.emplace("rungs", 1);
+  exploration.emplace("recipes", 0);
+  exploration.emplace("vary", Exploration{}.vary);
   if (exploration.contains("inherit")) {
     exploration.emplace("start", exploration.at("inherit").get<bool>() ? "parent" : "fresh");
     exploration.erase("inherit");

@@ -22,6 +22,7 @@
 #include "search/keep.h"
 #include "search/micro_sampler.h"
 #include "search/plan.h"
+#include "search/recipe_heats.h"
 #include "search/shared_work.h"
 #include "search/timed_plan.h"
 #include "search/trial_loop.h"
@@ -295,11 +296,13 @@ void explore(Session& session) {
             ? fmt::format(" or took more than {} an epoch", format_duration(exploring.most_epoch_seconds))
             : std::string()));
   }
+  const double recipe_seconds = seconds_for_recipes(session, exploring.heat_seconds);
   if (!exploring.heats_ended) {
-    run_heats(session, exploring.heat_seconds);
-    exploring.heats_ended = true;  // what waits from now on are candidates
+    run_heats(session, exploring.heat_seconds - recipe_seconds);
+    exploring.heats_ended = true;  // what waits from now on are recipes and candidates
     session.folder.put_document(kExplorationKey, exploring);
   }
+  run_recipe_heats(session, recipe_seconds);
 }
 
 }  // namespace retort::search

@@ -44,6 +44,7 @@ std::string line(const TrialResult& trial) {
                   trial.accuracy_int8 * 100, format_bytes(trial.footprint.flash_bytes()),
                   format_bytes(trial.footprint.ram_bytes()), format_count(trial.macs), trial.config);
   if (trial.parent >= 0) text += fmt::format(" (from trial {})", trial.parent);
+  if (trial.recipe) text += fmt::format(", {}", to_string(*trial.recipe));
   return text;
 }
 

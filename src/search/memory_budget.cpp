@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/units.h"
+#include "compress/widening.h"
 #include "engine/spare_memory.h"
 #include "graph/parameters.h"
 #include "graph/quantized_form.h"
@@ -55,7 +56,8 @@ int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
     return training_bytes(form, options, last_batch(context.split.train.size(), settings.batch_size),
                           context.backend);
   };
-  const int64_t as_floats = bytes(graph);
+  const bool narrows = std::ranges::find(settings.stages, "channels") != settings.stages.end();
+  const int64_t as_floats = bytes(narrows ? compress::widened(graph, settings.wider) : graph);
   if (!quantises(settings)) return as_floats;
   const int64_t quantised = bytes(graph::quantized_form(graph));
   // What the stages before have left for those that come, in blocks that may not serve them.

@@ -23,7 +23,7 @@ int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& 
                        const engine::Backend& backend);
 
 // Bytes that a candidate of this structure takes while it goes through the pipeline, beside what all share (data,
-// teacher's logits): training_bytes() of its float or its quantised form, whichever are more, and what one leaves with the
+// teacher's logits): training_bytes() of its float form (the wide one, where channels are removed from it) or its quantised form, whichever are more, and what one leaves with the
 // allocator for the other.
 int64_t candidate_bytes(const graph::Graph& graph, const Context& context);
 

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "compress/pruning.h"
 #include "compress/quantization.h"
+#include "compress/widening.h"
 #include "data/curriculum.h"
 #include "engine/checkpoint.h"
 #include "int8/evaluate.h"
@@ -86,6 +87,8 @@ struct Training {
   std::function<void(engine::Network&, int64_t step, int64_t total)> before_step{};
   KeepEpoch keep = KeepEpoch::Last;
   bool hold_zeros = false;  // those of a network that was pruned elsewhere, too
+  std::optional<graph::Graph>
+      narrow_to{};  // what is kept of the trained network: its most important channels
 };
 
 engine::TrainOptions train_options(const Candidate& candidate, const Context& context,
@@ -170,6 +173,14 @@ class BestEpoch {
   std::optional<graph::Parameters> parameters_;
 };
 
+double validation_accuracy(const Candidate& candidate, const Context& context) {
+  const auto network = context.backend.compile(candidate.graph, {.batch_size = context.settings.batch_size,
+                                                                 .threads = context.threads,
+                                                                 .precision = context.settings.precision});
+  network->set_parameters(candidate.parameters);
+  return engine::evaluate(*network, context.dataset.train, context.split.validation).accuracy;
+}
+
 void train_stage(Candidate& candidate, const Context& context, Training training) {
   if (training.options.objective.alpha < 1) training.options.views = answered_views(context);
   if (training.options.early_stopping == engine::MonitorKind::None && training.keep == KeepEpoch::Last)
@@ -179,10 +190,10 @@ void train_stage(Candidate& candidate, const Context& context, Training training
       candidate.epochs.insert_or_assign(std::string(training.stage), training.options.epochs).second)
     save_stages(candidate);
 
-  const auto network = context.backend.compile(candidate.graph, {.batch_size = context.settings.batch_size,
-                                                                 .threads = context.threads,
-                                                                 .precision = context.settings.precision,
-                                                                 .optimizer = context.settings.optimizer});
+  auto network = context.backend.compile(candidate.graph, {.batch_size = context.settings.batch_size,
+                                                           .threads = context.threads,
+                                                           .precision = context.settings.precision,
+                                                           .optimizer = context.settings.optimizer});
   network->set_parameters(candidate.parameters);
   // What pruning took away stays away in every stage after it, whatever their order.
   const bool pruned =
@@ -225,6 +236,13 @@ void train_stage(Candidate& candidate, const Context& context, Training training
   } else {
     candidate.parameters = network->parameters();
     result.validation_accuracy = result.history.epochs.back().validation_accuracy;
+  }
+  if (training.narrow_to) {
+    network.reset();  // two at once would take more memory than was asked for
+    candidate.parameters = compress::resized(candidate.graph, candidate.parameters, *training.narrow_to,
+                                             candidate.rng.fork("narrow"));
+    candidate.graph = *std::move(training.narrow_to);
+    result.validation_accuracy = validation_accuracy(candidate, context);
   }
   result.sparsity = graph::kernel_sparsity(candidate.parameters);
   if (result.sparsity > 0) result.layers = compress::sparsity_by_layer(candidate.graph, candidate.parameters);
@@ -295,9 +313,26 @@ Verdict run_stage(const Stage& stage, Candidate& candidate, const Context& conte
   }
 }
 
-constexpr Stage kStages[] = {{"quick", quick_evaluation}, {"gate", gate},
-                             {"distill", distill},        {"prune", prune},
-                             {"quantize", quantize},      {"export", export_model}};
+// By the images, the loss and the pacing of distillation.
+Training distilling(const Candidate& candidate, const Context& context, std::string_view stage_name,
+                    int epochs) {
+  const PipelineSettings& settings = context.settings;
+  Training training{.stage = stage_name,
+                    .options = train_options(candidate, context, stage_name, epochs),
+                    .images = context.split.train};
+  training.options.objective = objective(context, settings.alpha);
+  if (settings.curriculum != compress::Curriculum::None) {
+    training.images = context.curriculum;
+    training.options.pacing = [count = context.curriculum.size(), pacing = settings.pacing](double t) {
+      return data::usable_images(count, t, pacing);
+    };
+  }
+  return training;
+}
+
+constexpr Stage kStages[] = {{"quick", quick_evaluation}, {"gate", gate},   {"channels", channels},
+                             {"distill", distill},        {"prune", prune}, {"quantize", quantize},
+                             {"export", export_model}};
 
 }  // namespace
 
@@ -355,18 +390,30 @@ Verdict gate(Candidate& candidate, const Context& context) {
 }
 
 Verdict distill(Candidate& candidate, const Context& context) {
-  const PipelineSettings& settings = context.settings;
-  Training training{.stage = "distill",
-                    .options = train_options(candidate, context, "distill", settings.distill_epochs),
-                    .images = context.split.train};
-  training.options.objective = objective(context, settings.alpha);
-  if (settings.curriculum != compress::Curriculum::None) {
-    training.images = context.curriculum;
-    training.options.pacing = [count = context.curriculum.size(), pacing = settings.pacing](double t) {
-      return data::usable_images(count, t, pacing);
-    };
+  train_stage(candidate, context, distilling(candidate, context, "distill", context.settings.distill_epochs));
+  return Verdict::Continue;
+}
+
+Verdict channels(Candidate& candidate, const Context& context) {
+  const graph::Graph narrow = candidate.graph;
+  graph::Graph wide = compress::widened(narrow, context.settings.wider);
+  if (wide == narrow) throw_usage("the stage 'channels' needs a network with convolutions between its ends");
+  const Rng rng = candidate.rng.fork("wide");
+  graph::Parameters weights = candidate.stages.empty()
+                                  ? graph::initialize(wide, rng)
+                                  : compress::resized(narrow, candidate.parameters, wide, rng);
+  Training training = distilling(candidate, context, "channels", context.settings.channels_epochs);
+  training.narrow_to = narrow;
+  const graph::Parameters before = std::exchange(candidate.parameters, std::move(weights));
+  candidate.graph = std::move(wide);
+  try {
+    train_stage(candidate, context, std::move(training));
+  } catch (...) {
+    // It may begin anew.
+    candidate.graph = narrow;
+    candidate.parameters = before;
+    throw;
   }
-  train_stage(candidate, context, std::move(training));
   return Verdict::Continue;
 }
 
@@ -418,6 +465,23 @@ Verdict export_model(Candidate& candidate, const Context& context) {
     keep([&] { write_file_atomic(candidate.folder / "model.tflite", exported.tflite); });
   candidate.exported = std::move(exported);
   return Verdict::Continue;
+}
+
+Context Context::with(const PipelineSettings& other) const {
+  return {.dataset = dataset,
+          .split = split,
+          .settings = other,
+          .teacher = teacher,
+          .curriculum = curriculum,
+          .backend = backend,
+          .threads = threads,
+          .memory = memory,
+          .progress = progress,
+          .stop = stop,
+          .epochs = epochs,
+          .epoch_finished = epoch_finished,
+          .epoch_kept = epoch_kept,
+          .stage_finished = stage_finished};
 }
 
 const Stage& stage(std::string_view name) {

@@ -88,6 +88,9 @@ struct Context {
   std::function<void()> epoch_kept{};
   // After each finished stage, with its result as the last of candidate.stages.
   std::function<void(const Candidate&)> stage_finished{};
+
+  // The same with other settings, which it refers to.
+  [[nodiscard]] Context with(const PipelineSettings& other) const;
 };
 
 // Order of the training part for settings.curriculum: by the entropy of the teacher's prediction,
@@ -105,6 +108,11 @@ Verdict quick_evaluation(Candidate& candidate, const Context& context);
 Verdict gate(Candidate& candidate, const Context& context);
 // Distillation on the teacher's logits, with the curriculum.
 Verdict distill(Candidate& candidate, const Context& context);
+// Structured pruning: a network settings.wider times as wide is trained as distillation would, then its least important
+// channels are removed (compress/widening.h), so that what is left is the candidate's structure. A candidate without
+// stages behind it begins with fresh wide weights, one that has been trained with its own, widened. The result's history
+// is the wide network's, its accuracy that of what is left. Throws Error(Usage) where nothing can be widened.
+Verdict channels(Candidate& candidate, const Context& context);
 // Magnitude pruning; the schedule ends inside the stage. Every training stage after it holds its zeros.
 Verdict prune(Candidate& candidate, const Context& context);
 // Takes the quantised form (batch norms folded), sets its ranges, and trains it with the zeros held.

@@ -149,6 +149,7 @@ Measured measure_spread(const std::vector<double>& macs, double seconds, int wor
 
 std::map<std::string, int, std::less<>> by_stage(const StageEpochs& epochs) {
   return {{"quick", epochs.quick},
+          {"channels", epochs.channels},
           {"distill", epochs.distill},
           {"prune", epochs.prune},
           {"quantize", epochs.qat}};
@@ -162,7 +163,8 @@ StageEpochs scaled_epochs(const PipelineSettings& settings, double factor) {
   return {.quick = scaled("quick", settings.quick_epochs),
           .distill = scaled("distill", settings.distill_epochs),
           .prune = scaled("prune", settings.prune_epochs),
-          .qat = scaled("quantize", settings.qat_epochs)};
+          .qat = scaled("quantize", settings.qat_epochs),
+          .channels = scaled("channels", settings.channels_epochs)};
 }
 
 StageEpochs fewest_epochs(const PipelineSettings& settings) {
@@ -279,10 +281,13 @@ CandidatePlan plan_candidates(const std::vector<double>& epoch_seconds, const Se
 }
 
 void Pacer::add(const std::string& candidate, double epoch_seconds,
-                std::map<std::string, int, std::less<>> stage_epochs) {
+                std::map<std::string, int, std::less<>> stage_epochs, double relative_wide_epoch) {
   const std::lock_guard lock(mutex_);
-  jobs_[candidate] = {
-      .epoch_seconds = epoch_seconds, .epochs = std::move(stage_epochs), .running = {}, .begun = {}};
+  jobs_[candidate] = {.epoch_seconds = epoch_seconds,
+                      .relative_wide_epoch = relative_wide_epoch,
+                      .epochs = std::move(stage_epochs),
+                      .running = {},
+                      .begun = {}};
 }
 
 bool Pacer::has_room(const std::string& candidate) {
@@ -320,7 +325,7 @@ void Pacer::end(const std::string& candidate, std::string_view stage, int epochs
   const auto found = jobs_.find(candidate);
   if (found == jobs_.end()) return;
   Job& job = found->second;
-  predicted_ += job.epoch_seconds * epochs;
+  predicted_ += job.seconds(stage) * epochs;
   measured_ += seconds;
   if (const auto done = job.epochs.find(stage); done != job.epochs.end()) job.epochs.erase(done);
   job.running.clear();
@@ -358,7 +363,7 @@ double Pacer::remaining(const Job& job) const {
   // Export and evaluation grow with the network about as its epochs do.
   double total = finished_epochs_ > 0 ? job.epoch_seconds * overhead_ / finished_epochs_ : 0;
   for (const auto& [stage, epochs] : job.epochs) {
-    double seconds = job.epoch_seconds * correction * epochs;
+    double seconds = job.seconds(stage) * correction * epochs;
     if (stage == job.running) seconds = std::max(seconds - seconds_since(job.begun), 0.0);
     total += seconds;
   }

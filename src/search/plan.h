@@ -77,7 +77,8 @@ struct StageEpochs {
   int distill = 1;
   int prune = 1;
   int qat = 1;
-  [[nodiscard]] int total() const { return quick + distill + prune + qat; }
+  int channels = 0;
+  [[nodiscard]] int total() const { return quick + channels + distill + prune + qat; }
   bool operator==(const StageEpochs&) const = default;
 };
 
@@ -134,8 +135,9 @@ class Pacer {
       : deadline_(deadline), reserve_(reserve), workers_(workers) {}
 
   // A candidate that is still to run, with the stages it has before it.
+  // An epoch of the stage `channels` takes `relative_wide_epoch` times as long as those of the others.
   void add(const std::string& candidate, double epoch_seconds,
-           std::map<std::string, int, std::less<>> stage_epochs);
+           std::map<std::string, int, std::less<>> stage_epochs, double relative_wide_epoch = 1);
   // Whether there is time for this candidate, which is about to begin, and all that are cheaper. One that
   // there is no time for is taken away, unless it is the only one and none has come to its end.
   bool has_room(const std::string& candidate);
@@ -155,6 +157,10 @@ class Pacer {
  private:
   struct Job {
     double epoch_seconds = 0;
+    double relative_wide_epoch = 1;
+    [[nodiscard]] double seconds(std::string_view stage) const {  // of an epoch
+      return epoch_seconds * (stage == "channels" ? relative_wide_epoch : 1);
+    }
     std::map<std::string, int, std::less<>> epochs;  // of the stages that are not finished
     std::string running;                             // the stage, or empty
     Clock::time_point begun;

@@ -28,8 +28,10 @@ constexpr std::array<std::pair<Outcome, const char*>, 4> kOutcomes = {{{Outcome:
                                                                        {Outcome::Infeasible, "infeasible"},
                                                                        {Outcome::Failed, "failed"}}};
 
-constexpr std::array<std::pair<Effort, std::string_view>, 3> kEfforts = {
-    {{Effort::Full, "full"}, {Effort::Heat, "heat"}, {Effort::Explore, "explore"}}};
+constexpr std::array<std::pair<Effort, std::string_view>, 4> kEfforts = {{{Effort::Full, "full"},
+                                                                          {Effort::Recipe, "recipe"},
+                                                                          {Effort::Heat, "heat"},
+                                                                          {Effort::Explore, "explore"}}};
 
 json history_to_json(const engine::History& history) {
   json epochs = json::array();
@@ -134,6 +136,7 @@ void to_json(json& out, const TrialResult& trial) {
          {"parent", trial.parent},
          {"outcome", to_string(trial.outcome)},
          {"reason", trial.reason},
+         {"recipe", trial.recipe ? json(*trial.recipe) : json()},
          {"stages", trial.stages},
          {"diverged", trial.diverged},
          {"quick_accuracy", number_to_json(trial.quick_accuracy)},
@@ -178,6 +181,7 @@ void from_json(const json& in, TrialResult& trial) {
            .sparsity = in.at("sparsity"),
            .file = file_from_json(in.at("file")),
            .seconds = in.at("seconds")};
+  if (const json recipe = in.value("recipe", json()); !recipe.is_null()) trial.recipe = recipe.get<Recipe>();
   // They are ranked by it, and an order needs numbers.
   if (trial.outcome == Outcome::Complete && std::isnan(trial.accuracy_int8))
     throw_failure("the stored trial {} is complete and has no accuracy", trial.number);

@@ -15,6 +15,7 @@
 #include "cost/latency.h"
 #include "data/dataset.h"
 #include "engine/trainer.h"
+#include "search/recipe.h"
 
 namespace retort::search {
 
@@ -22,7 +23,7 @@ inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 // One stage that a candidate went through.
 struct StageResult {
-  std::string name;                       // "quick", "distill", "prune", "quantize"
+  std::string name;                       // "quick", "channels", "distill", "prune", "quantize"
   int epochs = 0;                         // as decided when it began; early stopping may have ended it sooner
   int trained = 0;                        // epochs that it had
   engine::History history;                // with all of them, or none where a large study is read
@@ -53,10 +54,11 @@ enum class Outcome {
 // How much of the training a trial got.
 enum class Effort {
   Full,     // the whole pipeline
+  Recipe,   // the whole pipeline in fewer epochs, to find out which recipe is best
   Heat,     // some epochs from fresh weights, on equal terms with others that were explored
   Explore,  // a little, to find out which structures are worth that
 };
-std::string_view to_string(Effort effort);   // "full", "heat", "explore"
+std::string_view to_string(Effort effort);   // "full", "recipe", "heat", "explore"
 Effort parse_effort(std::string_view name);  // Error(Failure) for another
 
 struct TrialResult {
@@ -69,7 +71,8 @@ struct TrialResult {
   // Of an explored one the trial whose change it is, of the others the one whose structure it is; −1: none.
   int parent = -1;
   Outcome outcome = Outcome::Complete;
-  std::string reason;  // of Skipped, Infeasible and Failed: one sentence
+  std::string reason;            // of Skipped, Infeasible and Failed: one sentence
+  std::optional<Recipe> recipe;  // that it was trained by; none: the settings' own
   std::vector<StageResult> stages;
   std::vector<Diverged> diverged;    // in the order of time; mostly none
   double quick_accuracy = kUnknown;  // validation, float
@@ -176,8 +179,8 @@ const TrialResult* find_trial(const StudyResult& study, int number);
 inline constexpr int kTrialsShown = 2000;
 bool shows_epochs(const StudyResult& study, const TrialResult& trial);
 
-// Numbers of the complete trials: those that got the whole pipeline first, then those of the heats, then the
-// explored ones; of each the best int8 validation accuracy first, then the smaller file; at most `count`.
+// Numbers of the complete trials: those that got the whole pipeline first, then those of a recipe's rung, those of
+// the heats, the explored ones; of each the best int8 validation accuracy first, then the smaller file; at most `count`.
 std::vector<int> rank_trials(const std::vector<TrialResult>& trials, int count);
 
 // The complete trials that no other beats: one that is at least as accurate (int8, validation) and takes no

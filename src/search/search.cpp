@@ -21,6 +21,7 @@
 #include "search/leadership.h"
 #include "search/pipeline.h"
 #include "search/proposals.h"
+#include "search/recipe_heats.h"
 #include "search/run_status.h"
 #include "search/session.h"
 #include "search/shared_work.h"
@@ -159,6 +160,8 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   double confirmation_seconds = 0;
   if (chooses) {
     Contenders found = contenders(session);
+    set_recipe(session, found.best);
+    set_recipe(session, found.smaller);
     if (settings.seconds) {
       confirmation_seconds = decide_runs(session, std::move(found), proposals);
     } else {

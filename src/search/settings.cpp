@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "search/pipeline.h"
+#include "search/recipe.h"
 #include "search/sampler.h"
 
 namespace retort::search {
@@ -120,6 +121,10 @@ void check_exploration(const SearchSettings& settings) {
   check("the number of heats", exploration.heats, 0, 1000);
   check("the number of epochs of a heat", exploration.heat_epochs, 1, kMostEpochs);
   check("the number of rungs", exploration.rungs, 1, 10);
+  check("the number of recipes", exploration.recipes, 0, 1000);
+  for (const std::string& name : exploration.vary)
+    if (std::ranges::find(kRecipeStages, name) == kRecipeStages.end())
+      throw_usage("a recipe varies no stage '{}': known are {}", name, fmt::join(kRecipeStages, ", "));
   check("the number of candidates", exploration.candidates, 1, 1000);
   check("exploration's share of the time", exploration.share, 0.01, 0.95);
   if (settings.sampler != "evolution") return;
@@ -170,6 +175,7 @@ SearchSettings preset(std::string_view name) {
     // 5,000 images measure 75 % with a standard error of 0.6 points, 10,000 with one of 0.4: the difference is better
     // trained on, and validating takes half as long.
     settings.split.most_validation_images = 5000;
+    settings.exploration.recipes = 10;
     // A teacher of residual blocks knows more after ten epochs than the notebook's after twenty. Measured on
     // Fashion-MNIST (mirrored images, a student of 11,000 weights, 40 epochs): 92.5 % int8 on validation and
     // 92.0 % on test with it, 92.2 % and 91.6 % with the labels alone.
@@ -251,6 +257,8 @@ void validate(const PipelineSettings& settings) {
   check("the temperature", settings.temperature, 0.01, 1000);
   check("the curriculum's first share", settings.pacing.first_share, 0, 1);
   check("the end of the curriculum's growth", settings.pacing.full_after, 0, 1);
+  check("the number of epochs before channels are removed", settings.channels_epochs, 1, kMostEpochs);
+  check("the width of the network whose channels are removed", settings.wider, 1.01, kWidest);
   check("the number of pruning epochs", settings.prune_epochs, 1, kMostEpochs);
   check("the alpha of pruning", settings.prune_alpha, 0, 1);
   check("the initial sparsity", settings.pruning.initial_sparsity, 0, 1);
@@ -315,6 +323,8 @@ void to_json(json& out, const PipelineSettings& settings) {
          {"curriculum", compress::to_string(settings.curriculum)},
          {"curriculum_first_share", settings.pacing.first_share},
          {"curriculum_full_after", settings.pacing.full_after},
+         {"channels_epochs", settings.channels_epochs},
+         {"wider", settings.wider},
          {"prune_epochs", settings.prune_epochs},
          {"prune_alpha", settings.prune_alpha},
          {"initial_sparsity", settings.pruning.initial_sparsity},
@@ -349,6 +359,8 @@ void from_json(const json& in, PipelineSettings& settings) {
               .curriculum = compress::parse_curriculum(in.at("curriculum").get<std::string>()),
               .pacing = {.first_share = in.at("curriculum_first_share"),
                          .full_after = in.at("curriculum_full_after")},
+              .channels_epochs = in.value("channels_epochs", PipelineSettings{}.channels_epochs),
+              .wider = in.value("wider", PipelineSettings{}.wider),
               .prune_epochs = in.at("prune_epochs"),
               .prune_alpha = in.at("prune_alpha"),
               .pruning = {.initial_sparsity = in.at("initial_sparsity"),
@@ -384,6 +396,8 @@ void to_json(json& out, const Exploration& exploration) {
          {"heats", exploration.heats},
          {"heat_epochs", exploration.heat_epochs},
          {"rungs", exploration.rungs},
+         {"recipes", exploration.recipes},
+         {"vary", exploration.vary},
          {"candidates", exploration.candidates},
          {"share", exploration.share}};
 }
@@ -400,6 +414,8 @@ void from_json(const json& in, Exploration& exploration) {
                  .heats = in.at("heats"),
                  .heat_epochs = in.at("heat_epochs"),
                  .rungs = in.value("rungs", 1),
+                 .recipes = in.value("recipes", 0),
+                 .vary = in.value("vary", Exploration{}.vary),
                  .candidates = in.at("candidates"),
                  .share = in.at("share")};
 }

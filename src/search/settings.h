@@ -53,6 +53,10 @@ struct PipelineSettings {
   compress::Curriculum curriculum = compress::Curriculum::None;
   data::Pacing pacing;  // of a curriculum
 
+  int channels_epochs =
+      10;  // of the wide network, before its channels are removed; it is taught as distillation is
+  double wider = 1.25;  // its convolutions' widths, as a multiple of the structure's
+
   int prune_epochs = 1;
   float prune_alpha = 1;  // below 1 pruning distils too, at `temperature`
   compress::PruningOptions pruning;
@@ -113,8 +117,8 @@ std::string_view to_string(Start start);   // "parent", "grow", "fresh"
 Start parse_start(std::string_view name);  // Error(Usage) for another
 // A timed search has as much of all this as its time has room for (exploration_plan.h).
 struct Exploration {
-  int epochs = 0;  // of a structure; 0: no exploration, all structures are candidates
-  int first = 12;  // structures of the first generation
+  int epochs = 0;       // of a structure; 0: no exploration, all structures are candidates
+  int first = 12;       // structures of the first generation
   int generation = 8;   // of each later one
   int population = 32;  // the youngest so many can be parents by age
   int tournament = 5;   // of so many the best one is the parent
@@ -124,6 +128,10 @@ struct Exploration {
   int heats = 8;         // so many of them; 0: none, the exploration decides
   int heat_epochs = 10;  // of each
   int rungs = 2;  // heats after heats: the better half of them, with twice the epochs (successive halving)
+  // After the heats the best structure is trained by so many recipes (recipe.h), the settings' own among them, and
+  // all candidates by the best of them; 0: by the settings' own.
+  int recipes = 0;
+  std::vector<std::string> vary = {"distill", "channels", "prune", "quantize"};  // the stages that they vary
   int candidates = 4;   // that go through the whole pipeline
   double share = 0.35;  // of a timed search's time, the teacher's apart
 };

@@ -173,6 +173,7 @@ json to_stored(const StoredProposal& stored) {
               {"infeasible", stored.infeasible},
               {"epoch_seconds", stored.epoch_seconds},
               {"epochs", stored.epochs}};
+  if (stored.recipe) out["recipe"] = *stored.recipe;
   if (stored.confirms)
     out["confirms"] = {{"trial", stored.confirms->trial},
                        {"seed", stored.confirms->seed},
@@ -198,6 +199,7 @@ StoredProposal from_stored(const json& in) {
   stored.infeasible = in.at("infeasible");
   stored.epoch_seconds = in.at("epoch_seconds");
   stored.epochs = in.value("epochs", decltype(stored.epochs){});
+  if (const auto recipe = in.find("recipe"); recipe != in.end()) stored.recipe = recipe->get<Recipe>();
   if (const auto confirms = in.find("confirms"); confirms != in.end())
     stored.confirms = {.trial = confirms->at("trial"),
                        .seed = confirms->at("seed"),
@@ -358,6 +360,7 @@ std::string plan_json(const study::Storage& storage) {
   json plan = read_document(storage, kPlanKey).value_or(json::object());
   if (const auto epochs = read_document(storage, kTeacherEpochsKey)) plan["teacher_epochs"] = *epochs;
   if (const auto exploration = read_document(storage, kExplorationKey)) plan["exploration"] = *exploration;
+  if (const auto recipe = read_document(storage, kRecipeKey)) plan["recipe"] = *recipe;
   return plan.empty() ? std::string() : dump_json(plan);
 }
 

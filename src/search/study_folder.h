@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "data/dataset.h"
 #include "search/keep.h"
+#include "search/recipe.h"
 #include "search/results.h"
 #include "search/sampler.h"
 #include "search/settings.h"
@@ -30,6 +31,7 @@ inline constexpr std::string_view kRangeKey = "range";              // what the 
 inline constexpr std::string_view kSpeedsKey = "speeds";            // seconds of an epoch by structural hash
 inline constexpr std::string_view kExplorationKey =
     "exploration";                                          // Exploring, as explore_phase.cpp stores it
+inline constexpr std::string_view kRecipeKey = "recipe";    // as recipe_heats.cpp stores it
 inline constexpr std::string_view kPlanKey = "plan";        // of a timed search
 inline constexpr std::string_view kTeacherKey = "teacher";  // TeacherResult
 inline constexpr std::string_view kTeacherFilesKey = "teacher_files";  // {name: artefact} of a shared study
@@ -58,6 +60,7 @@ struct StoredProposal {
   // Planned for this one by stage; a stage that is not here has the pipeline's.
   std::map<std::string, int, std::less<>> epochs{};
   std::optional<Confirmation> confirms{};
+  std::optional<Recipe> recipe{};  // that it is trained by; none: the settings' own
 };
 nlohmann::json to_stored(const StoredProposal& stored);
 StoredProposal from_stored(const nlohmann::json& json);

@@ -183,8 +183,8 @@ bool teaches(const PipelineSettings& settings) {
   const auto has = [&](std::string_view stage) {
     return std::ranges::find(settings.stages, stage) != settings.stages.end();
   };
-  return (has("distill") && settings.alpha < 1) || (has("prune") && settings.prune_alpha < 1) ||
-         (has("quantize") && settings.qat_alpha < 1);
+  return ((has("distill") || has("channels")) && settings.alpha < 1) ||
+         (has("prune") && settings.prune_alpha < 1) || (has("quantize") && settings.qat_alpha < 1);
 }
 
 graph::Shape input_shape(const data::Dataset& dataset) {

@@ -35,6 +35,7 @@ void set_epochs(PipelineSettings& pipeline, const StageEpochs& epochs) {
   pipeline.distill_epochs = epochs.distill;
   pipeline.prune_epochs = epochs.prune;
   pipeline.qat_epochs = epochs.qat;
+  pipeline.channels_epochs = epochs.channels;
 }
 
 // Of a search that has a limit.
@@ -49,13 +50,20 @@ std::string of_what_is_left(const Session& session, double needed) {
                         : std::string(", more than the time that is left");
 }
 
+// Over the stages that it goes through.
+double mean_epoch_seconds(const Session& session, const StoredProposal& proposal) {
+  return proposal.epoch_seconds *
+         relative_epoch(with_recipe(session.pipeline, proposal.recipe), proposal.proposal.graph);
+}
+
 // Takes up a stored plan: with more time than it was made for, the next structures that wait.
 double resume_plan(Session& session, json plan) {
   const SearchSettings& settings = session.settings;
   const StageEpochs epochs{.quick = plan.at("quick"),
                            .distill = plan.at("distill"),
                            .prune = plan.at("prune"),
-                           .qat = plan.at("quantize")};
+                           .qat = plan.at("quantize"),
+                           .channels = plan.value("channels", 0)};
   set_epochs(session.pipeline, epochs);
   const double confirmation = plan.at("confirmation_seconds");
   const std::vector<study::TrialRecord> records =
@@ -71,7 +79,8 @@ double resume_plan(Session& session, json plan) {
     std::vector<double> jobs;
     for (const study::TrialRecord& record : records) {
       if (study::is_finished(record.state)) continue;
-      jobs.push_back(candidate_seconds(from_stored(parse_json(record.proposal)).epoch_seconds, epochs));
+      const StoredProposal proposal = from_stored(parse_json(record.proposal));
+      jobs.push_back(candidate_seconds(mean_epoch_seconds(session, proposal), epochs));
       const auto number = static_cast<size_t>(record.number);
       if (number < session.planned) continue;
       if (makespan(jobs, session.workers) > available) break;
@@ -169,7 +178,8 @@ double decide_runs(Session& session, Contenders contenders, std::vector<StoredPr
   constexpr double kSurerAim = 0.985;
   const double available = kSurerAim * (session.seconds_left() - closing_seconds(session.settings));
   std::vector<double> epoch_seconds;
-  for (const StoredProposal& structure : contenders.best) epoch_seconds.push_back(structure.epoch_seconds);
+  for (const StoredProposal& structure : contenders.best)
+    epoch_seconds.push_back(mean_epoch_seconds(session, structure));
   const auto plan = [&](const Contenders& all) {
     return plan_runs(epoch_seconds, all.smaller.size(), session.settings, available, session.workers);
   };
@@ -180,7 +190,8 @@ double decide_runs(Session& session, Contenders contenders, std::vector<StoredPr
   std::vector<int> totals;
   const auto take = [&](std::vector<StoredProposal>& structures, double seconds) {
     for (StoredProposal& structure : structures) {
-      const StageEpochs epochs = epochs_within(session.pipeline, structure.epoch_seconds, seconds, runs.most);
+      const StageEpochs epochs = epochs_within(with_recipe(session.pipeline, structure.recipe),
+                                               mean_epoch_seconds(session, structure), seconds, runs.most);
       structure.epochs = by_stage(epochs);
       totals.push_back(epochs.total());
       proposals.push_back(std::move(structure));
@@ -244,7 +255,7 @@ double decide_candidates(Session& session, std::vector<StoredProposal>& proposal
       chosen.push_back(std::move(proposal));
       continue;
     }
-    epoch_seconds.push_back(proposal.epoch_seconds);
+    epoch_seconds.push_back(mean_epoch_seconds(session, proposal));
     fitting.push_back(std::move(proposal));
   }
   const double available = plannable_seconds(session);

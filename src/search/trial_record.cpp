@@ -138,6 +138,7 @@ study::NewTrial to_new_trial(const StoredProposal& stored, const SearchSettings&
   json shown = costs_json(stored.costs);
   shown["config"] = stored.proposal.config;
   shown["hash"] = stored.proposal.hash;
+  if (stored.recipe) shown["recipe"] = *stored.recipe;
   return {.proposal = dump_json(to_stored(stored)),
           .parameters = genes_of(stored.proposal.config, settings),
           .constraints = excesses(stored.costs, settings.limits),

@@ -206,7 +206,7 @@ TEST(Report, OneModelHasOneSetOfFigures) {
   EXPECT_NE(html.find("81% of the kernels&#39; weights zero"), std::string::npos);
   EXPECT_EQ(count(html, " · exported"), 1U);
   EXPECT_NE(html.find("first-b.tflite</a> · exported"), std::string::npos);
-  EXPECT_NE(trials_csv(study).find(",2,0.855,0.006,0.84,0.835,0.007,2,,first-b.tflite,full,,\r\n"),
+  EXPECT_NE(trials_csv(study).find(",2,0.855,0.006,0.84,0.835,0.007,2,,first-b.tflite,full,,,\r\n"),
             std::string::npos)
       << trials_csv(study);
 
@@ -226,9 +226,9 @@ TEST(Report, TellsWhichTrialsDiverged) {
   EXPECT_NE(
       html_report(study).find("; " + told + "&lt;said&gt;), which began anew with 0.25 of the learning rate"),
       std::string::npos);
-  EXPECT_NE(
-      trials_csv(study).find(",\"" + told + "<said>), which began anew with 0.25 of the learning rate\"\r\n"),
-      std::string::npos);
+  EXPECT_NE(trials_csv(study).find(",\"" + told +
+                                   "<said>), which began anew with 0.25 of the learning rate\",\r\n"),
+            std::string::npos);
 }
 
 TEST(Report, TellsThatTheTeacherDiverged) {
@@ -247,6 +247,39 @@ TEST(Report, ShowsTheNearestMisses) {
   study.plan_json = R"({"exploration":{"epochs":1,"above_limits":7,"nearest_misses":[
       {"config":"conv 4, gap","ratio":1.0234,"reason":"<5> bytes"}]}})";
   EXPECT_NE(html_report(study).find("<tr><td>conv 4, gap<td>2.34 %<td>&lt;5&gt; bytes</tr>"),
+            std::string::npos);
+}
+
+TEST(Report, ShowsTheRecipesThatWereCompared) {
+  search::StudyResult study = sample_study(4, 0);
+  study.trials[0].effort = search::Effort::Explore;
+  study.plan_json = R"({"exploration":{"epochs":1,"above_limits":7}})";
+  EXPECT_EQ(html_report(study).find("<h3>Recipes"), std::string::npos) << "of an earlier version";
+  study.trials[1].effort = study.trials[2].effort = search::Effort::Recipe;
+  study.trials[1].recipe = search::Recipe{.alpha = 0.25F, .qat = 0.04};
+  study.trials[2].recipe = search::Recipe{.alpha = 0.25F, .qat = 0.04, .wider = 1.25};
+  study.trials[1].accuracy_int8 = 0.8;
+  study.trials[2].accuracy_int8 = 0.9;
+  const std::string undecided = html_report(study);
+  EXPECT_NE(undecided.find("<td>alpha 0.25, 4% quantisation-aware training<td>80.00 %<td>"),
+            std::string::npos);
+  EXPECT_EQ(undecided.find("<td>taken</tr>"), std::string::npos);
+  study.plan_json = R"({"exploration":{"epochs":1,"above_limits":7},"recipe":{
+      "recipe":{"alpha":0.25,"sparsity":0,"qat":0.04,"wider":1.25},
+      "control":{"alpha":0.25,"sparsity":0,"qat":0.04,"wider":1}}})";
+  const std::string html = html_report(study);
+  const size_t best = html.find("<td>taken</tr>");
+  const size_t own = html.find("<td>the settings' own</tr>");
+  ASSERT_NE(best, std::string::npos);
+  ASSERT_NE(own, std::string::npos);
+  EXPECT_LT(best, own) << "the best first";
+  study.plan_json = R"({"exploration":{"epochs":1,"above_limits":7},"recipe":{
+      "recipe":null,"control":{"alpha":0.25,"sparsity":0,"qat":0.04,"wider":1}}})";
+  EXPECT_NE(html_report(study).find("<td>the settings' own, taken</tr>"), std::string::npos);
+
+  const std::string csv = trials_csv(study);
+  EXPECT_NE(csv.find(",recipe\r\n"), std::string::npos);
+  EXPECT_NE(csv.find("\"alpha 0.25, from 1.25x wider, 4% quantisation-aware training\"\r\n"),
             std::string::npos);
 }
 

@@ -8,6 +8,8 @@
 #include "engine/checkpoint.h"
 #include "essence.h"
 #include "graph/notebook.h"
+#include "graph/parameters.h"
+#include "search/pipeline.h"
 #include "search/search.h"
 #include "search/study_folder.h"
 #include "stops_at.h"
@@ -87,6 +89,40 @@ TEST(Divergence, TheStageBeginsAnewOnceWithALowerRate) {
   EXPECT_NE(ending_text("notebook", trial).find("\nIt " + said + "\n"), std::string::npos);
   const StudyResult loaded = load_study(folder.path());
   EXPECT_EQ(loaded.trials.at(kBad).diverged, trial.diverged);
+}
+
+// A wide network's step is too long.
+class SteepWhenWide final : public engine::Backend {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "steep when wide"; }
+  [[nodiscard]] std::unique_ptr<engine::Network> compile(
+      const graph::Graph& graph, const engine::CompileOptions& options) const override {
+    auto network = engine::backend().compile(graph, options);
+    if (graph::parameter_count(graph) <= most) return network;
+    return std::make_unique<Steep>(std::move(network));
+  }
+  int64_t most = 0;
+};
+
+TEST(Divergence, AWideNetworkBeginsAnewAndBecomesTheStructureAfterAll) {
+  const data::Dataset dataset = synthetic();
+  const data::Split split = data::stratified_split(dataset, {});
+  PipelineSettings settings = three().pipeline;
+  settings.stages = {"channels", "distill", "export"};
+  settings.channels_epochs = 3;
+  const graph::Graph structure = graph::graph_from_config(three().configs.at(kBad), {8, 8, 1}, 3);
+  SteepWhenWide backend;
+  backend.most = graph::parameter_count(structure);
+  const TemporaryFolder folder;
+  Candidate candidate = make_candidate("student", structure, Rng(3), folder.path());
+  EXPECT_EQ(
+      run_stages(candidate, {.dataset = dataset, .split = split, .settings = settings, .backend = backend}),
+      Verdict::Continue);
+  ASSERT_EQ(candidate.diverged.size(), 1U);
+  EXPECT_EQ(candidate.diverged[0].stage, "channels");
+  ASSERT_EQ(candidate.stages.size(), 2U);
+  EXPECT_EQ(candidate.stages[0].trained, 3);
+  EXPECT_EQ(candidate.graph, structure);
 }
 
 TEST(Divergence, WorkersAndCutsChangeNothing) {

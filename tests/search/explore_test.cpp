@@ -34,6 +34,7 @@ SearchSettings tiny() {
   settings.exploration.candidates = 2;
   settings.exploration.heats = 4;
   settings.exploration.heat_epochs = 2;
+  settings.exploration.recipes = 0;
   settings.limits.macs = 40'000;
   settings.pipeline.batch_size = 16;
   settings.pipeline.distill_epochs = 3;

@@ -89,10 +89,17 @@ TEST(SlowMemory, PredictionHoldsWhatIsMeasured) {
   const data::Dataset dataset = synthetic(300, 60, 32);
   const data::Split split = data::stratified_split(dataset, {});
   for (const char* config : {"1,1,8,0", "2,2,32,1,64", "3,1,64,1,512", "1,1,32,1,1024"}) {
-    for (const int batch : {16, 25, 128}) {  // an epoch's last batch has 0, 15 and 112 images
-      SCOPED_TRACE(testing::Message() << config << ", batches of " << batch);
+    // An epoch's last batch has 0, 15 and 112 images.
+    for (const auto& [batch, wider] : {std::pair{16, 1.0}, {25, 1.0}, {128, 1.0}, {128, 2.0}}) {
+      SCOPED_TRACE(testing::Message()
+                   << config << ", batches of " << batch << ", " << wider << " times as wide");
       PipelineSettings settings = small({}).pipeline;
       settings.batch_size = batch;
+      if (wider > 1) {
+        settings.stages = {"channels", "distill", "quantize", "export"};
+        settings.channels_epochs = 1;
+        settings.wider = wider;
+      }
       const graph::Graph graph = graph::graph_from_config(config, {32, 32, 1}, 3);
       const int64_t measured = measured_bytes(graph, dataset, settings);
       if (measured < 0) GTEST_SKIP() << "the system does not tell a process's peak";

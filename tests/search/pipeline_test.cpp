@@ -221,57 +221,118 @@ TEST_F(Pipeline, EpochsAreAskedForOnceAndRecorded) {
 }
 
 TEST_F(Pipeline, ResumesFromEveryEpochToTheSameFile) {
-  const TemporaryFolder plain_folder;
-  Candidate plain = candidate(plain_folder.path());
-  run_stages(plain, context());
+  for (const std::vector<std::string>& stages :
+       {settings.stages, {"channels", "distill", "prune", "quantize", "export"}}) {
+    settings.stages = stages;
+    const TemporaryFolder plain_folder;
+    Candidate plain = candidate(plain_folder.path());
+    run_stages(plain, context());
 
-  const TemporaryFolder folder;
-  int epochs_seen = 0;
-  std::optional<Candidate> finished;
-  for (int attempt = 0; attempt < 100 && !finished; ++attempt) {
-    // A process that ends after each epoch's checkpoint.
-    std::stop_source stop;
-    class StopAfterOneEpoch final : public ProgressSink {
-     public:
-      explicit StopAfterOneEpoch(std::filesystem::path watched, std::stop_source& source)
-          : folder_(std::move(watched)), source_(source) {}
-      void update(std::string_view, double, double, std::string_view) override {
-        for (const auto& entry : std::filesystem::directory_iterator(folder_))
-          if (entry.path().extension() == ".checkpoint" && ++seen_ > 0) source_.request_stop();
+    const TemporaryFolder folder;
+    int epochs_seen = 0;
+    std::optional<Candidate> finished;
+    for (int attempt = 0; attempt < 100 && !finished; ++attempt) {
+      // A process that ends after each epoch's checkpoint.
+      std::stop_source stop;
+      class StopAfterOneEpoch final : public ProgressSink {
+       public:
+        explicit StopAfterOneEpoch(std::filesystem::path watched, std::stop_source& source)
+            : folder_(std::move(watched)), source_(source) {}
+        void update(std::string_view, double, double, std::string_view) override {
+          for (const auto& entry : std::filesystem::directory_iterator(folder_))
+            if (entry.path().extension() == ".checkpoint" && ++seen_ > 0) source_.request_stop();
+        }
+        void message(std::string_view text) override { ADD_FAILURE() << text; }
+        int seen_ = 0;
+
+       private:
+        std::filesystem::path folder_;
+        std::stop_source& source_;
+      } sink(folder.path(), stop);
+      Candidate again = candidate(folder.path());
+      Context cut = context();
+      // A new Context with the sink, since its members are references.
+      const Context watched{.dataset = cut.dataset,
+                            .split = cut.split,
+                            .settings = cut.settings,
+                            .teacher = cut.teacher,
+                            .progress = sink,
+                            .stop = stop.get_token()};
+      try {
+        run_stages(again, watched);
+        finished = std::move(again);
+      } catch (const Error& error) {
+        ASSERT_EQ(error.code(), ErrorCode::Interrupted) << error.what();
       }
-      void message(std::string_view text) override { ADD_FAILURE() << text; }
-      int seen_ = 0;
-
-     private:
-      std::filesystem::path folder_;
-      std::stop_source& source_;
-    } sink(folder.path(), stop);
-    Candidate again = candidate(folder.path());
-    Context cut = context();
-    // A new Context with the sink, since its members are references.
-    const Context watched{.dataset = cut.dataset,
-                          .split = cut.split,
-                          .settings = cut.settings,
-                          .teacher = cut.teacher,
-                          .progress = sink,
-                          .stop = stop.get_token()};
-    try {
-      run_stages(again, watched);
-      finished = std::move(again);
-    } catch (const Error& error) {
-      ASSERT_EQ(error.code(), ErrorCode::Interrupted) << error.what();
+      epochs_seen += sink.seen_;
     }
-    epochs_seen += sink.seen_;
+    ASSERT_TRUE(finished);
+    EXPECT_GT(epochs_seen, 0);
+    EXPECT_EQ(finished->exported->tflite, plain.exported->tflite);
+    for (size_t i = 0; i < plain.stages.size(); ++i) {
+      ASSERT_EQ(finished->stages[i].history.epochs.size(), plain.stages[i].history.epochs.size());
+      EXPECT_EQ(finished->stages[i].validation_accuracy, plain.stages[i].validation_accuracy);
+      EXPECT_EQ(finished->stages[i].history.epochs.back().train_loss,
+                plain.stages[i].history.epochs.back().train_loss);
+    }
   }
-  ASSERT_TRUE(finished);
-  EXPECT_GT(epochs_seen, 0);
-  EXPECT_EQ(finished->exported->tflite, plain.exported->tflite);
-  for (size_t i = 0; i < plain.stages.size(); ++i) {
-    ASSERT_EQ(finished->stages[i].history.epochs.size(), plain.stages[i].history.epochs.size());
-    EXPECT_EQ(finished->stages[i].validation_accuracy, plain.stages[i].validation_accuracy);
-    EXPECT_EQ(finished->stages[i].history.epochs.back().train_loss,
-              plain.stages[i].history.epochs.back().train_loss);
-  }
+}
+
+// Of the candidate's own structure, what is narrow being what is exported.
+TEST_F(Pipeline, ChannelsOfAWiderNetworkAreRemoved) {
+  settings.stages = {"channels", "distill", "export"};
+  settings.channels_epochs = 4;
+  settings.wider = 1.5;
+  Candidate student = candidate();
+  const graph::Graph structure = student.graph;
+  ASSERT_EQ(channels(student, context()), Verdict::Continue);
+  EXPECT_EQ(student.graph, structure);
+  const StageResult& stage = student.stages.at(0);
+  EXPECT_EQ(stage.name, "channels");
+  EXPECT_EQ(stage.trained, 4);
+  const auto network = engine::backend().compile(student.graph, {});
+  network->set_parameters(student.parameters);
+  EXPECT_DOUBLE_EQ(engine::evaluate(*network, dataset.train, split.validation).accuracy,
+                   stage.validation_accuracy);
+
+  Candidate whole = candidate();
+  run_stages(whole, context());
+  EXPECT_EQ(graph::structural_hash(whole.graph), graph::structural_hash(structure));
+  settings.stages = {"distill", "export"};
+  Candidate plain = candidate();
+  run_stages(plain, context());
+  const auto widths = [](const Candidate& exported) {
+    std::vector<std::vector<int>> shapes;
+    for (const int8::Tensor& tensor : int8::read_tflite(exported.exported->tflite, "file").tensors)
+      shapes.push_back(tensor.dims);
+    return shapes;
+  };
+  EXPECT_EQ(widths(whole), widths(plain));
+  EXPECT_NE(whole.exported->tflite, plain.exported->tflite);
+  EXPECT_GT(whole.exported->validation_accuracy, 0.6);
+}
+
+// Without learning, what a trained candidate knows goes through the wide network and back.
+TEST_F(Pipeline, ATrainedCandidateIsWidenedWithItsWeights) {
+  settings.quick_epochs = 6;
+  Candidate student = candidate();
+  quick_evaluation(student, context());
+  const double before = student.stages.back().validation_accuracy;
+  ASSERT_GT(before, 0.6);
+  settings.schedule = {engine::ScheduleKind::Constant, 1e-9F};
+  settings.channels_epochs = 1;
+  channels(student, context());
+  EXPECT_NEAR(student.stages.back().history.epochs.back().validation_accuracy, before, 0.05);
+}
+
+TEST_F(Pipeline, WhatHasNothingToWidenHasNoChannelsToRemove) {
+  graph::Graph dense({.height = 8, .width = 8, .channels = 1});
+  dense.add(graph::Flatten{});
+  dense.add(graph::Dense{.units = 3});
+  Candidate student = make_candidate("student", dense, Rng(3));
+  const Thrown thrown = thrown_by([&] { channels(student, context()); });
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_NE(thrown.sentence.find("the stage 'channels' needs"), std::string::npos) << thrown.sentence;
 }
 
 // Keeps a copy of a file that comes and goes while a stage runs, and what is said.
@@ -364,7 +425,7 @@ TEST_F(Pipeline, DistillsWithACurriculumAndWithoutATeacher) {
 TEST_F(Pipeline, UnknownStagesAreListed) {
   const Thrown thrown = thrown_by([] { static_cast<void>(stage("distil")); });
   EXPECT_EQ(thrown.sentence,
-            "unknown stage 'distil': known are quick, gate, distill, prune, quantize, export");
+            "unknown stage 'distil': known are quick, gate, channels, distill, prune, quantize, export");
 }
 
 TEST(Results, BlocksReadLikeTheNotebooks) {

@@ -80,7 +80,8 @@ const Column* sortable(std::string_view name) {
 }
 
 constexpr std::array kOutcomes = {Outcome::Complete, Outcome::Skipped, Outcome::Infeasible, Outcome::Failed};
-constexpr std::array kEfforts = {search::Effort::Full, search::Effort::Heat, search::Effort::Explore};
+constexpr std::array kEfforts = {search::Effort::Full, search::Effort::Recipe, search::Effort::Heat,
+                                 search::Effort::Explore};
 
 template <typename Names>
 bool is_one_of(const Names& names, std::string_view text) {
