@@ -175,7 +175,7 @@ SearchSettings preset(std::string_view name) {
     // 5,000 images measure 75 % with a standard error of 0.6 points, 10,000 with one of 0.4: the difference is better
     // trained on, and validating takes half as long.
     settings.split.most_validation_images = 5000;
-    settings.exploration.recipes = 10;
+    settings.exploration.recipes = 6;
     // A teacher of residual blocks knows more after ten epochs than the notebook's after twenty. Measured on
     // Fashion-MNIST (mirrored images, a student of 11,000 weights, 40 epochs): 92.5 % int8 on validation and
     // 92.0 % on test with it, 92.2 % and 91.6 % with the labels alone.

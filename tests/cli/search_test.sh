@@ -145,14 +145,14 @@ most_width = 16
 kernels = [3]
 EOF
 micro=(--data "$data" --preset micro --trials 6 --explore-first 3 --explore-generation 3 --explore-epochs 1 --explore-heats 2
-  --explore-heat-epochs 1 --explore-candidates 2 --teacher none --distill-alpha 1 --distill-epochs 2 --qat-epochs 1 --batch 16
+  --explore-heat-epochs 1 --explore-recipes 3 --explore-candidates 2 --teacher none --distill-alpha 1 --distill-epochs 2 --qat-epochs 1 --batch 16
   --seeds 2 --macs 60K --space "$work/space.toml")
 good search "$work/micro" "${micro[@]}"
 says "Explored 6 structures"
 grep -q 'What was explored' "$work/micro/report.html" || fail "the report does not tell what was explored"
 ! grep -q '"config": ".*\(sep\|inv\)' "$work/micro/study.json" || fail "a structure lies outside the space"
 good search "$work/micro" "${micro[@]}" --json
-says '"complete": 10'
+says '"complete": 13'  # six explored, two heats, three recipes, two candidates
 printf 'blocks = ["lstm"]\n' >"$work/space.toml"
 bad 2 "space.toml:1: blocks holds \"lstm\": known are conv, sep, inv, res" search "$work/x" "${micro[@]}"
 bad 2 "--explore-first is without effect: --explore-epochs is 0" search "$work/x" --data "$data" --explore-first 3
