@@ -121,7 +121,7 @@ TEST_F(RecipeHeats, CandidatesAndOtherSeedsAreTrainedByWhatWasDecided) {
         engine::load_model(folder.path() / "trials" / std::to_string(trial.number) / "weights.retort");
     EXPECT_EQ(graph::structural_hash(model.graph), trial.hash) << "channels were removed";
   }
-  ASSERT_EQ(study.finalists.size(), 1U);
+  ASSERT_GE(study.finalists.size(), 1U);
   ASSERT_EQ(study.finalists[0].runs.size(), 2U);
   const json other =
       json::parse(read_text(folder.path() / "trials" / std::to_string(study.finalists[0].trial) /

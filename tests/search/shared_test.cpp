@@ -348,7 +348,8 @@ TEST_F(ClaimedTest, KillsOfATrialThatComesOnDoNotEndIt) {
                          .folder = folder.path(),
                          .seed = settings.seed,
                          .target = settings.target};
-  settings.pipeline.distill_epochs = 5000;
+  settings.pipeline.stages = {"quantize", "export"};  // a stage of which every epoch has a value
+  settings.pipeline.qat_epochs = 5000;
   static_cast<void>(storage->claim("w", 60));
   storage->release("w");
   for (int i = 0; i < 2 * kMostLosses; ++i) {
