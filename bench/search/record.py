@@ -18,7 +18,7 @@ SUMMARY = ["name", "command", "machine", "cores", "seconds", "explored", "teache
            "validation_mean", "validation_spread", "test_mean", "test_spread", "test_of_file", "tflite_bytes",
            "flash_bytes", "ram_bytes", "arena_cortex_m4", "macs", "parameters"]
 TRIALS = ["number", "effort", "parent", "outcome", "config", "epochs", "accuracy_int8", "accuracy_float", "tflite_bytes",
-          "flash_bytes", "ram_bytes", "macs", "parameters", "seconds"]
+          "flash_bytes", "ram_bytes", "macs", "parameters", "seconds", "test"]
 
 
 def machine() -> str:
@@ -39,6 +39,7 @@ def rounded(value):
 def main(name: str, folder: str) -> None:
     study = json.loads((pathlib.Path(folder) / "study.json").read_text())
     trials = {trial["number"]: trial for trial in study["trials"]}
+    test = {finalist["trial"]: finalist["test_mean"] for finalist in study["finalists"]}
     RESULTS.mkdir(exist_ok=True)
     with open(RESULTS / f"{name}.csv", "w", newline="") as file:
         writer = csv.writer(file)
@@ -49,7 +50,7 @@ def main(name: str, folder: str) -> None:
             writer.writerow(map(rounded, [
                 trial["number"], trial.get("effort", "full"), trial.get("parent", -1), trial["outcome"], trial["config"],
                 epochs, trial["accuracy_int8"], trial["accuracy_float"], trial["flash_bytes"], flash, ram, trial["macs"],
-                trial["parameters"], trial["seconds"]]))
+                trial["parameters"], trial["seconds"], test.get(trial["number"])]))
     finalist = study["finalists"][0]
     best = trials[finalist["trial"]]
     flash, ram = footprint(best)

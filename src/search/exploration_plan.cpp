@@ -44,9 +44,10 @@ Shares plan_shares(const SearchSettings& settings, double available, int workers
               run_seconds / candidate_seconds(1, scaled_epochs(settings.pipeline, fewest_epochs_share)))};
 }
 
-int plan_explore_epochs(const Exploration& exploration, double epoch_seconds, double core_seconds) {
-  const double grown = growth(core_seconds);
-  const double epochs = std::floor(core_seconds / (kWanted * grown * std::max(epoch_seconds, 1e-9)));
+int plan_explore_epochs(const Exploration& exploration, double epoch_seconds, double core_seconds,
+                        double grown) {
+  const double wanted = std::max(kWanted * grown, kCostliest * exploration.first);
+  const double epochs = std::floor(core_seconds / (wanted * std::max(epoch_seconds, 1e-9)));
   return static_cast<int>(std::clamp(epochs, 1.0, exploration.epochs * std::min(grown, kMostTimesExplored)));
 }
 

@@ -22,9 +22,11 @@ struct Shares {
 };
 Shares plan_shares(const SearchSettings& settings, double available, int workers);
 
-// Of a structure while it is explored, from the median of the first generation's seconds of an epoch: as many as
-// leave time for enough structures, at most the settings'.
-int plan_explore_epochs(const Exploration& exploration, double epoch_seconds, double core_seconds);
+// Of a structure while it is explored, from the median of the first generation's seconds of an epoch: as many as leave
+// time for enough structures, at most twice the settings'. `core_seconds`: of the exploration; `grown`: growth() of the
+// whole search.
+int plan_explore_epochs(const Exploration& exploration, double epoch_seconds, double core_seconds,
+                        double grown);
 
 // The first rung of heats. Of two halves of a time rather the fewer structures: each has more epochs than while it
 // was explored.

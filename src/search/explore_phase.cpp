@@ -124,7 +124,6 @@ Exploring decide(Session& session) {
     exploring.speed = measure_speed_model(session);
     const double available = plannable_seconds(session);
     const double begun = *settings.seconds - session.seconds_left();
-    exploring.epochs = 1;  // until the first generation's speed is known
     const Shares shares = plan_shares(settings, available, session.workers);
     exploring.seconds = begun + shares.exploring_seconds;
     exploring.heat_seconds = shares.heat_seconds;
@@ -213,7 +212,8 @@ void decide_epochs(Session& session, Exploring& exploring, const std::vector<Sto
   std::ranges::sort(seconds);
   const double left = exploring.seconds - seconds_used(session);
   exploring.epochs =
-      plan_explore_epochs(session.settings.exploration, seconds[seconds.size() / 2], left * session.workers);
+      plan_explore_epochs(session.settings.exploration, seconds[seconds.size() / 2], left * session.workers,
+                          growth(*session.settings.seconds * session.workers));
   session.folder.put_document(kExplorationKey, exploring);
   session.options.progress.message(
       fmt::format("Exploring: {} of each structure.", format_counted(exploring.epochs, "epoch")));
@@ -232,6 +232,7 @@ bool add_generation(Session& session, Exploring& exploring, double correction, P
   std::vector<StoredProposal> generation = proposer.next(count, known);
   std::erase_if(generation, [](const StoredProposal& proposal) { return !proposal.infeasible.empty(); });
   for (StoredProposal& proposal : generation) proposal.effort = Effort::Explore;
+  if (known.empty() && settings.seconds) exploring.epochs = 1;  // until their speed is known
   if (settings.seconds)
     keep_what_time_has_room_for(session, exploring, correction, known.empty(), generation);
   // The longest first, so that none begins when the others end.

@@ -22,7 +22,8 @@
 namespace retort::search {
 namespace {
 
-constexpr int kFewestInARung = 2;
+constexpr size_t kFewestInARung = 2;
+constexpr size_t kFewerForTime = 3;  // so that each of them has more of it
 
 // In turn the most accurate one and the most accurate of the favoured ones. `trials` by number.
 std::vector<int> in_turn(const std::vector<TrialResult>& trials, size_t count,
@@ -103,31 +104,41 @@ std::string range_of(const std::vector<StoredProposal>& heats) {
   return least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
 }
 
-// Adds a rung's trials. `most`: epochs of one in a timed search.
-void add_heats(Session& session, const std::vector<int>& chosen, int rung, int most, double seconds) {
+bool is_longer(const Session& session, const StoredProposal& heat) {
+  return heat.epochs.at("distill") > epochs_of(*find_trial(session.study, heat.proposal.parent));
+}
+
+// Their epochs in equal seconds, at most so many; whether all have more than before: else it is the same training again.
+bool share_seconds(const Session& session, std::vector<StoredProposal>& heats, int most, double seconds) {
+  const double each = std::min(seconds, plannable_seconds(session)) /
+                      std::max(rounds(static_cast<int>(heats.size()), session.workers), 1);
+  for (StoredProposal& heat : heats)
+    heat.epochs["distill"] = epochs_within(short_pipeline(session, most), heat.epoch_seconds, each).distill;
+  return std::ranges::all_of(heats, [&](const StoredProposal& heat) { return is_longer(session, heat); });
+}
+
+// Adds a rung's trials; false when there is no time for any. `most`: epochs of one in a timed search.
+bool add_heats(Session& session, const std::vector<int>& chosen, int rung, int most, double seconds) {
   const int boundary = session.folder.storage().trial_count();
   std::vector<StoredProposal> heats = again(session, chosen, Effort::Heat);
+  if (session.settings.seconds) {
+    while (!share_seconds(session, heats, most, seconds) && heats.size() > kFewerForTime) heats.pop_back();
+    std::erase_if(heats, [&](const StoredProposal& heat) { return !is_longer(session, heat); });
+    if (heats.size() < (rung == 1 ? 1 : kFewestInARung)) return false;
+  }
   // The longest first, so that none begins when the others end.
   std::ranges::stable_sort(heats, std::greater<>(),
                            [](const StoredProposal& heat) { return heat.costs.macs; });
   const PipelineSettings pipeline = rung_pipeline(session, rung);
-  const double each = std::min(seconds, plannable_seconds(session)) /
-                      std::max(rounds(static_cast<int>(heats.size()), session.workers), 1);
-  for (StoredProposal& heat : heats) {
-    int& epochs = heat.epochs["distill"];
-    epochs = pipeline.distill_epochs;
-    if (!session.settings.seconds) continue;
-    // With no more than before it would be the same training again.
-    const int before = epochs_of(*find_trial(session.study, heat.proposal.parent));
-    epochs =
-        std::max(epochs_within(short_pipeline(session, most), heat.epoch_seconds, each).distill, before + 1);
-  }
+  if (!session.settings.seconds)
+    for (StoredProposal& heat : heats) heat.epochs["distill"] = pipeline.distill_epochs;
   session.options.progress.message(
       fmt::format("Heats{}: {} of them again from fresh weights, {} epochs each.",
                   rung == 1 ? "" : fmt::format(", rung {}", rung), heats.size(), range_of(heats)));
   // Workers on other machines need the pipeline before they can claim the first.
   publish_work(session, pipeline);
   session.add_trials(Trials::Search, boundary, heats);
+  return true;
 }
 
 bool has_rung(Session& session, int rung) {
@@ -150,15 +161,13 @@ bool begin_rung(Session& session, int rung, double seconds) {
     const HeatPlan plan = first_rung(session, explored, seconds);
     const std::vector<int> chosen = choose_entrants(explored, plan.heats, exploration.start);
     if (chosen.empty()) return false;
-    add_heats(session, chosen, rung, plan.epochs, seconds / exploration.rungs);
-    return true;
+    return add_heats(session, chosen, rung, plan.epochs, seconds / exploration.rungs);
   }
   const std::vector<TrialResult> before = heats_of(session, rung - 1);
   const std::vector<int> chosen = choose_promising(before, (before.size() + 1) / 2);
   if (chosen.size() < kFewestInARung) return false;
   const int epochs = std::ranges::max(before | std::views::transform(epochs_of));
-  add_heats(session, chosen, rung, 2 * epochs, seconds / exploration.rungs);
-  return true;
+  return add_heats(session, chosen, rung, 2 * epochs, seconds / exploration.rungs);
 }
 
 bool run_rung(Session& session, int rung, double seconds) {

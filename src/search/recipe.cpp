@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "compress/widening.h"
 #include "engine/work.h"
+#include "search/draws.h"
 
 namespace retort::search {
 namespace {
@@ -54,11 +56,6 @@ void place(std::vector<std::string>& stages, const char* stage, bool wanted, std
 
 int share_of(int epochs, double share) {
   return std::max(static_cast<int>(std::lround(share * epochs)), 1);
-}
-
-template <typename T>
-T pick(Rng& rng, const std::vector<T>& values) {
-  return values[rng.below(static_cast<uint32_t>(values.size()))];
 }
 
 }  // namespace
@@ -215,10 +212,10 @@ std::vector<Recipe> recipes_to_try(const Recipe& control, const std::vector<std:
   // Of few that vary there are few combinations.
   for (size_t tries = 0; recipes.size() < count && tries < 100 * count; ++tries) {
     Recipe recipe = control;
-    if (varies("distill")) recipe.alpha = pick<float>(rng, {control.alpha, less, more});
-    if (varies("channels")) recipe.wider = pick<double>(rng, {1, 1.15, 1.25, 1.5});
-    if (varies("prune")) recipe.sparsity = pick<double>(rng, {0, 0.3, 0.5, 0.7});
-    if (varies("quantize")) recipe.qat = pick<double>(rng, {0, control.qat, 0.1, 0.2});
+    if (varies("distill")) recipe.alpha = pick(rng, std::array<float, 3>{control.alpha, less, more});
+    if (varies("channels")) recipe.wider = pick(rng, std::array<double, 4>{1, 1.15, 1.25, 1.5});
+    if (varies("prune")) recipe.sparsity = pick(rng, std::array<double, 4>{0, 0.3, 0.5, 0.7});
+    if (varies("quantize")) recipe.qat = pick(rng, std::array<double, 4>{0, control.qat, 0.1, 0.2});
     try_one(recipe);
   }
   return recipes;

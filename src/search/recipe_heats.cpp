@@ -51,7 +51,7 @@ struct Equal {
 };
 Equal within(const Session& session, const StoredProposal& structure, const std::vector<Recipe>& recipes,
              double seconds) {
-  for (size_t count = recipes.size(); count >= kFewestRecipes; --count) {
+  for (size_t count = recipes.size(); count >= std::min(kFewestRecipes, recipes.size()); --count) {
     const double each = seconds / rounds(static_cast<int>(count), session.workers);
     const auto has_enough = [&](const Recipe& recipe) {
       return epochs_of(session, structure, recipe, each) >= fewest_epochs(session);
@@ -86,12 +86,13 @@ bool add_rung(Session& session, double seconds) {
   if (best.empty()) return false;
   const StoredProposal& structure = best.front();
   std::vector<Recipe> recipes = recipes_for(session, structure.proposal.graph);
+  if (recipes.size() < 2) return false;
   Equal equal{.count = recipes.size()};
   if (session.settings.seconds) {
     equal = within(session, structure, recipes, std::min(seconds, plannable_seconds(session)));
     if (equal.count == 0) say_too_short(session);
   }
-  if (equal.count < 2) return false;
+  if (equal.count == 0) return false;
   recipes.resize(equal.count);
   std::vector<StoredProposal> rung;
   for (const Recipe& recipe : recipes) {
@@ -128,17 +129,19 @@ void run_rung(Session& session) {
 
 }  // namespace
 
-double seconds_for_recipes(const Session& session, double heat_seconds) {
+double seconds_for_recipes(Session& session, double heat_seconds) {
   if (!compares_recipes(session.settings) || session.folder.document(kRecipeKey)) return 0;
   const std::vector<TrialResult> explored = trials_of(session, Effort::Explore);
   const std::vector<int> ranked = rank_trials(explored, 1);
   if (!session.settings.seconds || ranked.empty()) return 0;
-  const double seconds = kShare * heat_seconds;
   // By an explored one: the heats, which decide whose rung it is, want their time first.
-  const TrialResult& best = *find_trial(session.study, ranked.front());
-  const double each = seconds / rounds(static_cast<int>(kFewestRecipes), session.workers);
-  if (candidate_seconds(epoch_seconds(session, best, Effort::Recipe),
-                        {.distill = fewest_epochs(session), .prune = 0, .qat = 0}) <= each)
+  const StoredProposal structure = again(session, {ranked.front()}, Effort::Recipe).front();
+  const size_t count = recipes_for(session, structure.proposal.graph).size();
+  if (count < 2) return 0;
+  const double seconds = kShare * heat_seconds;
+  const double each = seconds / rounds(static_cast<int>(std::min(count, kFewestRecipes)), session.workers);
+  if (candidate_seconds(structure.epoch_seconds, {.distill = fewest_epochs(session), .prune = 0, .qat = 0}) <=
+      each)
     return seconds;
   say_too_short(session);
   return 0;
@@ -164,7 +167,7 @@ void run_recipe_heats(Session& session, double seconds) {
                               {{"recipe", better ? json(*better) : json()}, {"control", control}});
   session.options.progress.message(
       better ? fmt::format("Candidates are trained by the best recipe: {}.", to_string(*better))
-             : fmt::format("No recipe is better than the settings' own by more than chance: {}.",
+             : fmt::format("No recipe is better than the settings' own by more than the standard error: {}.",
                            to_string(control)));
 }
 

@@ -13,9 +13,9 @@
 
 namespace retort::search {
 
-// Of `heat_seconds`, the time of a timed search's heats, what the rung takes; 0 where there is none, which is said where
-// the time alone is too short for a fair comparison.
-double seconds_for_recipes(const Session& session, double heat_seconds);
+// Of `heat_seconds`, the time of a timed search's heats, what the rung takes; 0 where there is none: nothing can vary, or
+// (which is said) the time is too short for a fair comparison.
+double seconds_for_recipes(Session& session, double heat_seconds);
 
 // Decides by which recipe the candidates are trained, or goes on where an earlier run was cut off. What was decided once
 // is kept to. `seconds`: for the rung; not looked at without a limit of time.

@@ -257,19 +257,20 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
     teacher_sha256 = graph::structural_hash(teacher_network(settings.teacher, dataset));
   }
   std::error_code ignored;
-  const json description = {{"format", 1},
-                            {"settings", settings},
-                            {"teacher_sha256", teacher_sha256},
-                            {"data",
-                             {{"spec", dataset.spec},
-                              {"from", fs::current_path(ignored).string()},  // where it was so called
-                              {"content_hash", dataset.content_hash},
-                              {"classes", dataset.classes}}},
-                            {"command", command}};
+  json description = {{"format", 1},
+                      {"settings", settings},
+                      {"teacher_sha256", teacher_sha256},
+                      {"data",
+                       {{"spec", dataset.spec},
+                        {"from", fs::current_path(ignored).string()},  // where it was so called
+                        {"content_hash", dataset.content_hash},
+                        {"classes", dataset.classes}}},
+                      {"command", command}};
   if (!stored) {
     put_document(kDescriptionKey, description);
     return;
   }
+  const json split = stored->at("settings").value("split", json());
   bring_up_to_date(*stored, description, path_);
   const json there = identity_of(*stored);
   const json here = identity_of(description);
@@ -289,7 +290,9 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
         path_.string());
   std::vector<std::string> different = differences(there, here);
   if (different.empty()) {
-    if (has_more_time(settings, seconds)) put_document(kDescriptionKey, description);
+    if (!has_more_time(settings, seconds)) return;
+    if (!split.is_null()) description["settings"]["split"] = split;  // what it was divided by
+    put_document(kDescriptionKey, description);
     return;
   }
   constexpr size_t kMost = 3;

@@ -20,6 +20,7 @@
 #include "engine/divergence.h"
 #include "graph/notebook.h"
 #include "search/plan.h"
+#include "search/recipe.h"
 
 namespace retort::search {
 namespace {
@@ -55,7 +56,7 @@ engine::Model load_teacher(const fs::path& path, const data::Dataset& dataset) {
 
 engine::TeacherLogits load_logits(const SearchSettings& settings, const data::Dataset& dataset) {
   engine::TeacherLogits logits = compress::load_teacher_logits(settings.teacher.path, dataset);
-  if (teaches(settings.pipeline)) check_views(settings.teacher.path, logits, settings.pipeline.views);
+  if (teaches(settings)) check_views(settings.teacher.path, logits, settings.pipeline.views);
   return logits;
 }
 
@@ -179,6 +180,12 @@ void check_views(const std::string& path, const engine::TeacherLogits& logits,
         path, logits.views.size(), logits.views.size() == wanted.size() ? "other " : "", wanted.size());
 }
 
+bool teaches(const SearchSettings& settings) {
+  const bool may_teach =
+      std::ranges::find(settings.exploration.vary, "distill") != settings.exploration.vary.end();
+  return teaches(settings.pipeline) || (compares_recipes(settings) && may_teach);
+}
+
 bool teaches(const PipelineSettings& settings) {
   const auto has = [&](std::string_view stage) {
     return std::ranges::find(settings.stages, stage) != settings.stages.end();
@@ -246,7 +253,7 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
       teacher.logits = compress::load_teacher_logits(logits_path, dataset);
       data::ViewOptions answered = settings.pipeline.views;
       answered.most = static_cast<int>(teacher.logits->views.size());
-      if (teaches(settings.pipeline) && teacher.logits->views != data::view_numbers(answered))
+      if (teaches(settings) && teacher.logits->views != data::view_numbers(answered))
         throw_usage(
             "{}: holds a teacher's answers to views of an earlier version, which had them in another order: "
             "begin "
@@ -266,7 +273,7 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
         model, {.batch_size = engine::kPredictsOnly, .precision = settings.pipeline.precision}, options);
     result.threads = threads_of(options);
     data::ViewOptions views = settings.pipeline.views;
-    if (!teaches(settings.pipeline)) {
+    if (!teaches(settings)) {
       views.most = 1;  // a curriculum looks at the images themselves
     } else if (settings.seconds) {
       views = affordable_views(views, seconds_of_a_view(*network, dataset.train), *settings.seconds);

@@ -20,6 +20,8 @@ struct Teacher {
 
 // Whether a stage's loss has a part for the teacher; if none has, only the curriculum looks at its logits.
 bool teaches(const PipelineSettings& settings);
+// Or a recipe that is tried may.
+bool teaches(const SearchSettings& settings);
 
 // The network of a teacher that is trained here. Error(Usage) when the data's images or classes don't suit
 // it.

@@ -100,11 +100,11 @@ TEST(ExplorationPlan, HeatsGrowInBothDirections) {
 
 TEST(ExplorationPlan, ExploringGrowsInBothDirections) {
   const Exploration exploration = preset("micro").exploration;  // 3 epochs
-  EXPECT_EQ(plan_explore_epochs(exploration, 4, 400), 1);
-  EXPECT_EQ(plan_explore_epochs(exploration, 2, 400), 2);
-  EXPECT_EQ(plan_explore_epochs(exploration, 0.1, 400), 3);
-  EXPECT_EQ(plan_explore_epochs(exploration, 100, 400), 1);
-  EXPECT_EQ(plan_explore_epochs(exploration, 1, 16 * 1440), 6) << "no more than twice the settings'";
+  EXPECT_EQ(plan_explore_epochs(exploration, 4, 400, 1), 1);
+  EXPECT_EQ(plan_explore_epochs(exploration, 2, 400, 1), 2);
+  EXPECT_EQ(plan_explore_epochs(exploration, 0.1, 400, 1), 3);
+  EXPECT_EQ(plan_explore_epochs(exploration, 100, 400, 1), 1);
+  EXPECT_EQ(plan_explore_epochs(exploration, 1, 16 * 400, 4), 6) << "no more than twice the settings'";
   const SearchSettings settings = preset("micro");
   const Shares usual = plan_shares(settings, 720, 2);
   const Shares longer = plan_shares(settings, 4 * 720, 2);
