@@ -63,9 +63,12 @@ HeatPlan plan_heats(const std::vector<double>& epoch_seconds, const Exploration&
       candidate_seconds(mean, {.quick = 0, .distill = exploration.heat_epochs, .prune = 0, .qat = 0});
   const double grown =
       std::clamp(std::sqrt(seconds * workers / std::max(needed, 1e-9)), kFewestHeats, kMostHeats);
-  const int heats = std::max(static_cast<int>(std::lround(exploration.heats * grown)), 1);
+  int heats = std::max(static_cast<int>(std::lround(exploration.heats * grown)), 1);
+  heats = std::min(heats, static_cast<int>(epoch_seconds.size()));
+  // No worker waits for others, in the second rung neither.
+  if (const int step = 2 * workers; heats > step) heats -= heats % step;
   // Quick ones may have more than the mean one.
-  return {.heats = std::min(heats, static_cast<int>(epoch_seconds.size())),
+  return {.heats = heats,
           .epochs = static_cast<int>(std::lround(2 * exploration.heat_epochs * std::max(grown, 1.0)))};
 }
 

@@ -96,6 +96,10 @@ TEST(ExplorationPlan, HeatsGrowInBothDirections) {
   EXPECT_EQ(plan_heats(epochs, exploration, 40, 2).heats, 4);
   EXPECT_EQ(plan_heats(epochs, exploration, 1, 2).heats, 4) << "no fewer";
   EXPECT_EQ(plan_heats({2, 2}, exploration, 1e6, 2).heats, 2) << "no more than there are";
+  for (double seconds = 1; seconds < 1e5; seconds *= 1.3) {
+    const HeatPlan plan = plan_heats(epochs, exploration, seconds, 3);
+    EXPECT_TRUE(plan.heats < 6 || plan.heats % 6 == 0) << "none of three workers waits: " << plan.heats;
+  }
 }
 
 TEST(ExplorationPlan, ExploringGrowsInBothDirections) {
