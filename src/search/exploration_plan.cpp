@@ -102,6 +102,9 @@ Runs plan_runs(const std::vector<double>& best, size_t smaller, const SearchSett
   } else {
     while (runs.candidates > kFewestCandidates && !room(runs.candidates, 1)) --runs.candidates;
   }
+  // What another candidate has no room in are more epochs for these.
+  constexpr double kStep = 1.01;
+  while (kStep * runs.most < kMostTimesEpochs && room(runs.candidates, kStep * runs.most)) runs.most *= kStep;
   const int turns = rounds(static_cast<int>(runs.candidates), workers) + confirmation;
   const StageEpochs all = scaled_epochs(settings.pipeline, runs.most);
   double longest = 0;  // of those with all their epochs

@@ -138,7 +138,7 @@ Exploring decide(Session& session) {
 }
 
 double seconds_used(const Session& session) {
-  return *session.settings.seconds - session.seconds_left();
+  return session.settings.seconds.value_or(0) - session.seconds_left();
 }
 
 // What a candidate starts with: nothing where it has no parent.
@@ -213,7 +213,7 @@ void decide_epochs(Session& session, Exploring& exploring, const std::vector<Sto
   const double left = exploring.seconds - seconds_used(session);
   exploring.epochs =
       plan_explore_epochs(session.settings.exploration, seconds[seconds.size() / 2], left * session.workers,
-                          growth(*session.settings.seconds * session.workers));
+                          growth(session.settings.seconds.value_or(0) * session.workers));
   session.folder.put_document(kExplorationKey, exploring);
   session.options.progress.message(
       fmt::format("Exploring: {} of each structure.", format_counted(exploring.epochs, "epoch")));

@@ -174,9 +174,8 @@ void measure(Session& session, std::vector<StoredProposal>& proposals) {
 }
 
 double decide_runs(Session& session, Contenders contenders, std::vector<StoredProposal>& proposals) {
-  // Their epochs were measured by training them, so that hardly anything is left to chance.
-  constexpr double kSurerAim = 0.985;
-  const double available = kSurerAim * (session.seconds_left() - closing_seconds(session.settings));
+  // All of it: their epochs were measured by training them, so that hardly anything is left to chance.
+  const double available = session.seconds_left() - closing_seconds(session.settings);
   std::vector<double> epoch_seconds;
   for (const StoredProposal& structure : contenders.best)
     epoch_seconds.push_back(mean_epoch_seconds(session, structure));
