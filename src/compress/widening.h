@@ -2,8 +2,6 @@
 // keeps the channels that matter most (Li et al., arXiv 1608.08710).
 #pragma once
 
-#include <span>
-
 #include "base/rng.h"
 #include "graph/graph.h"
 #include "graph/parameters.h"

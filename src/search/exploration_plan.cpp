@@ -24,6 +24,12 @@ constexpr double kMostHeats = 6;
 constexpr double kSmallerShare = 0.15;  // of the time for runs
 constexpr double kMostTimesEpochs = 8;  // times the settings'
 
+// Of each run when only the fewest candidates are trained.
+double seconds_of_fewest_runs(const SearchSettings& settings, double available, int workers) {
+  return available / (rounds(std::min(settings.exploration.candidates, kFewestCandidates), workers) +
+                      rounds(settings.finalist_seeds - 1, workers));
+}
+
 }  // namespace
 
 double growth(double core_seconds) {
@@ -70,11 +76,6 @@ HeatPlan plan_heats(const std::vector<double>& epoch_seconds, const Exploration&
   // Quick ones may have more than the mean one.
   return {.heats = heats,
           .epochs = static_cast<int>(std::lround(2 * exploration.heat_epochs * std::max(grown, 1.0)))};
-}
-
-double seconds_of_fewest_runs(const SearchSettings& settings, double available, int workers) {
-  return available / (rounds(std::min(settings.exploration.candidates, kFewestCandidates), workers) +
-                      rounds(settings.finalist_seeds - 1, workers));
 }
 
 Runs plan_runs(const std::vector<double>& best, size_t smaller, const SearchSettings& settings,

@@ -50,8 +50,6 @@ struct Runs {
 };
 // Candidates that a search trains however short its time is, where it explored so many.
 inline constexpr int kFewestCandidates = 2;
-// Seconds of each run when no more than these are trained.
-double seconds_of_fewest_runs(const SearchSettings& settings, double available, int workers);
 // With time for the settings' epochs of as many candidates as they say, more of both; with less as many candidates as
 // have all these epochs, but the fewest in any case. `best`: seconds of an epoch of each, the most promising first.
 // `smaller`: how many smaller ones there are.

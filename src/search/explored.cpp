@@ -60,6 +60,7 @@ std::vector<StoredProposal> again(Session& session, const std::vector<int>& numb
   for (const int number : numbers) {
     StoredProposal proposal = from_stored(parse_json(session.folder.storage().trial(number).proposal));
     proposal.effort = effort;
+    proposal.recipe.reset();
     proposal.proposal.parent = number;
     proposal.epochs.clear();
     proposal.epoch_seconds = epoch_seconds(session, *find_trial(session.study, number), effort);

@@ -89,11 +89,11 @@ PipelineSettings rung_pipeline(const Session& session, int rung) {
 // How many enter, and at most for how many epochs.
 HeatPlan first_rung(const Session& session, const std::vector<TrialResult>& explored, double seconds) {
   const Exploration& exploration = session.settings.exploration;
+  if (!session.settings.seconds) return {.heats = exploration.heats, .epochs = exploration.heat_epochs};
   std::vector<double> epochs;
   for (const int number : rank_trials(explored, static_cast<int>(explored.size())))
     epochs.push_back(epoch_seconds(session, *find_trial(session.study, number), Effort::Heat));
-  if (!session.settings.seconds || epochs.empty())
-    return {.heats = exploration.heats, .epochs = exploration.heat_epochs};
+  if (epochs.empty()) return {};
   return plan_heats(epochs, exploration, std::min(seconds, plannable_seconds(session)), session.workers);
 }
 

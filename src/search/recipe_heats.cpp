@@ -37,8 +37,10 @@ int fewest_epochs(const Session& session) {
 
 // Of a structure by a recipe, within so many seconds.
 int epochs_of(const Session& session, const StoredProposal& structure, const Recipe& recipe, double seconds) {
-  const double epoch = structure.epoch_seconds *
-                       relative_epoch(with_recipe(session.pipeline, recipe), structure.proposal.graph);
+  const PipelineSettings pipeline = with_recipe(session.pipeline, recipe);
+  // With the quick evaluation's, which a recipe's epochs do not count.
+  const double all = static_cast<double>(scaled_epochs(pipeline, 1).total()) / recipe_epochs(pipeline);
+  const double epoch = all * structure.epoch_seconds * relative_epoch(pipeline, structure.proposal.graph);
   const double epochs =
       std::floor(seconds / candidate_seconds(std::max(epoch, 1e-9), {.distill = 1, .prune = 0, .qat = 0}));
   return static_cast<int>(std::min(epochs, static_cast<double>(most_epochs(session))));
@@ -112,7 +114,7 @@ bool add_rung(Session& session, double seconds) {
 }
 
 void run_rung(Session& session) {
-  const auto done = [&] { return trials_of(session, Effort::Recipe).size(); };
+  const auto done = [&] { return count_trials(session, Effort::Recipe); };
   const auto total = static_cast<double>(done() + session.unfinished(Effort::Recipe).size());
   const auto tell = [&] {
     const std::lock_guard lock(session.mutex);

@@ -128,7 +128,7 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   const bool explores = settings.exploration.epochs > 0;
   int boundary = session.folder.storage().trial_count();
   int teacher_epochs =
-      session.folder.document(kTeacherEpochsKey).value_or(settings.teacher.epochs).get<int>();
+      integer_from_json<int>(session.folder.document(kTeacherEpochsKey).value_or(settings.teacher.epochs));
   if (settings.seconds) {
     session.tell_time_left(std::max(session.seconds_left(), 0.0));
     if (!proposals.empty() && !explores) measure(session, proposals);

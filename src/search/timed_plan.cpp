@@ -206,14 +206,16 @@ double decide_runs(Session& session, Contenders contenders, std::vector<StoredPr
   document["confirmation_seconds"] = runs.confirmation_seconds;
   session.folder.put_document(kPlanKey, document);
   session.options.progress.message(fmt::format(
-      "Plan: {} of up to {} each{} ({} epochs), and as long for each other seed of the best{}.",
+      "Plan: {} of up to {} each{} ({} epochs){}{}.",
       format_counted(static_cast<int64_t>(runs.candidates), "candidate"), format_duration(runs.seconds),
       contenders.smaller.empty()
           ? std::string()
           : fmt::format(", {} of the front of up to {}",
                         format_counted(static_cast<int64_t>(contenders.smaller.size()), "smaller one"),
                         format_duration(runs.smaller_seconds)),
-      fmt::join(totals, ", "), of_what_is_left(session, available)));
+      fmt::join(totals, ", "),
+      runs.confirmation_seconds > 0 ? ", and as long for each other seed of the best" : "",
+      of_what_is_left(session, available)));
   return runs.confirmation_seconds;
 }
 
@@ -221,7 +223,7 @@ int decide_teacher_epochs(Session& session) {
   const TeacherSettings& teacher = session.settings.teacher;
   const RunOptions& options = session.options;
   if (teacher.kind != TeacherKind::Train) return 0;
-  if (const auto stored = session.folder.document(kTeacherEpochsKey)) return stored->get<int>();
+  if (const auto stored = session.folder.document(kTeacherEpochsKey)) return integer_from_json<int>(*stored);
   const graph::Graph graph = teacher_network(teacher, session.dataset);
   const double total = limit_seconds(session);
   const double epoch = [&] {
@@ -272,11 +274,13 @@ double decide_candidates(Session& session, std::vector<StoredProposal>& proposal
   document["predicted_seconds"] = plan.seconds;
   session.folder.put_document(kPlanKey, document);
   session.options.progress.message(fmt::format(
-      "Plan: {} of {}, {} each (quick {}, distil {}, prune {}, quantise {}), and other "
+      "Plan: {} of {}, {} each (quick {}, {}distil {}, prune {}, quantise {}), and other "
       "seeds for the best: {}{}.{}",
       plan.chosen.size(), format_counted(static_cast<int64_t>(fitting.size()), "structure"),
-      format_counted(plan.epochs.total(), "epoch"), plan.epochs.quick, plan.epochs.distill, plan.epochs.prune,
-      plan.epochs.qat, format_duration(plan.seconds), of_what_is_left(session, plan.seconds),
+      format_counted(plan.epochs.total(), "epoch"), plan.epochs.quick,
+      plan.epochs.channels > 0 ? fmt::format("channels {}, ", plan.epochs.channels) : std::string(),
+      plan.epochs.distill, plan.epochs.prune, plan.epochs.qat, format_duration(plan.seconds),
+      of_what_is_left(session, plan.seconds),
       plan.left_out.empty()
           ? std::string()
           : fmt::format(" {} left for a longer --time.",

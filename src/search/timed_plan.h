@@ -11,8 +11,9 @@
 
 namespace retort::search {
 
-// Seconds of an epoch of this network with its share of validation, exploring or else distilling, by training it for about `seconds` beside whatever else is trained
-// now; nothing when it has no room in the session's memory. Throws Error(Interrupted) when stopped.
+// Seconds of an epoch of this network with its share of validation, exploring or else distilling, by training it for
+// about `seconds` beside whatever else is trained now; nothing when it has no room in the session's memory. Throws
+// Error(Interrupted) when stopped.
 std::optional<double> measured_epoch(Session& session, const graph::Graph& graph, double seconds);
 
 // Fills in epoch_seconds of every proposal that fits, in a small share of the search's time. What has no room to be
