@@ -51,6 +51,6 @@ function(retort_precompile target)
   target_precompile_headers(${target} PRIVATE
     <algorithm> <array> <atomic> <chrono> <cmath> <condition_variable> <filesystem> <fstream> <functional> <map> <memory> <mutex>
     <numeric> <optional> <set> <span> <stop_token> <string> <string_view> <thread> <tuple> <utility> <variant> <vector>
-    <fmt/format.h> <nlohmann/json.hpp> ${ARGN})
+    <fmt/format.h> ${PROJECT_SOURCE_DIR}/src/base/json.h ${ARGN})
   target_compile_options(${target} PRIVATE -Xclang -fno-pch-timestamp)  # for ccache
 endfunction()

@@ -13,10 +13,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "cost/c_work.h"
 #include "cost/cost.h"
 #include "deploy/c_code.h"

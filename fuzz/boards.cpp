@@ -1,7 +1,7 @@
 // Boards as TOML.
-#include <nlohmann/json.hpp>
 
 #include "cost/boards.h"
+#include "base/json.h"
 #include "target.h"
 
 namespace retort::fuzz {

@@ -1,6 +1,6 @@
 // A space of structures as TOML, and networks put into it.
-#include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "graph/micro.h"
 #include "search/micro_space.h"
 #include "target.h"

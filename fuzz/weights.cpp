@@ -1,6 +1,5 @@
 // Files of weights and checkpoints: as they come, and with the SHA-256 made right so that what follows it is read.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/json.h"

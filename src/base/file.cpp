@@ -165,6 +165,12 @@ void refuse_link(const fs::path& path) {
                 path.string());
 }
 
+fs::path without_links(const fs::path& home, const fs::path& below) {
+  fs::path path = home;
+  for (const fs::path& part : below) refuse_link(path /= part);
+  return path;
+}
+
 FileLock::FileLock(const fs::path& path) : file_(open_lock(path)) {
   if (!file_.is_open())
     throw_failure("{}: cannot be opened for locking: {}", path.string(), system_reason(errno));

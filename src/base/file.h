@@ -61,6 +61,8 @@ std::filesystem::path through_link(const std::filesystem::path& path);
 
 // Throws Error(Usage) when `path` is a link: what is written below it would lie elsewhere.
 void refuse_link(const std::filesystem::path& path);
+// home / below, where no part of `below` is a link; throws the same.
+std::filesystem::path without_links(const std::filesystem::path& home, const std::filesystem::path& below);
 
 class FileLock {
  public:

@@ -1,7 +1,13 @@
-// Limits for JSON from outside, and text of our own.
+// JSON: what is included in place of the library's header, so that whole numbers are whole everywhere; limits for what
+// comes from outside, and text of our own.
 #pragma once
 
+#ifdef INCLUDE_NLOHMANN_JSON_HPP_
+#error "include base/json.h instead of nlohmann/json.hpp: see its whole numbers"
+#endif
+
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -9,6 +15,30 @@
 #include <utility>
 
 #include "base/error.h"
+
+// get<int>() and its like give whole numbers in the type's range and throw nlohmann::json::exception for anything else. The
+// library's own take a fraction, what they make of 1e30 is undefined, and -1 becomes a huge count.
+template <std::integral T>
+  requires(!std::same_as<T, bool>)
+struct nlohmann::adl_serializer<T, void> {
+  template <typename Json>
+  static void from_json(const Json& value, T& number) {
+    const auto take = [&number](auto stored) {
+      number = static_cast<T>(stored);
+      return std::in_range<T>(stored);
+    };
+    if (value.is_number_unsigned()  ? take(*value.template get_ptr<const typename Json::number_unsigned_t*>())
+        : value.is_number_integer() ? take(*value.template get_ptr<const typename Json::number_integer_t*>())
+                                    : false)
+      return;
+    throw Json::other_error::create(
+        599, std::string("a whole number that fits is expected, not another ") + value.type_name(), nullptr);
+  }
+  template <typename Json>
+  static void to_json(Json& value, T number) {
+    nlohmann::to_json(value, number);
+  }
+};
 
 namespace retort {
 
@@ -49,19 +79,6 @@ inline nlohmann::json parse_json(std::string_view text) {
     throw nlohmann::json::other_error::create(
         599, fmt::format("it is nested more than {} levels deep", kMostJsonLevels), nullptr);
   return nlohmann::json::parse(text);
-}
-
-// A whole number in T's range, from outside. Throws nlohmann::json::exception for anything else: get<T>() takes a fraction, and
-// what it makes of 1e30 is undefined.
-template <typename T>
-T integer_from_json(const nlohmann::json& value) {
-  if (value.is_number_unsigned()) {
-    if (const auto number = value.get<uint64_t>(); std::in_range<T>(number)) return static_cast<T>(number);
-  } else if (value.is_number_integer()) {
-    if (const auto number = value.get<int64_t>(); std::in_range<T>(number)) return static_cast<T>(number);
-  }
-  throw nlohmann::json::other_error::create(
-      599, std::string("a whole number that fits is expected, not another ") + value.type_name(), nullptr);
 }
 
 // The text of a value: `indent` spaces a level, or one line. All JSON that is written goes through here:

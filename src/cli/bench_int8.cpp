@@ -4,10 +4,10 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/rng.h"
 #include "base/units.h"
 #include "cli/bench.h"

@@ -6,10 +6,10 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/rng.h"
 #include "cli/bench.h"
 #include "cli/options.h"

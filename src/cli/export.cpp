@@ -7,11 +7,11 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "base/descriptor.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/temporary.h"
 #include "base/units.h"
 #include "cli/commands.h"

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "cli/options.h"
 #include "compress/distillation.h"
 #include "graph/notebook.h"

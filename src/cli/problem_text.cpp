@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <tuple>
 
+#include "base/json.h"
 #include "cli/text.h"
 
 namespace retort::cli {

@@ -1,5 +1,6 @@
 // retort search: from images to int8 models.
 #include "search/search.h"
+#include "base/json.h"
 #include "search/study_place.h"
 
 #include <fmt/ranges.h>
@@ -8,7 +9,6 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 

@@ -1,10 +1,10 @@
 #include "cli/stage.h"
 
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/units.h"
 #include "cli/interrupt.h"
 #include "cli/terminal.h"

@@ -1,8 +1,7 @@
 #include "cli/target.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json.h"
 #include "base/units.h"
 #include "cli/options.h"
 

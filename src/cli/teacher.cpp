@@ -1,10 +1,10 @@
 // retort teacher: trains the notebook's teacher, or any network that is to teach.
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"

@@ -1,5 +1,6 @@
 // retort worker: takes candidates of a search that runs elsewhere.
 #include "search/worker.h"
+#include "base/json.h"
 #include "search/search.h"
 
 #include <unistd.h>
@@ -7,7 +8,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 

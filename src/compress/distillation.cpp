@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.h"
@@ -46,8 +45,8 @@ std::vector<int> views_of_note(const std::filesystem::path& npy, const Json& not
   std::vector<int> numbers;
   try {
     for (const Json& view : *found) {
-      const auto number = data::view_number({.down = integer_from_json<int>(view.at("down")),
-                                             .right = integer_from_json<int>(view.at("right")),
+      const auto number = data::view_number({.down = view.at("down").get<int>(),
+                                             .right = view.at("right").get<int>(),
                                              .mirrored = view.at("mirrored").get<bool>()});
       if (!number)
         throw_usage("{}: has logits of a view that this version lacks (shifted by more than {} pixels)",

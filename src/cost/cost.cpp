@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "cost/c_footprint.h"
 #include "cost/c_work.h"
 #include "graph/parameters.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -125,7 +124,7 @@ void from_json(const nlohmann::json& json, Footprint& footprint) {
   constexpr int64_t kMost = int64_t{1} << 48U;
   for (const auto& [memory, parts] : json.items())
     for (const auto& [name, part] : parts.items())
-      if (const auto bytes = integer_from_json<int64_t>(part); bytes < 0 || bytes > kMost)
+      if (const auto bytes = part.get<int64_t>(); bytes < 0 || bytes > kMost)
         throw_failure("a stored footprint has {} bytes of {}", bytes, name);
   footprint = {.model_bytes = json.at("flash").at("model"),
                .code_bytes = json.at("flash").at("code"),

@@ -9,7 +9,6 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 
 #include "base/descriptor.h"
 #include "base/error.h"
@@ -85,10 +84,9 @@ std::span<const uint8_t> label_bytes(const ImageSet& set) {
 // Bytes that the described set takes, or nothing when the numbers can't be true.
 std::optional<uint64_t> set_bytes(const json& description, uint64_t file_bytes, ImageSet& set,
                                   uint64_t& count) {
-  count = integer_from_json<uint64_t>(description.at("count"));
-  set.shape = {integer_from_json<int>(description.at("height")),
-               integer_from_json<int>(description.at("width")),
-               integer_from_json<int>(description.at("channels"))};
+  count = description.at("count").get<uint64_t>();
+  set.shape = {description.at("height").get<int>(), description.at("width").get<int>(),
+               description.at("channels").get<int>()};
   constexpr int kMaxSide = 1 << 16;  // keeps the products below 2⁶⁴
   for (const int side : {set.shape.height, set.shape.width, set.shape.channels})
     if (side < 0 || side > kMaxSide) return std::nullopt;
@@ -123,10 +121,10 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
     Dataset dataset;
     for (const json& name : header.at("classes")) {
       std::string& text = dataset.classes.emplace_back();
-      for (const json& byte : name) text.push_back(static_cast<char>(integer_from_json<uint8_t>(byte)));
+      for (const json& byte : name) text.push_back(static_cast<char>(byte.get<uint8_t>()));
     }
     dataset.range = {header.at("low"), header.at("high")};
-    dataset.skipped = integer_from_json<decltype(dataset.skipped)>(header.at("skipped"));
+    dataset.skipped = header.at("skipped").get<decltype(dataset.skipped)>();
     dataset.content_hash = header.at("content_hash");
     std::array<uint64_t, 2> counts{};
     const auto train_bytes = set_bytes(header.at("train"), file_bytes, dataset.train, counts[0]);

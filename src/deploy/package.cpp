@@ -4,10 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 #include <utility>
@@ -19,6 +17,7 @@
 #include "base/units.h"
 #include "cost/cost.h"
 #include "deploy/c_code.h"
+#include "deploy/c_text.h"
 #include "deploy/runtime_text.h"
 #include "int8/kernel_parameters.h"
 #include "int8/reference.h"
@@ -98,11 +97,6 @@ uint32_t crc32_of(uint32_t crc, std::span<const uint8_t> bytes) {
     for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1U) ^ (kPolynomial & (0U - (crc & 1U)));
   }
   return ~crc;
-}
-
-std::string upper_case(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return text;
 }
 
 // How the byte of an image becomes an input value, as C.
@@ -329,16 +323,13 @@ Words words_of(const ModelToExport& model) {
   check_for_code(model.graph, model.name);
   const int8::Tensor& input = input_of(model.graph);
   const int8::Tensor& output = output_of(model.graph);
-  const auto c_type = [](const int8::Tensor& end) {
-    return end.type == int8::Type::Float32 ? "float" : "int8_t";
-  };
   return {{"name", model.name},
-          {"MACRO", upper_case(model.name)},
+          {"MACRO", macro_prefix(model.name)},
           {"version", checked_version(model.version)},
           {"sentence", fmt::format("An int8 neural network as C code: {} in, {} out.", joined(input.dims),
                                    joined(output.dims))},
-          {"type", c_type(input)},
-          {"output_type", c_type(output)},
+          {"type", std::string(c_type(input))},
+          {"output_type", std::string(c_type(output))},
           {"quantized", quantized_expression(input)},
           {"byte_table", byte_table_text(input)},
           {"crc32", std::string(runtime_text("crc32.c"))},
@@ -346,7 +337,7 @@ Words words_of(const ModelToExport& model) {
 }
 
 std::string golden_text(const ModelToExport& model, const Golden& golden) {
-  const std::string macro = upper_case(model.name);
+  const std::string macro = macro_prefix(model.name);
   std::string text = fmt::format(
       "/* Inputs of {0} and what it must answer, to the bit: raw bytes, one case after the other. */\n"
       "#ifndef {1}_GOLDEN_H\n#define {1}_GOLDEN_H\n\n#include <stdint.h>\n\n",

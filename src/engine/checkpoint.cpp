@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -211,7 +210,7 @@ History history_from_json(const Json& json) {
   History history;
   for (const Json& epoch : json.at("epochs")) {
     EpochResult result;
-    result.epoch = integer_from_json<int>(epoch.at("epoch"));
+    result.epoch = epoch.at("epoch").get<int>();
     result.train_loss = number_or(epoch.at("train_loss"), nan);
     result.train_accuracy = number_or(epoch.at("train_accuracy"), nan);
     result.validation_loss = number_or(epoch.at("validation_loss"), nan);
@@ -219,7 +218,7 @@ History history_from_json(const Json& json) {
     result.seconds = epoch.at("seconds").get<double>();
     history.epochs.push_back(result);
   }
-  history.steps = integer_from_json<int64_t>(json.at("steps"));
+  history.steps = json.at("steps").get<int64_t>();
   history.seconds = json.at("seconds").get<double>();
   return history;
 }
@@ -280,12 +279,11 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, const graph::Graph
     Checkpoint checkpoint;
     checkpoint.history = history_from_json(header.at("history"));
     const Json& rng = header.at("rng");
-    checkpoint.rng = {integer_from_json<uint64_t>(rng.at(0)), integer_from_json<uint64_t>(rng.at(1)),
-                      integer_from_json<uint64_t>(rng.at(2))};
-    checkpoint.step = integer_from_json<int64_t>(header.at("step"));
-    checkpoint.optimizer.steps = integer_from_json<int64_t>(header.at("optimizer_steps"));
+    checkpoint.rng = {rng.at(0).get<uint64_t>(), rng.at(1).get<uint64_t>(), rng.at(2).get<uint64_t>()};
+    checkpoint.step = header.at("step").get<int64_t>();
+    checkpoint.optimizer.steps = header.at("optimizer_steps").get<int64_t>();
     checkpoint.best_monitor = number_or(header.at("best_monitor"), std::numeric_limits<double>::infinity());
-    checkpoint.epochs_without_gain = integer_from_json<int>(header.at("epochs_without_gain"));
+    checkpoint.epochs_without_gain = header.at("epochs_without_gain").get<int>();
     const bool has_second = header.at("has_second").get<bool>();
     const bool has_masks = header.at("has_masks").get<bool>();
     reader.require_tensors(graph, 2U + (has_second ? 1U : 0U) + (has_masks ? 1U : 0U));

@@ -219,11 +219,11 @@ class Run {
       const Rng before = dropout_rng;
       const StepResult result = network_.compute_gradients(batch, options_.objective, dropout_rng);
       if (!std::isfinite(result.loss))
-        diverged(describe_bad_loss(network_, batch, options_.objective, before, result.loss));
+        diverged(step_ + 1, describe_bad_loss(network_, batch, options_.objective, before, result.loss));
       // The loss alone does not tell: oneDNN's ReLU makes 0 of what is no number, and pools pass it over, so that a
       // network whose weights overflowed would go on with what is left of it.
       if (!network_.apply_gradients(options_.schedule.rate(step_, total_steps_)))
-        diverged(describe_bad_update(network_));
+        diverged(step_ + 1, describe_bad_update(network_));
 
       ++step_;
       done += count;
@@ -239,8 +239,8 @@ class Run {
     return result;
   }
 
-  [[noreturn]] void diverged(std::string_view what) const {
-    throw Divergence(fmt::format("step {} of {}: {}; a lower learning rate than {} may help", step_ + 1,
+  [[noreturn]] void diverged(int64_t step, std::string_view what) const {
+    throw Divergence(fmt::format("step {} of {}: {}; a lower learning rate than {} may help", step,
                                  total_steps_, what, options_.schedule.peak));
   }
 
@@ -270,6 +270,10 @@ class Run {
     result.validation_loss = result.validation_accuracy = std::numeric_limits<double>::quiet_NaN();
     if (!is_validated(result.epoch)) return;
     const Evaluation evaluation = evaluate(network_, data_.dataset.train, data_.validation);
+    // Batch norm computes otherwise here than in a step: by what it gathered.
+    if (evaluation.not_finite > 0)
+      diverged(step_, fmt::format("the output for {} of {} validation images is not finite",
+                                  evaluation.not_finite, evaluation.images));
     result.validation_loss = evaluation.loss;
     result.validation_accuracy = evaluation.accuracy;
     if (evaluation.loss < best_monitor_) {
@@ -341,6 +345,7 @@ Evaluation evaluate(Network& network, const data::ImageSet& images, std::span<co
   const auto classes = static_cast<size_t>(network.graph().classes());
   double loss = 0;
   int64_t correct = 0;
+  int64_t not_finite = 0;
   for_each_chunk(
       network, images, indices, [&](std::span<const uint32_t> chunk, std::span<const float> logits) {
         for (size_t i = 0; i < chunk.size(); ++i) {
@@ -348,6 +353,7 @@ Evaluation evaluate(Network& network, const data::ImageSet& images, std::span<co
           const size_t label = images.labels[chunk[i]];
           if (label >= classes)
             throw_usage("image {} has label {}: the network has {} classes", chunk[i], label, classes);
+          if (!std::ranges::all_of(row, [](float logit) { return std::isfinite(logit); })) ++not_finite;
           const auto best = std::max_element(row.begin(), row.end());
           double sum = 0;
           for (const float logit : row)
@@ -357,7 +363,8 @@ Evaluation evaluate(Network& network, const data::ImageSet& images, std::span<co
         }
       });
   const double count = static_cast<double>(std::max<size_t>(indices.size(), 1));
-  return {loss / count, static_cast<double>(correct) / count, static_cast<int64_t>(indices.size())};
+  return {loss / count, static_cast<double>(correct) / count, static_cast<int64_t>(indices.size()),
+          not_finite};
 }
 
 std::vector<float> predict(Network& network, const data::ImageSet& images,

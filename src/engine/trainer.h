@@ -113,7 +113,8 @@ class Divergence : public Error {
 
 // Trains in place and returns the history. Each epoch's order, views and dropout come from rng.fork("epoch",
 // n), so a resumed run draws what the uncut one would have. Throws Error(Interrupted) when stopped (after
-// storing nothing beyond the last after_epoch), Divergence at the step whose loss, gradients or weights are not finite.
+// storing nothing beyond the last after_epoch), Divergence at the step whose loss, gradients or weights are not finite,
+// or after which a validation image's logits are not.
 History train(Network& network, const TrainData& data, const TrainOptions& options, const Rng& rng,
               const TrainCallbacks& callbacks, std::stop_token stop, const Checkpoint* resume = nullptr);
 
@@ -121,6 +122,8 @@ struct Evaluation {
   double loss = 0;  // cross-entropy
   double accuracy = 0;
   int64_t images = 0;
+  int64_t not_finite =
+      0;  // of the images: their logits are not all numbers, and what the others say tells little
 };
 Evaluation evaluate(Network& network, const data::ImageSet& images, std::span<const uint32_t> indices);
 

@@ -2,11 +2,11 @@
 #include <cctype>
 #include <charconv>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "graph/layer_names.h"
 #include "graph/micro.h"
 #include "graph/notebook.h"

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <charconv>
 #include <initializer_list>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/json.h"

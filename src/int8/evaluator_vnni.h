@@ -9,6 +9,9 @@
 // because floors of floors fold into one, and rounding away from zero adds one unit less to negative values
 // before their shift by e. The output's zero point is added before the shift too. Under a ReLU, x is first
 // pinned to 0.
+//
+// The loops are in evaluator_vnni_layer.cpp, evaluator_vnni_depthwise.cpp and evaluator_vnni_add.cpp, the
+// arithmetic that they share in evaluator_vnni_vectors.h.
 #pragma once
 
 #include <array>

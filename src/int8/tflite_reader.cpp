@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "int8/check.h"
 #include "int8/tflite.h"
 #include "tflite_generated.h"

@@ -1,7 +1,6 @@
 #include "report/study_files.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"

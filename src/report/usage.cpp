@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "base/json.h"
 #include "base/units.h"

@@ -1,7 +1,5 @@
 #include "search/analysis.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/file.h"

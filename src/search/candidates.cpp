@@ -7,7 +7,6 @@
 #include <exception>
 #include <map>
 #include <new>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/base64.h"
@@ -123,8 +122,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   }
   const PipelineSettings settings = with_recipe(shared.settings, stored.recipe);
   const Context context = shared.with(settings);
-  fs::path folder = study;
-  for (const fs::path& part : run.file) refuse_link(folder /= part);
+  const fs::path folder = without_links(study, run.file);
   // The structure's own stream: neither its number nor the other candidates change its numbers.
   const Rng rng = Rng(run.seed).fork("candidate " + stored.proposal.hash);
   Candidate candidate;
@@ -217,7 +215,6 @@ void unpack(std::span<const uint8_t> bytes, const fs::path& folder) {
   } catch (const std::exception& error) {
     throw_failure("a checkpoint from another machine is damaged: {}", error.what());
   }
-  refuse_link(folder);
   tidy_up(folder);
   for (const auto& [name, content] : files) write_file_atomic(folder / name, content);
 }

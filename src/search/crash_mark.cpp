@@ -9,7 +9,6 @@
 #include <csignal>
 #include <cstddef>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <vector>
 

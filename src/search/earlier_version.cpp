@@ -1,8 +1,7 @@
 #include "search/earlier_version.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json.h"
 #include "base/work_clock.h"
 #include "engine/network.h"
 #include "search/settings.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/file.h"
@@ -287,9 +286,8 @@ void restore_finalists(Session& session) {
   for (const study::TrialRecord& record : runs.trials({.results = false}))
     if (study::is_finished(record.state))
       keep([&] {
-        get_files(
-            runs, record,
-            session.folder.path() / training_run(session, from_stored(parse_json(record.proposal))).file);
+        get_files(runs, record, session.folder.path(),
+                  training_run(session, from_stored(parse_json(record.proposal))).file);
       });
   if (!fs::exists(session.folder.path() / "best" / "model.json")) write_best(session);
 }

@@ -2,9 +2,9 @@
 // this room.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/json.h"
 #include "cost/latency.h"
 
 namespace retort::search {

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <functional>
+#include <map>
+#include <string>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/parallel.h"
 #include "search/results.h"
+#include "search/settings.h"
 
 namespace retort::search {
 
@@ -23,14 +26,23 @@ inline double number_from_json(const nlohmann::json& json) {
 // for what no study of ours holds.
 inline int64_t size_from_json(const nlohmann::json& json) {
   constexpr int64_t kMost = int64_t{1} << 48U;
-  const auto size = integer_from_json<int64_t>(json);
+  const auto size = json.get<int64_t>();
   if (size < 0 || size > kMost) throw_failure("a stored size is {}, which is none", json.dump());
   return size;
 }
 
+// The epochs that were decided for stages, by their names. Throws Error(Failure) for a number that none of ours has.
+inline std::map<std::string, int, std::less<>> epochs_from_json(const nlohmann::json& json) {
+  auto epochs = json.get<std::map<std::string, int, std::less<>>>();
+  for (const auto& [stage, count] : epochs)
+    if (count < 1 || count > kMostEpochs)
+      throw_failure("the stored epochs of '{}' are {}; 1 to {} are allowed", stage, count, kMostEpochs);
+  return epochs;
+}
+
 // How many threads a run had, as its options allow. Throws Error(Failure) for another number.
 inline int threads_from_json(const nlohmann::json& json) {
-  const auto threads = integer_from_json<int64_t>(json);
+  const auto threads = json.get<int64_t>();
   if (threads < 0 || threads > kMostThreads)
     throw_failure("a stored number of threads is {}; 0 to {} are allowed", threads, kMostThreads);
   return static_cast<int>(threads);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -112,7 +111,8 @@ std::vector<StoredProposal> open_study(Session& session) {
       const bool is_whole =
           fs::exists(place / "result.json") && (trial.file.empty() || fs::exists(place / "weights.retort"));
       if (trial.outcome != Outcome::Infeasible && !is_whole)
-        get_files(folder.storage(), folder.storage().trial(trial.number), place);
+        get_files(folder.storage(), folder.storage().trial(trial.number), folder.path(),
+                  trial_folder(trial.number));
     }
   if (more_to_do(session)) {
     folder.put_document(kFinalistPlanKey, nullptr);
@@ -128,7 +128,7 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   const bool explores = settings.exploration.epochs > 0;
   int boundary = session.folder.storage().trial_count();
   int teacher_epochs =
-      integer_from_json<int>(session.folder.document(kTeacherEpochsKey).value_or(settings.teacher.epochs));
+      session.folder.document(kTeacherEpochsKey).value_or(settings.teacher.epochs).get<int>();
   if (settings.seconds) {
     session.tell_time_left(std::max(session.seconds_left(), 0.0));
     if (!proposals.empty() && !explores) measure(session, proposals);

@@ -4,11 +4,11 @@
 #include <array>
 #include <cmath>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <tuple>
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "search/pipeline.h"
 #include "search/recipe.h"
 #include "search/sampler.h"

@@ -21,11 +21,11 @@ constexpr std::array kLogits = {"logits.npy", "logits.json"};
 constexpr std::array kTeacherFiles = {kLogits[0], kLogits[1], "weights.retort"};
 constexpr std::array kTrialFiles = {"model.tflite", "weights.retort", "result.json"};
 
-// Those of `names` that `files` has: {name: artefact}, unless these very bytes are there.
+// Those of `names` that `files` has: {name: artefact}, into home / below, unless these very bytes are there.
 template <size_t n>
 void get_named(const study::Storage& storage, const json& files, const std::array<const char*, n>& names,
-               const fs::path& folder) {
-  refuse_link(folder);
+               const fs::path& home, const fs::path& below) {
+  const fs::path folder = without_links(home, below);
   for (const char* name : names) {
     if (!files.contains(name)) continue;
     const auto hash = files[name].get<std::string>();
@@ -109,11 +109,11 @@ void put_teacher(Session& session) {
 void get_teacher(StudyFolder& folder) {
   if (!folder.is_shared()) return;
   const json files = folder.document(kTeacherFilesKey).value_or(json::object());
-  keep([&] { get_named(folder.storage(), files, kTeacherFiles, folder.path() / "teacher"); });
+  keep([&] { get_named(folder.storage(), files, kTeacherFiles, folder.path(), "teacher"); });
 }
 
-void get_logits(const study::Storage& storage, const SharedWork& work, const fs::path& folder) {
-  get_named(storage, work.teacher, kLogits, folder);
+void get_logits(const study::Storage& storage, const SharedWork& work, const fs::path& home) {
+  get_named(storage, work.teacher, kLogits, home, "teacher");
 }
 
 void put_files(study::Storage& storage, const study::Claim& claim, const fs::path& folder) {
@@ -124,9 +124,10 @@ void put_files(study::Storage& storage, const study::Claim& claim, const fs::pat
   storage.put_stage(claim, {kFilesStage, dump_json(files)});
 }
 
-void get_files(const study::Storage& storage, const study::TrialRecord& record, const fs::path& folder) {
+void get_files(const study::Storage& storage, const study::TrialRecord& record, const fs::path& home,
+               const fs::path& folder) {
   for (const study::StageRecord& stage : record.stages) {
-    if (stage.name == kFilesStage) get_named(storage, parse_json(stage.result), kTrialFiles, folder);
+    if (stage.name == kFilesStage) get_named(storage, parse_json(stage.result), kTrialFiles, home, folder);
   }
 }
 

@@ -3,11 +3,11 @@
 
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "search/session.h"
 #include "search/settings.h"
 #include "study/storage.h"
@@ -41,12 +41,13 @@ void publish_end(Session& session);
 // The teacher's files: from the folder into a shared study, once a run, and from there into a folder that lacks them.
 void put_teacher(Session& session);
 void get_teacher(StudyFolder& folder);
-// Of these the logits alone, for a worker.
-void get_logits(const study::Storage& storage, const SharedWork& work, const std::filesystem::path& folder);
+// Of these the logits alone, for a worker: into teacher/ of its own folder.
+void get_logits(const study::Storage& storage, const SharedWork& work, const std::filesystem::path& home);
 
-// A finished candidate's files, from its folder into the study, and from there into another folder.
+// A finished candidate's files, from its folder into the study, and from there into home / folder, which is refused where one of
+// its parts is a link.
 void put_files(study::Storage& storage, const study::Claim& claim, const std::filesystem::path& folder);
 void get_files(const study::Storage& storage, const study::TrialRecord& record,
-               const std::filesystem::path& folder);
+               const std::filesystem::path& home, const std::filesystem::path& folder);
 
 }  // namespace retort::search

@@ -20,6 +20,7 @@
 #include "search/json_costs.h"
 #include "search/json_numbers.h"
 #include "search/search.h"
+#include "search/stored_json.h"
 #include "search/study_place.h"
 #include "search/teacher.h"
 #include "search/timed_plan.h"
@@ -108,17 +109,6 @@ std::vector<std::string> differences(const json& there, const json& here) {
   return out;
 }
 
-std::optional<json> read_document(const study::Storage& storage, std::string_view key) {
-  const std::optional<std::string> text = storage.document(key);
-  if (!text) return std::nullopt;
-  try {
-    json value = parse_json(*text);
-    return value.is_null() ? std::nullopt : std::optional(std::move(value));
-  } catch (const json::exception& error) {
-    throw_failure("the study's '{}' is damaged: {}", key, error.what());
-  }
-}
-
 struct StoredTrials {
   std::vector<TrialResult> results;  // by number
   std::vector<int> unfinished;
@@ -156,6 +146,15 @@ StoredTrials read_trials(const study::Storage& storage) {
 
 }  // namespace
 
+std::optional<json> read_document(const study::Storage& storage, std::string_view key) {
+  const std::optional<std::string> text = storage.document(key);
+  if (!text) return std::nullopt;
+  return read_stored(fmt::format("'{}'", key), [&] {
+    json value = parse_json(*text);
+    return value.is_null() ? std::nullopt : std::optional(std::move(value));
+  });
+}
+
 json to_stored(const StoredProposal& stored) {
   json out = {{"effort", to_string(stored.effort)},
               {"parent", stored.proposal.parent},
@@ -181,6 +180,11 @@ json to_stored(const StoredProposal& stored) {
   return out;
 }
 
+StoredProposal proposal_of(const study::TrialRecord& trial) {
+  return read_stored(fmt::format("proposal of trial {}", trial.number),
+                     [&] { return from_stored(parse_json(trial.proposal)); });
+}
+
 StoredProposal from_stored(const json& in) {
   StoredProposal stored;
   stored.effort = parse_effort(in.value("effort", "full"));
@@ -203,7 +207,7 @@ StoredProposal from_stored(const json& in) {
   if (const auto confirms = in.find("confirms"); confirms != in.end())
     stored.confirms = {.trial = confirms->at("trial"),
                        .seed = confirms->at("seed"),
-                       .epochs = confirms->at("epochs").get<decltype(Confirmation::epochs)>()};
+                       .epochs = epochs_from_json(confirms->at("epochs"))};
   return stored;
 }
 
@@ -327,11 +331,18 @@ std::string search_identity(const json& description) {
 
 data::Split stored_split(const json& stored, const data::Dataset& dataset) {
   data::Split split;
-  split.validation = stored.at("validation").get<std::vector<uint32_t>>();
-  split.test = stored.at("test").get<std::vector<uint32_t>>();
+  read_stored("'split'", [&] {
+    split.validation = stored.at("validation").get<std::vector<uint32_t>>();
+    split.test = stored.at("test").get<std::vector<uint32_t>>();
+  });
   std::vector<bool> elsewhere(dataset.train.count(), false);
   for (const auto* part : {&split.validation, &split.test})
-    for (const uint32_t index : *part) elsewhere.at(index) = true;
+    for (const uint32_t index : *part) {
+      if (index >= elsewhere.size())
+        throw_failure("the stored split has image {} of {}: the data is not what the search began with", index,
+                      elsewhere.size());
+      elsewhere[index] = true;
+    }
   for (uint32_t i = 0; i < elsewhere.size(); ++i)
     if (!elsewhere[i]) split.train.push_back(i);
   return split;

@@ -6,13 +6,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "data/dataset.h"
 #include "search/keep.h"
 #include "search/recipe.h"
@@ -64,6 +64,8 @@ struct StoredProposal {
 };
 nlohmann::json to_stored(const StoredProposal& stored);
 StoredProposal from_stored(const nlohmann::json& json);
+// The trial's. Error(Failure) for what is none.
+StoredProposal proposal_of(const study::TrialRecord& trial);
 
 // Which study trials are in: the search's own, or the one beside it of its finalists' runs from other seeds.
 enum class Trials { Search, Confirmations };
@@ -102,7 +104,9 @@ class StudyFolder {
   std::unique_ptr<study::Storage> confirmations_;
 };
 
-// The split as it was stored under kSplitKey.
+// Nothing when there is none; null counts as none. Error(Failure) for what is no JSON.
+std::optional<nlohmann::json> read_document(const study::Storage& storage, std::string_view key);
+// The split as it was stored under kSplitKey. Error(Failure) for what is no split of these images.
 data::Split stored_split(const nlohmann::json& stored, const data::Dataset& dataset);
 std::string host_name();
 // A hash of what must not change in a search, of its description.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <utility>
@@ -223,7 +222,7 @@ int decide_teacher_epochs(Session& session) {
   const TeacherSettings& teacher = session.settings.teacher;
   const RunOptions& options = session.options;
   if (teacher.kind != TeacherKind::Train) return 0;
-  if (const auto stored = session.folder.document(kTeacherEpochsKey)) return integer_from_json<int>(*stored);
+  if (const auto stored = session.folder.document(kTeacherEpochsKey)) return stored->get<int>();
   const graph::Graph graph = teacher_network(teacher, session.dataset);
   const double total = limit_seconds(session);
   const double epoch = [&] {

@@ -4,7 +4,6 @@
 #include <list>
 #include <mutex>
 #include <new>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <span>
 #include <string>
@@ -75,7 +74,7 @@ void take_up_checkpoint(const study::ClaimedTrial& claimed, const ClaimedWork& w
       study::identity_of(claimed.checkpoint->worker) == study::identity_of(claimed.claim.worker))
     return;
   try {
-    unpack(work.storage.artefact(claimed.checkpoint->sha256), work.folder / run.file);
+    unpack(work.storage.artefact(claimed.checkpoint->sha256), without_links(work.folder, run.file));
     progress.message(fmt::format("{}: goes on from where {} was.", run.name,
                                  study::display_of(claimed.checkpoint->worker)));
   } catch (const std::exception& error) {
@@ -217,7 +216,7 @@ class Loop {
       const study::TrialRecord whole = storage_.trial(record.number);
       const StoredProposal proposal = from_stored(parse_json(whole.proposal));
       const CandidateRun run = candidate_run(proposal, whole.number, work_.seed, work_.target);
-      keep([&] { get_files(storage_, whole, session_.folder.path() / run.file); });
+      keep([&] { get_files(storage_, whole, session_.folder.path(), run.file); });
       finished(whole.number, proposal, stored_result(whole));
     }
   }

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.h"
@@ -159,17 +158,17 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
         shared.cpu, here));
   const data::Split split = stored_split(parse_json(storage->document(kSplitKey).value_or("null")), dataset);
   std::optional<engine::TeacherLogits> logits;
-  get_logits(*storage, shared, workplace.path() / "teacher");
+  get_logits(*storage, shared, workplace.path());
   if (!shared.teacher.empty())
     logits = compress::load_teacher_logits(workplace.path() / "teacher" / "logits.npy", dataset);
 
   const auto weights = [&](const StoredProposal& stored) -> std::optional<graph::Parameters> {
     if (!inherits(stored, settings)) return std::nullopt;
     const study::TrialRecord parent = storage->trial(stored.proposal.parent);
-    const fs::path folder = workplace.path() / "parents" / trial_folder(parent.number);
-    get_files(*storage, parent, folder);
+    const fs::path folder = fs::path("parents") / trial_folder(parent.number);
+    get_files(*storage, parent, workplace.path(), folder);
     return inherited_weights(stored, from_stored(parse_json(parent.proposal)).proposal.config,
-                             folder / "weights.retort", settings, dataset);
+                             workplace.path() / folder / "weights.retort", settings, dataset);
   };
   Source trials(Trials::Search, *storage, workplace, settings, options, weights);
   std::unique_ptr<study::Storage> confirmations;

@@ -1,7 +1,6 @@
 #include "study/parameters.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 

@@ -1,7 +1,6 @@
 #include "study/sql_storage.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 

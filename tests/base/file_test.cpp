@@ -60,6 +60,8 @@ TEST_F(FileTest, ALinkIsReplacedAndFollowedWhereOneSaysSo) {
   EXPECT_NE(std::string(caught([&] { refuse_link(folder_ / "link"); }).what()).find("is a link"),
             std::string::npos);
   refuse_link(folder_ / "real");
+  EXPECT_EQ(without_links(folder_, "a/b"), folder_ / "a" / "b");
+  EXPECT_EQ(caught([&] { without_links(folder_, "link/b"); }).code(), ErrorCode::Usage);
   write_text_atomic(folder_ / "link", "newer");
   EXPECT_FALSE(fs::is_symlink(folder_ / "link"));
   EXPECT_EQ(read_text(folder_ / "real"), "new");

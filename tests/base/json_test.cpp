@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+#include <vector>
+
 namespace retort {
 namespace {
 
@@ -29,6 +33,34 @@ TEST(Json, WhatIsNestedTooDeeplyIsRefusedBeforeItIsParsed) {
         << error.what();
   }
   EXPECT_THROW(parse_json("{"), nlohmann::json::exception);
+}
+
+template <typename T>
+bool is_taken(const char* text) {
+  try {
+    static_cast<void>(parse_json(text).get<T>());
+    return true;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
+}
+
+TEST(Json, WholeNumbersAreWholeAndFit) {
+  EXPECT_EQ(parse_json("-3").get<int>(), -3);
+  EXPECT_EQ(parse_json("18446744073709551615").get<uint64_t>(), 18446744073709551615U);
+  EXPECT_EQ(nlohmann::json(uint8_t{7}).dump(), "7");
+  for (const char* text : {"1.5", "1e30", "-1e30", "3.0", "true", "\"3\"", "null", "2147483648"})
+    EXPECT_FALSE(is_taken<int>(text)) << text;
+  EXPECT_FALSE(is_taken<size_t>("-1"));
+  EXPECT_FALSE(is_taken<uint8_t>("256"));
+  EXPECT_FALSE(is_taken<std::vector<int>>("[1, 2, 1e30]"));
+  EXPECT_FALSE((is_taken<std::map<std::string, int>>(R"({"a": 0.5})")));
+  const nlohmann::json named = parse_json(R"({"a": 1e30, "b": 2})");
+  EXPECT_THROW(static_cast<void>(named.value("a", 1)), nlohmann::json::exception);
+  EXPECT_THROW(static_cast<void>(int{named.at("a")}), nlohmann::json::exception);
+  EXPECT_EQ(named.value("b", 1), 2);
+  EXPECT_TRUE(is_taken<double>("3"));
+  EXPECT_TRUE(is_taken<bool>("true"));
 }
 
 }  // namespace

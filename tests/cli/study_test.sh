@@ -84,6 +84,21 @@ bad 2 "is in the folder itself" search "$work/alone" "${search[@]}" --storage "s
 good worker --storage "sqlite:$work/shared.db" --study several "${data[@]}" --folder "$work/sqlite"
 [ "$(essence "$work/alone")" = "$(essence "$work/sqlite")" ] || fail "a worker took files of the search away"
 
+# ---- what is explored, the heats, the recipes and the candidates may be anybody's to train
+phases=("${data[@]}" --preset micro --macs 40K --teacher-config '1 block, 8 filters' --teacher-epochs 10 --batch 16 --trials 6
+  --explore-epochs 2 --explore-first 4 --explore-heats 4 --explore-heat-epochs 4 --explore-recipes 8 --explore-candidates 2
+  --distill-epochs 20 --qat-epochs 2 --prune-update-every 2 --seeds 2)
+good search "$work/phases-alone" "${phases[@]}" --workers 2
+shared=(--storage "sqlite:$work/phases.db" --study phases)
+"$retort" search "$work/phases" "${phases[@]}" --workers 1 "${shared[@]}" >"$work/phases.out" 2>&1 </dev/null &
+searching=$!
+good worker "${shared[@]}" "${data[@]}" --workers 2 --folder "$work/phases-worker"
+wait "$searching" || fail "a search with all phases: $(tail -n 1 "$work/phases.out")"
+[ "$(essence "$work/phases-alone")" = "$(essence "$work/phases")" ] || fail "a worker finds something else in some phase"
+grep -q '"effort": "recipe"' "$work/phases/study.json" || fail "no recipe was tried"
+trained=$(find "$work/phases-worker/trials" -name result.json | xargs -r grep -lE '"effort": "(explore|heat|recipe)"' | wc -l)
+[ "$trained" -gt 0 ] || fail "the worker trained nothing of the first phases"
+
 # ---- what another worker takes over goes on from the last checkpoint, a finalist's other seed as well
 long=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 1 --config 1,1,8,0 --quick-epochs 2
   --distill-epochs 1500 --prune-update-every 2 --qat-epochs 2)

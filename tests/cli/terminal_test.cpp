@@ -3,9 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
+
+#include "base/json.h"
 
 namespace retort::cli {
 namespace {

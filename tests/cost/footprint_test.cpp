@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/rng.h"
 #include "cost/cost.h"
 #include "graph/random_graph.h"

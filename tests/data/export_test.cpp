@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <iterator>
 
-#include "data/fixtures.h"
+#include "base/file.h"
+#include "data/folder_fixture.h"
+#include "data/npy.h"
 
 namespace retort::data {
 namespace {
@@ -60,6 +62,54 @@ TEST(ExportImages, LeavesOtherFilesAloneAndNamesWhatCannotBe) {
   odd.classes = {"a/b", "c"};
   export_images(odd, folder / "new");
   EXPECT_TRUE(fs::exists(folder / "new/train/a-b/00001.png"));
+}
+
+TEST_F(Folder, ExportedArraysReadBackAsTheSameImages) {
+  write_pets("train/", 8);
+  write_pets("test/", 1);
+  const auto dataset = load(spec());
+  TestFolder other;
+  export_npy(*dataset, stratified_split(*dataset, {}), other / "new/folder");
+  const auto again = load("npy:" + other.at("new/folder"));
+  EXPECT_EQ(again->train.pixels, dataset->train.pixels);
+  EXPECT_EQ(again->train.labels, dataset->train.labels);
+  EXPECT_EQ(again->test.pixels, dataset->test.pixels);
+  EXPECT_EQ(again->train.shape, dataset->train.shape);
+  const std::string json = read_text(other / "new/folder/dataset.json");
+  for (const std::string& part :
+       {std::string("\"cat\""), dataset->content_hash, spec(), std::string("\"high\": 1.0")})
+    EXPECT_NE(json.find(part), std::string::npos) << part;
+}
+
+TEST_F(Folder, TheSplitIsExportedAsRowsOfTheTrainingImages) {
+  write_pets("", 10);
+  const auto dataset = load(spec());
+  const Split split =
+      stratified_split(*dataset, {.seed = 5, .validation_fraction = 0.25, .test_fraction = 0.2});
+  ASSERT_FALSE(split.test.empty());
+  TestFolder other;
+  write_bytes(other / "x_test.npy", {{1}});  // of an earlier export, of other data
+  write_bytes(other / "y_test.npy", {{1}});
+  export_npy(*dataset, split, other.path());
+  const auto rows = [&](const char* name) {
+    const std::vector<int64_t> values = read_npy(other / name).as_integer();
+    return std::vector<uint32_t>(values.begin(), values.end());
+  };
+  EXPECT_EQ(rows("train_indices.npy"), split.train);
+  EXPECT_EQ(rows("validation_indices.npy"), split.validation);
+  EXPECT_EQ(rows("test_indices.npy"), split.test);
+  const auto again = load("npy:" + other.path().string());
+  EXPECT_EQ(again->content_hash, dataset->content_hash);  // names of classes too
+  EXPECT_EQ(again->range, dataset->range);
+
+  write_pets("train/", 10);
+  write_pets("test/", 1);
+  fs::remove_all(folder_ / "cat");
+  fs::remove_all(folder_ / "dog");
+  const auto with_test = load(spec());
+  export_npy(*with_test, stratified_split(*with_test, {}), other.path());
+  EXPECT_EQ(read_npy(other / "test_indices.npy").shape, std::vector<int64_t>{0});
+  EXPECT_EQ(rows("train_indices.npy").size() + rows("validation_indices.npy").size(), 20U);
 }
 
 }  // namespace

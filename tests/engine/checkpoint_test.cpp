@@ -1,7 +1,6 @@
 #include "engine/checkpoint.h"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "random_batch.h"
 #include "small_data.h"
 

@@ -111,6 +111,21 @@ TEST_P(Divergent, ARateThatIsTooHighIsCaughtWithinItsEpoch) {
   EXPECT_EQ(result.stored, 0);
 }
 
+// A step normalises by its batch, validation by the mean that was gathered: that one alone has overflowed.
+TEST_P(Divergent, WhatValidationAloneSeesIsNamed) {
+  const Ended result = ended(small_graph(), [](Network& network, int64_t step) {
+    if (step != 5) return;
+    Parameters parameters = network.parameters();
+    for (float& mean : parameters.at(2, graph::Role::Mean)) mean = -3e38F;
+    for (float& variance : parameters.at(2, graph::Role::Variance)) variance = 0;
+    network.set_parameters(parameters);
+  });
+  EXPECT_EQ(result.sentence,
+            "step 6 of 9: the output for 30 of 30 validation images is not finite; a lower learning "
+            "rate than 0.001 may help");
+  EXPECT_EQ(result.stored, 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, Divergent, testing::ValuesIn(backend_names()),
                          [](const auto& each) { return each.param; });
 

@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "report/live/server.h"
 
 #include <gtest/gtest.h>
@@ -5,7 +6,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <regex>
 
 #include "base/error.h"

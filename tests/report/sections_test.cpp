@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/base64.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/units.h"
 #include "graph/notebook.h"
 #include "int8/lower.h"

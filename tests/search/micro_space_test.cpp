@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/json.h"
 #include "search/micro_sampler.h"
 #include "search/mutation.h"
 #include "synthetic.h"

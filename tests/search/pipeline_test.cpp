@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "compress/pruning.h"
 #include "engine/checkpoint.h"
 #include "graph/notebook.h"

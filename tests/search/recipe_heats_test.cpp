@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "engine/checkpoint.h"
 #include "essence.h"
 #include "search_fixture.h"
@@ -171,6 +171,30 @@ TEST_F(RecipeHeats, WithoutThemOrWithoutATeacherThereIsLessToCompare) {
     EXPECT_EQ(trial.recipe->alpha, settings.pipeline.alpha);
     EXPECT_EQ(trial.recipe->wider, 1);
   }
+}
+
+// How long they take is the machine's matter; that all have enough epochs, and that one is decided on, is not.
+TEST_F(RecipeHeats, WithinATimeSomeAreCompared) {
+  settings.trials.reset();
+  settings.seconds = 8;
+  settings.exploration.heat_epochs = 8;
+  settings.exploration.share = 0.7;
+  Listener listener;
+  const TemporaryFolder folder;
+  const StudyResult study =
+      run_search(settings, dataset, {.folder = folder.path(), .workers = 2, .progress = listener});
+  const std::vector<TrialResult> rung = with_effort(study, Effort::Recipe);
+  ASSERT_GE(rung.size(), 3U) << listener.said;
+  EXPECT_EQ(rung.front().recipe, recipe_of(settings.pipeline));
+  for (const TrialResult& trial : rung) {
+    EXPECT_EQ(trial.outcome, Outcome::Complete) << trial.reason;
+    EXPECT_EQ(trial.hash, rung.front().hash);
+    int epochs = 0;
+    for (const StageResult& stage : trial.stages) epochs += stage.trained;
+    EXPECT_GE(epochs, recipe_epochs(settings.pipeline)) << to_string(*trial.recipe);
+  }
+  EXPECT_TRUE(decision(study).contains("control"));
+  EXPECT_GE(study.best, 0);
 }
 
 TEST_F(RecipeHeats, ATimeTooShortToCompareThemIsSaid) {

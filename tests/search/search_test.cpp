@@ -7,12 +7,12 @@
 #include <cmath>
 #include <functional>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/rng.h"
 #include "engine/checkpoint.h"
 #include "essence.h"

@@ -4,8 +4,8 @@
 
 #include <cmath>
 #include <functional>
-#include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "synthetic.h"
 
 namespace retort::search {

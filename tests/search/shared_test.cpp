@@ -4,10 +4,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "search/candidates.h"
 #include "search/crash_mark.h"
 #include "search/proposals.h"
@@ -239,7 +239,7 @@ TEST_F(SharedTest, FilesThatADatabaseNamesAreNotWritten) {
         .stages = {
             {"files",
              json{{"stages.json", stranger}, {"../escaped", stranger}, {"model.tflite", stranger}}.dump()}}};
-    get_files(*storage, record, at("taken/trial"));
+    get_files(*storage, record, at("taken"), "trial");
   }
   EXPECT_EQ(read_text(at("taken/trial/model.tflite")), "bad");
   EXPECT_FALSE(fs::exists(at("taken/trial/stages.json")));
@@ -380,11 +380,23 @@ TEST_F(ClaimedTest, AFileThatIsNotTheStudysIsReplaced) {
   write_text_atomic(from / "model.tflite", "model");
   write_text_atomic(from / "weights.retort", "weights");
   put_files(*storage, claimed.claim, from);
-  const fs::path to = at("to");
+  const fs::path to = at("home") / "trials" / "0";
   write_text_atomic(to / "model.tflite", "cut sh");
-  get_files(*storage, storage->trial(0), to);
+  get_files(*storage, storage->trial(0), at("home"), "trials/0");
   EXPECT_EQ(read_text(to / "model.tflite"), "model");
   EXPECT_EQ(read_text(to / "weights.retort"), "weights");
+}
+
+TEST_F(ClaimedTest, FilesAreNotTakenThroughALink) {
+  const auto claimed = storage->claim("w", 60).value();
+  const fs::path from = at("from");
+  write_text_atomic(from / "model.tflite", "model");
+  put_files(*storage, claimed.claim, from);
+  fs::create_directories(at("home"));
+  fs::create_directories(at("elsewhere"));
+  fs::create_directory_symlink(at("elsewhere"), at("home") / "trials");
+  EXPECT_THROW(get_files(*storage, storage->trial(0), at("home"), "trials/0"), Error);
+  EXPECT_TRUE(fs::is_empty(at("elsewhere")));
 }
 
 TEST(Untidy, IsWhatHasStagesLeft) {

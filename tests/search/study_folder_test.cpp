@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <map>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "essence.h"
 #include "search/study_folder.h"
 #include "search_fixture.h"

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
+#include "base/json.h"
 #include "graph/notebook.h"
 #include "search/finalists.h"
 #include "search/study_folder.h"
