@@ -3,12 +3,12 @@
 #include <sqlite3.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "edits.h"
 #include "report/live/page.h"
 #include "report/live_study.h"
 #include "report/report.h"
@@ -24,8 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr const char* kCanary = "<canary onload=1>'\"&";
 
 struct CloseDatabase {
   void operator()(sqlite3* database) const { sqlite3_close(database); }
@@ -118,84 +116,6 @@ const Sound& sound() {
   return made;
 }
 
-// The next bytes of an input as what is asked for; zero where it has ended.
-class Source {
- public:
-  explicit Source(Bytes bytes) : bytes_(bytes) {}
-  [[nodiscard]] bool ended() const { return bytes_.empty(); }
-  uint8_t byte() {
-    if (bytes_.empty()) return 0;
-    const uint8_t value = bytes_[0];
-    bytes_ = bytes_.subspan(1);
-    return value;
-  }
-  size_t below(size_t bound) {
-    const size_t low = byte();
-    return (low | static_cast<size_t>(byte()) << 8U) % bound;
-  }
-  std::string text() {
-    const size_t length = std::min<size_t>(byte(), bytes_.size());
-    const std::string value(as_text(bytes_.first(length)));
-    bytes_ = bytes_.subspan(length);
-    return value;
-  }
-
- private:
-  Bytes bytes_;
-};
-
-json awkward(Source& source) {
-  static const std::array<json, 22> values = {json(),
-                                              -1,
-                                              0,
-                                              1,
-                                              2,
-                                              1000,
-                                              INT32_MAX,
-                                              int64_t{INT32_MAX} + 1,
-                                              INT32_MIN,
-                                              INT64_MAX,
-                                              INT64_MIN,
-                                              UINT64_MAX,
-                                              1e300,
-                                              -1e300,
-                                              1e-300,
-                                              0.5,
-                                              "",
-                                              kCanary,
-                                              json::array(),
-                                              json::object(),
-                                              true,
-                                              json::array({json::array({1e300})})};
-  const size_t choice = source.byte() % (values.size() + 2);
-  if (choice < values.size()) return values[choice];
-  if (choice == values.size()) return source.text();
-  return json::parse(source.text(), nullptr, false, true);
-}
-
-// Counts the values within, itself included, and gives the one of that number.
-json* value_of(json& within, size_t& number) {
-  if (number-- == 0) return &within;
-  if (within.is_structured())
-    for (json& part : within)
-      if (json* found = value_of(part, number)) return found;
-  return nullptr;
-}
-
-std::string edited(const std::string& text, Source& source) {
-  json whole = json::parse(text, nullptr, false);
-  if (whole.is_discarded()) return text;
-  size_t number = source.below(1024);
-  json* place = value_of(whole, number);
-  if (place == nullptr) place = &whole;
-  const json value = awkward(source);
-  if (value.is_discarded())
-    *place = nullptr;
-  else
-    *place = value;
-  return dump_json(whole);
-}
-
 // Changes one cell. A database may refuse what its constraints forbid.
 void change(sqlite3* database, std::string& analysis, std::vector<Place>& places, Source& source) {
   const size_t number = source.below(places.size() + 8);
@@ -223,6 +143,8 @@ void change(sqlite3* database, std::string& analysis, std::vector<Place>& places
     const json value = awkward(source);
     if (value.is_number_float())
       sqlite3_bind_double(update.get(), 1, value);
+    else if (value.is_number_unsigned())
+      sqlite3_bind_int64(update.get(), 1, static_cast<int64_t>(value.get<uint64_t>()));
     else if (value.is_number())
       sqlite3_bind_int64(update.get(), 1, value);
     else if (value.is_string())

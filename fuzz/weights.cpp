@@ -1,10 +1,8 @@
 // Files of weights and checkpoints: as they come, and with the SHA-256 made right so that what follows it is read.
-#include <algorithm>
-
 #include "base/file.h"
-#include "base/json.h"
 #include "engine/checkpoint.h"
 #include "graph/notebook.h"
+#include "sealed.h"
 #include "target.h"
 
 namespace retort::fuzz {
@@ -14,23 +12,6 @@ const graph::Graph& network() {
   static const graph::Graph made =
       graph::graph_from_config("1,1,2,0", {.height = 4, .width = 4, .channels = 1}, 2);
   return made;
-}
-
-// The same file with the hash that its contents have, where its first line is JSON.
-std::vector<uint8_t> sealed(Bytes bytes) {
-  const auto end = std::find(bytes.begin(), bytes.end(), uint8_t{'\n'});
-  nlohmann::json header =
-      nlohmann::json::parse(bytes.begin(), end, limit_json_depth("the header", 30), false);
-  if (!header.is_object() || end == bytes.end()) return {bytes.begin(), bytes.end()};
-  header.erase("sha256");
-  Sha256 sha;
-  sha.update(dump_json(header));
-  sha.update(Bytes(end + 1, bytes.end()));
-  header["sha256"] = sha.hex();
-  const std::string line = dump_json(header);
-  std::vector<uint8_t> all(line.begin(), line.end());
-  all.insert(all.end(), end, bytes.end());
-  return all;
 }
 
 }  // namespace

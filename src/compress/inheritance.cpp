@@ -285,8 +285,9 @@ std::vector<double> channel_importance(const Graph& graph, const Parameters& par
     const Node& node = graph.node(i);
     if (is<graph::BatchNorm>(node) && groups[static_cast<size_t>(i)] == group) {
       has_norm = true;
+      // Behind a Flatten that is added to other channels, the group has more of them than a norm before it.
       const std::span<const float> gamma = parameters.at(i, Role::Gamma);
-      for (size_t c = 0; c < count; ++c) gammas[c] += std::abs(gamma[c]);
+      for (size_t c = 0; c < count; ++c) gammas[c] += std::abs(gamma[c % gamma.size()]);
     }
     const bool reads = (is<graph::Conv>(node) || is<graph::Dense>(node)) &&
                        groups[static_cast<size_t>(node.inputs.front())] == group;

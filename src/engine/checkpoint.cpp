@@ -284,6 +284,16 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, const graph::Graph
     checkpoint.optimizer.steps = header.at("optimizer_steps").get<int64_t>();
     checkpoint.best_monitor = number_or(header.at("best_monitor"), std::numeric_limits<double>::infinity());
     checkpoint.epochs_without_gain = header.at("epochs_without_gain").get<int>();
+    // It is written after an epoch, and its counts are counted on.
+    constexpr int64_t most_steps = int64_t{1} << 48U;
+    constexpr int most_epochs = 1 << 30U;
+    if (checkpoint.history.epochs.empty() || checkpoint.optimizer.steps < 0 ||
+        checkpoint.optimizer.steps > most_steps || checkpoint.epochs_without_gain < 0 ||
+        checkpoint.epochs_without_gain > most_epochs)
+      throw_usage(
+          "{}: says {} epochs, {} without gain, and {} steps of the optimiser, which no training leaves",
+          path.string(), checkpoint.history.epochs.size(), checkpoint.epochs_without_gain,
+          checkpoint.optimizer.steps);
     const bool has_second = header.at("has_second").get<bool>();
     const bool has_masks = header.at("has_masks").get<bool>();
     reader.require_tensors(graph, 2U + (has_second ? 1U : 0U) + (has_masks ? 1U : 0U));

@@ -18,6 +18,7 @@
 #include "int8/tflite.h"
 #include "search/keep.h"
 #include "search/memory_budget.h"
+#include "search/teacher.h"
 
 namespace retort::search {
 namespace {
@@ -46,6 +47,16 @@ std::vector<std::string> unfinished_files() {
     for (const char* ending : {".retort", ".checkpoint", ".best"}) names.push_back(stage + ending);
   names.emplace_back(kStagesFile);  // last: the truth about the rest
   return names;
+}
+
+// Whoever may write to the study's database says what the others train.
+void check_network(const graph::Graph& graph, const data::Dataset& dataset) {
+  const graph::Shape takes = graph.input_shape();
+  const graph::Shape images = input_shape(dataset);
+  if (takes.height != images.height || takes.width != images.width || takes.channels != images.channels ||
+      graph.classes() != static_cast<int>(dataset.classes.size()))
+    throw_failure("the stored network takes {} and tells {} classes apart, the data's images are {} of {}",
+                  to_string(takes), graph.classes(), to_string(images), dataset.classes.size());
 }
 
 TrialResult begun_result(const StoredProposal& stored, const CandidateRun& run) {
@@ -129,14 +140,16 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   int64_t predicted_bytes = 0;
   const ThreadClock::time_point start = ThreadClock::now();
   try {
-    candidate = run.weights ? adopt_candidate(run.name, stored.proposal.graph, *run.weights, rng, folder)
-                            : make_candidate(run.name, stored.proposal.graph, rng, folder);
-    candidate.epochs = run.epochs;
+    check_network(stored.proposal.graph, context.dataset);
+    // Before its weights are drawn.
     std::optional<MemoryBudget::Share> share;
     if (context.memory != nullptr) {
       predicted_bytes = candidate_bytes(stored.proposal.graph, context);
       share.emplace(*context.memory, predicted_bytes, context.stop);
     }
+    candidate = run.weights ? adopt_candidate(run.name, stored.proposal.graph, *run.weights, rng, folder)
+                            : make_candidate(run.name, stored.proposal.graph, rng, folder);
+    candidate.epochs = run.epochs;
     result.outcome = run_stages(candidate, context) == Verdict::Skip ? Outcome::Skipped : Outcome::Complete;
     result.reason = candidate.reason;
     if (result.outcome == Outcome::Complete) {

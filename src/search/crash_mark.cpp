@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "search/candidates.h"
 #include "search/search.h"
 #include "search/trial_loop.h"
@@ -84,7 +83,7 @@ std::vector<fs::path> marks(const fs::path& folder, Trials trials) {
 
 void count(study::Storage& storage, const study::Claim& claim, int signal, uint64_t seed,
            ProgressSink& progress) {
-  const StoredProposal proposal = from_stored(parse_json(storage.trial(claim.trial).proposal));
+  const StoredProposal proposal = proposal_of(storage.trial(claim.trial));
   const CandidateRun run = candidate_run(proposal, claim.trial, seed, {});
   const TrialResult result =
       failed_result(proposal, run, fmt::format("it ended its process: {}", strsignal(signal)));

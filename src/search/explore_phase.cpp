@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/parallel.h"
+#include "base/sizes.h"
 #include "base/units.h"
 #include "compress/inheritance.h"
 #include "engine/checkpoint.h"
@@ -145,7 +146,11 @@ std::optional<graph::Parameters> inherited(const Session& session, const StoredP
   if (!inherits(stored, session.settings)) return std::nullopt;
   const std::string parent = [&] {
     const std::lock_guard lock(session.mutex);
-    return find_trial(session.study, stored.proposal.parent)->config;
+    const TrialResult* trial = find_trial(session.study, stored.proposal.parent);
+    if (trial == nullptr)
+      throw_failure("the study is damaged: the trial {} that another comes from is not there",
+                    stored.proposal.parent);
+    return trial->config;
   }();
   return inherited_weights(stored, parent,
                            session.folder.path() / trial_folder(stored.proposal.parent) / "weights.retort",
@@ -259,14 +264,22 @@ graph::Parameters inherited_weights(const StoredProposal& stored, const std::str
                                     const std::filesystem::path& parent_weights,
                                     const SearchSettings& settings, const data::Dataset& dataset) {
   const engine::Model model = engine::load_model(parent_weights);
+  const graph::Shape input = input_shape(dataset);
+  const auto classes = static_cast<int>(dataset.classes.size());
+  const graph::MicroNetwork parent = graph::micro_network(parent_config);
+  const graph::MicroNetwork child = graph::micro_network(stored.proposal.config);
+  // Their nodes are told from the texts, and the networks come from whoever may write to the study's database.
+  if (graph::build(parent, input, classes) != model.graph ||
+      graph::build(child, input, classes) != stored.proposal.graph)
+    throw_failure("the study is damaged: a network is not what its text \"{}\" or \"{}\" says", parent_config,
+                  stored.proposal.config);
+  const int64_t parameters = graph::parameter_count(stored.proposal.graph);
+  require_memory(static_cast<uint64_t>(parameters) * sizeof(float), "a network's weights");
   const Rng rng = Rng(settings.seed).fork("inherit " + stored.proposal.hash);
-  if (settings.exploration.start == Start::Grow &&
-      graph::parameter_count(stored.proposal.graph) < graph::parameter_count(model.graph))
+  if (settings.exploration.start == Start::Grow && parameters < graph::parameter_count(model.graph))
     return graph::initialize(stored.proposal.graph, rng);
-  const std::vector<int> node_of = graph::corresponding_nodes(
-      graph::micro_network(parent_config), graph::micro_network(stored.proposal.config), input_shape(dataset),
-      static_cast<int>(dataset.classes.size()));
-  return compress::inherit(model.graph, model.parameters, stored.proposal.graph, node_of, rng);
+  return compress::inherit(model.graph, model.parameters, stored.proposal.graph,
+                           graph::corresponding_nodes(parent, child, input, classes), rng);
 }
 
 void explore(Session& session) {

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "engine/onednn/onednn.h"
 #include "search/keep.h"
+#include "search/stored_json.h"
 
 namespace retort::search {
 namespace {
@@ -28,7 +29,7 @@ void get_named(const study::Storage& storage, const json& files, const std::arra
   const fs::path folder = without_links(home, below);
   for (const char* name : names) {
     if (!files.contains(name)) continue;
-    const auto hash = files[name].get<std::string>();
+    const auto hash = read_stored("list of files", [&] { return files[name].get<std::string>(); });
     const fs::path file = folder / name;
     if (!fs::exists(file) || sha256_hex(read_file(file)) != hash)
       write_file_atomic(file, storage.artefact(hash));
@@ -42,6 +43,14 @@ std::string to_text(const SharedWork& work) {
                         {"teacher", work.teacher},
                         {"over", work.over},
                         {"cpu", work.cpu}});
+}
+
+// As validate(), but that a stage which is not there may have no epochs: so a timed plan says.
+void check(PipelineSettings pipeline) {
+  for (int* epochs : {&pipeline.quick_epochs, &pipeline.distill_epochs, &pipeline.channels_epochs,
+                      &pipeline.prune_epochs, &pipeline.qat_epochs})
+    if (*epochs == 0) *epochs = 1;
+  validate(pipeline);
 }
 
 }  // namespace
@@ -59,15 +68,19 @@ void publish(study::Storage& storage, const SharedWork& work) {
 }
 
 std::optional<SharedWork> shared_work(const study::Storage& storage) {
-  const auto text = storage.document(kWorkKey);
-  if (!text) return std::nullopt;
-  const json in = parse_json(*text);
-  return SharedWork{.pipeline = in.at("pipeline"),
-                    .trials = in.value("confirms", false) ? Trials::Confirmations : Trials::Search,
-                    .planned = in.at("planned"),
-                    .teacher = in.at("teacher"),
-                    .over = in.at("over"),
-                    .cpu = in.value("cpu", std::string())};
+  const auto stored = read_document(storage, kWorkKey);
+  if (!stored) return std::nullopt;
+  const json& in = *stored;
+  auto work = read_stored("'work'", [&] {
+    return SharedWork{.pipeline = in.at("pipeline"),
+                      .trials = in.value("confirms", false) ? Trials::Confirmations : Trials::Search,
+                      .planned = in.at("planned"),
+                      .teacher = in.at("teacher"),
+                      .over = in.at("over"),
+                      .cpu = in.value("cpu", std::string())};
+  });
+  check(work.pipeline);
+  return work;
 }
 
 void publish_work(Session& session, const PipelineSettings& pipeline, Trials trials) {
@@ -127,7 +140,9 @@ void put_files(study::Storage& storage, const study::Claim& claim, const fs::pat
 void get_files(const study::Storage& storage, const study::TrialRecord& record, const fs::path& home,
                const fs::path& folder) {
   for (const study::StageRecord& stage : record.stages) {
-    if (stage.name == kFilesStage) get_named(storage, parse_json(stage.result), kTrialFiles, home, folder);
+    if (stage.name != kFilesStage) continue;
+    const json files = read_stored("list of files", [&] { return parse_json(stage.result); });
+    get_named(storage, files, kTrialFiles, home, folder);
   }
 }
 

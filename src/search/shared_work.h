@@ -30,7 +30,8 @@ struct SharedWork {
 std::string cpu_class();
 
 void publish(study::Storage& storage, const SharedWork& work);
-// Nothing until it was published.
+// Nothing until it was published. Throws for what is no work, and for a pipeline that validate() refuses: whoever may write to
+// the study's database says what the others train.
 std::optional<SharedWork> shared_work(const study::Storage& storage);
 
 // The search's side, before the first trials of a phase are added: with the teacher's logits.

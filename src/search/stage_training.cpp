@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <utility>
+#include <variant>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -12,6 +13,8 @@
 #include "compress/pruning.h"
 #include "compress/widening.h"
 #include "engine/checkpoint.h"
+#include "graph/quantized_form.h"
+#include "search/json_numbers.h"
 #include "search/keep.h"
 
 namespace retort::search {
@@ -55,8 +58,11 @@ std::optional<engine::Checkpoint> load_checkpoint(const Candidate& candidate, co
   if (!fs::exists(path)) return std::nullopt;
   try {
     // Going on needs the best epoch so far too, when that is what the stage hands on.
-    if (training.keep == KeepEpoch::Best)
-      static_cast<void>(engine::load_model(best_path(candidate, training.stage)));
+    if (training.keep == KeepEpoch::Best) {
+      const fs::path best = best_path(candidate, training.stage);
+      if (engine::load_model(best).graph != candidate.graph)
+        throw_usage("{}: belongs to another network", best.string());
+    }
     return engine::load_checkpoint(path, candidate.graph);
   } catch (const Error& error) {
     context.progress.message(
@@ -101,6 +107,19 @@ class BestEpoch {
   std::optional<graph::Parameters> parameters_;
 };
 
+// Whether a stage of a candidate may have left this network: that of the candidate, or its quantised form, whatever the momentum
+// of its ranges.
+bool may_be_left(const graph::Graph& left, const graph::Graph& graph) {
+  if (left == graph) return true;
+  const auto is_range = [](const graph::Node& node) {
+    return std::holds_alternative<graph::FakeQuant>(node.op);
+  };
+  return std::ranges::equal(
+      left.nodes(), graph::quantized_form(graph).nodes(), [&](const graph::Node& a, const graph::Node& b) {
+        return a.inputs == b.inputs && a.shape == b.shape && (a.op == b.op || (is_range(a) && is_range(b)));
+      });
+}
+
 double validation_accuracy(const Candidate& candidate, const Context& context) {
   const auto network = context.backend.compile(candidate.graph, {.batch_size = context.settings.batch_size,
                                                                  .threads = context.threads,
@@ -124,9 +143,12 @@ void restore(Candidate& candidate, const Context& context) {
     const json state = parse_json(read_text(path));
     const auto stages = state.at("stages").get<std::vector<StageResult>>();
     const auto diverged = state.value("diverged", std::vector<Diverged>());
-    candidate.epochs = state.at("epochs").get<decltype(candidate.epochs)>();
+    candidate.epochs = epochs_from_json(state.at("epochs"));
     if (!stages.empty()) {
-      engine::Model model = engine::load_model(model_path(candidate, stages.back().name));
+      // The files may be another machine's (unpack): a name is no path, and what memory was asked for is this network's.
+      engine::Model model = engine::load_model(model_path(candidate, stage(stages.back().name).name));
+      if (!may_be_left(model.graph, candidate.graph))
+        throw_failure("what '{}' left is another network", stages.back().name);
       candidate.graph = std::move(model.graph);
       candidate.parameters = std::move(model.parameters);
       candidate.stages = stages;

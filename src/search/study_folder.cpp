@@ -339,8 +339,8 @@ data::Split stored_split(const json& stored, const data::Dataset& dataset) {
   for (const auto* part : {&split.validation, &split.test})
     for (const uint32_t index : *part) {
       if (index >= elsewhere.size())
-        throw_failure("the stored split has image {} of {}: the data is not what the search began with", index,
-                      elsewhere.size());
+        throw_failure("the stored split has image {} of {}: the data is not what the search began with",
+                      index, elsewhere.size());
       elsewhere[index] = true;
     }
   for (uint32_t i = 0; i < elsewhere.size(); ++i)

@@ -174,7 +174,7 @@ class Loop {
         continue;
       }
       const int number = claimed->trial.number;
-      const StoredProposal proposal = from_stored(parse_json(claimed->trial.proposal));
+      const StoredProposal proposal = proposal_of(claimed->trial);
       forget_without_room(number);
       if (loop_.has_room && !loop_.has_room(number, proposal)) {
         std::list<study::LeaseKeeper::Hold> held;
@@ -214,7 +214,7 @@ class Loop {
          storage_.trials({.proposals = false, .results = false, .stages = study::Stages::None})) {
       if (!study::is_finished(record.state) || is_known(record.number)) continue;
       const study::TrialRecord whole = storage_.trial(record.number);
-      const StoredProposal proposal = from_stored(parse_json(whole.proposal));
+      const StoredProposal proposal = proposal_of(whole);
       const CandidateRun run = candidate_run(proposal, whole.number, work_.seed, work_.target);
       keep([&] { get_files(storage_, whole, session_.folder.path(), run.file); });
       finished(whole.number, proposal, stored_result(whole));

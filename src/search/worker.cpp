@@ -16,6 +16,7 @@
 #include "search/explore_phase.h"
 #include "search/memory_budget.h"
 #include "search/shared_work.h"
+#include "search/stored_json.h"
 #include "search/study_folder.h"
 #include "search/study_place.h"
 #include "search/trial_loop.h"
@@ -31,10 +32,25 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-json description_of(const study::Storage& storage, const study::Place& place) {
-  const auto text = storage.document(kDescriptionKey);
-  if (!text) throw_usage("{}: study '{}' holds no search", study::hide_passwords(place.url), place.study);
-  return parse_json(*text);
+// What a worker needs of it.
+struct Description {
+  std::string spec;
+  std::string content_hash;
+  SearchSettings settings;
+  std::string identity;
+};
+
+Description description_of(const study::Storage& storage, const study::Place& place) {
+  const auto description = read_document(storage, kDescriptionKey);
+  if (!description)
+    throw_usage("{}: study '{}' holds no search", study::hide_passwords(place.url), place.study);
+  return read_stored("'description'", [&] {
+    const json& data = description->at("data");
+    return Description{.spec = data.at("spec"),
+                       .content_hash = data.at("content_hash"),
+                       .settings = description->at("settings"),
+                       .identity = search_identity(*description)};
+  });
 }
 
 // Asks `find` until it does not throw: workers may be started before the search. Says once what it waits for.
@@ -104,7 +120,7 @@ class Source {
 
   std::optional<TrialResult> run(const study::ClaimedTrial& claimed, const Context& context,
                                  const std::stop_token& stop) {
-    const StoredProposal proposal = from_stored(parse_json(claimed.trial.proposal));
+    const StoredProposal proposal = proposal_of(claimed.trial);
     auto result = run_claimed(claimed, proposal, work_, context, stop);
     std::error_code ignored;
     if (result) fs::remove_all(folder_of(claimed.trial.number, proposal), ignored);
@@ -125,7 +141,7 @@ class Source {
 std::string data_spec(const WorkerOptions& options) {
   return wait_for(options, [&] {
     const auto storage = study::open_storage(until(options.stop, options.storage), study::Access::Read);
-    return description_of(*storage, options.storage).at("data").at("spec").get<std::string>();
+    return description_of(*storage, options.storage).spec;
   });
 }
 
@@ -133,16 +149,16 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
   const auto storage = wait_for(options, [&] {
     return study::open_storage(until(options.stop, options.storage), study::Access::Write);
   });
-  const json description = wait_for(options, [&] { return description_of(*storage, options.storage); });
-  const std::string hash = description.at("data").at("content_hash");
-  if (hash != dataset.content_hash)
+  const Description description =
+      wait_for(options, [&] { return description_of(*storage, options.storage); });
+  if (description.content_hash != dataset.content_hash)
     throw_usage("study '{}' is about other data: {} there (hash {:.12}…), {} here (hash {:.12}…)",
-                options.storage.study, description.at("data").at("spec").get<std::string>(), hash,
-                dataset.spec, dataset.content_hash);
-  const SearchSettings settings = description.at("settings");
+                options.storage.study, description.spec, description.content_hash, dataset.spec,
+                dataset.content_hash);
+  const SearchSettings& settings = description.settings;
   const int workers = options.workers > 0 ? options.workers : available_cores();
   set_work_time(settings.clock, workers);
-  const Workplace workplace(options.folder, options.storage.study + " " + search_identity(description));
+  const Workplace workplace(options.folder, options.storage.study + " " + description.identity);
   const SharedWork shared = wait_for(options, [&] {
     auto published = shared_work(*storage);
     if (!published)
@@ -156,7 +172,7 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
         "The search is on a CPU with {} and this one has {}, which rounds differently: what is trained here "
         "is not, to the last bit, what the search alone would find.",
         shared.cpu, here));
-  const data::Split split = stored_split(parse_json(storage->document(kSplitKey).value_or("null")), dataset);
+  const data::Split split = stored_split(read_document(*storage, kSplitKey).value_or(json()), dataset);
   std::optional<engine::TeacherLogits> logits;
   get_logits(*storage, shared, workplace.path());
   if (!shared.teacher.empty())
@@ -167,7 +183,7 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
     const study::TrialRecord parent = storage->trial(stored.proposal.parent);
     const fs::path folder = fs::path("parents") / trial_folder(parent.number);
     get_files(*storage, parent, workplace.path(), folder);
-    return inherited_weights(stored, from_stored(parse_json(parent.proposal)).proposal.config,
+    return inherited_weights(stored, proposal_of(parent).proposal.config,
                              workplace.path() / folder / "weights.retort", settings, dataset);
   };
   Source trials(Trials::Search, *storage, workplace, settings, options, weights);

@@ -159,6 +159,27 @@ TEST(Inheritance, NarrowingSilentChannelsChangesNothing) {
   for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5F);
 }
 
+// A dense layer's 16 channels, and a convolution's 4 at 4 places, whose norm knows 4.
+TEST(Inheritance, ChannelsThatAreAddedBehindAFlattenHaveTheirNormsImportance) {
+  Graph graph({.height = 2, .width = 2, .channels = 1});
+  graph.add(graph::Flatten{}, {0});
+  graph.add(graph::Dense{.units = 16});
+  graph.add(graph::Conv{.filters = 4}, {0});
+  const int norm = graph.add(graph::BatchNorm{});
+  graph.add(graph::Flatten{});
+  const int sum = graph.add(graph::Add{}, {2, graph.output()});
+  graph.add(graph::Dense{.units = 3});
+  Parameters weights = graph::initialize(graph, Rng(1));
+  std::ranges::fill(weights.at(graph.output(), Role::Kernel), 0.5F);
+  for (int i = 0; i < 4; ++i) weights.at(norm, Role::Gamma)[static_cast<size_t>(i)] = static_cast<float>(i);
+  const std::vector<int> groups = channel_groups(graph);
+  const std::vector<double> importance =
+      channel_importance(graph, weights, groups, groups[static_cast<size_t>(sum)]);
+  ASSERT_EQ(importance.size(), 16U);
+  for (size_t i = 0; i < importance.size(); ++i)
+    EXPECT_DOUBLE_EQ(importance[i], 1.5 * static_cast<double>(i % 4)) << i;
+}
+
 TEST(Inheritance, AnyTwoNetworksGiveFiniteWeights) {
   const std::vector<std::string> texts = {"conv 4, gap",
                                           "sep 6 s2, sep 6 skip, flatten, dense 4",

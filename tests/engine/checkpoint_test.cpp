@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <climits>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -281,6 +282,23 @@ TEST_F(CheckpointFile, NumbersAreFinite) {
     save_model(path, {graph, parameters});
     EXPECT_EQ(error_of([&] { load_model(path); }), "its parameters are not all finite numbers");
   }
+}
+
+// Training goes on with them, wherever they come from.
+TEST_F(CheckpointFile, WhatNoTrainingLeavesIsRefused) {
+  const graph::Graph graph = small_graph();
+  const auto refusal = [&](const auto& change) {
+    Checkpoint checkpoint = sample(graph);
+    change(checkpoint);
+    save_checkpoint(path, graph, checkpoint);
+    return error_of([&] { load_checkpoint(path, graph); });
+  };
+  EXPECT_EQ(refusal([](Checkpoint& checkpoint) { checkpoint.history.epochs.clear(); }),
+            "says 0 epochs, 1 without gain, and 12 steps of the optimiser, which no training leaves");
+  EXPECT_NE(refusal([](Checkpoint& checkpoint) { checkpoint.epochs_without_gain = INT_MAX; }), "");
+  EXPECT_NE(refusal([](Checkpoint& checkpoint) { checkpoint.epochs_without_gain = -1; }), "");
+  EXPECT_NE(refusal([](Checkpoint& checkpoint) { checkpoint.optimizer.steps = INT64_MAX; }), "");
+  EXPECT_NE(refusal([](Checkpoint& checkpoint) { checkpoint.optimizer.steps = -1; }), "");
 }
 
 // What a double beyond a whole number's range becomes is undefined.
