@@ -39,9 +39,12 @@ int last_batch(size_t images, int batch) {
 
 int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& options, int last_batch,
                        const engine::Backend& backend) {
-  const int64_t parameters = graph::parameter_count(graph) * static_cast<int64_t>(sizeof(float));
-  return backend.memory_bytes(graph, options, last_batch) + kParameterCopies * parameters +
+  return backend.memory_bytes(graph, options, last_batch) + least_bytes(graph) +
          graph.input_shape().size() * (options.batch_size + kPredictedImages) + kUnplannedBytes;
+}
+
+int64_t least_bytes(const graph::Graph& graph) {
+  return kParameterCopies * graph::parameter_count(graph) * static_cast<int64_t>(sizeof(float));
 }
 
 int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
@@ -98,15 +101,16 @@ void MemoryBudget::take(int64_t bytes, const std::stop_token& stop, std::string_
       shared_ = resident_memory();
     }
   }
-  if (holders_ == 0 && shared_ + bytes > limit_)
-    throw_failure(
-        "training it takes about {} of memory, and of the {} that this process may have {} are left: allow "
-        "more "
-        "(--memory) or train on smaller batches ({})",
-        format_bytes(bytes), format_bytes(limit_), format_bytes(std::max<int64_t>(0, limit_ - shared_)),
-        batch_option);
+  if (holders_ == 0 && shared_ + bytes > limit_) refuse(bytes, limit_ - shared_, batch_option);
   held_ += bytes;
   ++holders_;
+}
+
+void MemoryBudget::refuse(int64_t bytes, int64_t left, std::string_view batch_option) const {
+  throw_failure(
+      "training it takes about {} of memory, and of the {} that this process may have {} are left: allow "
+      "more (--memory) or train on smaller batches ({})",
+      format_bytes(bytes), format_bytes(limit_), format_bytes(std::max<int64_t>(0, left)), batch_option);
 }
 
 void MemoryBudget::give_back(int64_t bytes) {

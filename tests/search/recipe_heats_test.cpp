@@ -173,10 +173,11 @@ TEST_F(RecipeHeats, WithoutThemOrWithoutATeacherThereIsLessToCompare) {
   }
 }
 
-// How long they take is the machine's matter; that all have enough epochs, and that one is decided on, is not.
+// By the processor's time, which other programs take nothing from.
 TEST_F(RecipeHeats, WithinATimeSomeAreCompared) {
   settings.trials.reset();
   settings.seconds = 8;
+  settings.clock = WorkTime::Cpu;
   settings.exploration.heat_epochs = 8;
   settings.exploration.share = 0.7;
   Listener listener;
