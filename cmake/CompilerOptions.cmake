@@ -23,8 +23,8 @@ endif()
 if(RETORT_SANITIZE)
   set(retort_sanitizers -fsanitize=${RETORT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   if(RETORT_FUZZ)
-    # Every object reports what it covers; fuzz/ alone links libFuzzer's main(). No target trains: the engine is compiled as
-    # quickly as it goes, for one kind of CPU.
+    # Every object reports what it covers; fuzz/ alone links libFuzzer's main(). Hardly any target computes: the engine is compiled as
+    # quickly as it goes, for one kind of CPU. What reads foreign bytes in it is a source of its target (fuzz/CMakeLists.txt).
     set(is_engine $<STREQUAL:$<TARGET_PROPERTY:NAME>,retort_engine>)
     list(APPEND retort_sanitizers -fsanitize=fuzzer-no-link)
     set(retort_sanitizers "$<${is_engine}:-O0>" "$<$<NOT:${is_engine}>:${retort_sanitizers}>")

@@ -152,7 +152,7 @@ class Run {
         stop_(std::move(stop)),
         rng_(rng),
         batch_size_(std::min(static_cast<size_t>(options.batch_size), data.train.size())),
-        steps_per_epoch_(static_cast<int64_t>((data.train.size() + batch_size_ - 1) / batch_size_)),
+        steps_per_epoch_(steps_per_epoch(data.train.size(), options.batch_size)),
         total_steps_(steps_per_epoch_ * options.epochs),
         buffer_(data, options, batch_size_),
         reporter_(callbacks, total_steps_) {}
@@ -332,6 +332,11 @@ void for_each_chunk(Network& network, const data::ImageSet& images, std::span<co
 }
 
 }  // namespace
+
+int64_t steps_per_epoch(size_t images, int batch_size) {
+  const size_t batch = std::min(static_cast<size_t>(batch_size), images);
+  return static_cast<int64_t>((images + batch - 1) / batch);
+}
 
 History train(Network& network, const TrainData& data, const TrainOptions& options, const Rng& rng,
               const TrainCallbacks& callbacks, std::stop_token stop, const Checkpoint* resume) {

@@ -111,6 +111,9 @@ class Divergence : public Error {
   explicit Divergence(const std::string& message) : Error(ErrorCode::Failure, message) {}
 };
 
+// Of so many images.
+int64_t steps_per_epoch(size_t images, int batch_size);
+
 // Trains in place and returns the history. Each epoch's order, views and dropout come from rng.fork("epoch",
 // n), so a resumed run draws what the uncut one would have. Throws Error(Interrupted) when stopped (after
 // storing nothing beyond the last after_epoch), Divergence at the step whose loss, gradients or weights are not finite,

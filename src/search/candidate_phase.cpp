@@ -38,13 +38,13 @@ void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRe
       const TrialResult& trial = *find_trial(session.study, record.number);
       const bool counts = trial.outcome == Outcome::Complete && trial.effort == Effort::Full;
       if (!counts || !session.settings.seconds) continue;
-      const StoredProposal stored = from_stored(parse_json(record.proposal));
+      const StoredProposal stored = proposal_of(record);
       pacer.add(name, stored.epoch_seconds, {}, wide_epoch(stored));
       for (const StageResult& stage : trial.stages) pacer.end(name, stage.name, stage.trained, stage.seconds);
       pacer.finish(name, trial.seconds - training_seconds(trial.stages));
       continue;
     }
-    const StoredProposal stored = from_stored(parse_json(record.proposal));
+    const StoredProposal stored = proposal_of(record);
     if (!stored.infeasible.empty() || stored.effort != Effort::Full) continue;
     auto epochs = stored.epochs.empty()
                       ? by_stage(scaled_epochs(with_recipe(session.pipeline, stored.recipe), 1))

@@ -144,7 +144,6 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     // Before its weights are drawn.
     std::optional<MemoryBudget::Share> share;
     if (context.memory != nullptr) {
-      context.memory->refuse_beyond_limit(least_bytes(stored.proposal.graph));
       predicted_bytes = candidate_bytes(stored.proposal.graph, context);
       share.emplace(*context.memory, predicted_bytes, context.stop);
     }

@@ -21,7 +21,9 @@ constexpr double kMostTimesExplored = 2;  // times the settings' epochs
 constexpr double kFewestHeats = 0.5;  // of the settings'
 constexpr double kMostHeats = 6;
 
-constexpr double kSmallerShare = 0.15;  // of the time for runs
+// Of the time for runs: in a short one the best has hardly enough, in hours half as many epochs more gain it little.
+constexpr double kSmallerShare = 0.15;  // grows with the time
+constexpr double kMostSmallerShare = 0.35;
 constexpr double kMostTimesEpochs = 8;  // times the settings'
 
 // Of each run when only the fewest candidates are trained.
@@ -81,7 +83,8 @@ HeatPlan plan_heats(const std::vector<double>& epoch_seconds, const Exploration&
 Runs plan_runs(const std::vector<double>& best, size_t smaller, const SearchSettings& settings,
                double available, int workers) {
   const int confirmation = rounds(settings.finalist_seeds - 1, workers);
-  const double for_best = smaller == 0 ? available : (1 - kSmallerShare) * available;
+  const double smaller_share = std::min(kSmallerShare * growth(available * workers), kMostSmallerShare);
+  const double for_best = smaller == 0 ? available : (1 - smaller_share) * available;
   const auto first = [&](size_t count) {
     return std::vector(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(count));
   };

@@ -40,7 +40,7 @@ HeatPlan plan_heats(const std::vector<double>& epoch_seconds, const Exploration&
 
 // The candidates and the best one's other seeds are runs of equal length, whatever an epoch takes: what learns most
 // in that time is the best, be it by many epochs or by many weights. Beside them smaller structures of the front
-// have a small part of the time.
+// have a part of the time, a small one of a short time.
 struct Runs {
   double most = 1;                  // times the settings' epochs, that a run has at most
   size_t candidates = 0;            // of the best, from the first on

@@ -57,7 +57,7 @@ PipelineSettings short_pipeline(const Session& session, int epochs) {
 std::vector<StoredProposal> again(Session& session, const std::vector<int>& numbers, Effort effort) {
   std::vector<StoredProposal> proposals;
   for (const int number : numbers) {
-    StoredProposal proposal = from_stored(parse_json(session.folder.storage().trial(number).proposal));
+    StoredProposal proposal = proposal_of(session.folder.storage().trial(number));
     proposal.effort = effort;
     proposal.recipe.reset();
     proposal.proposal.parent = number;

@@ -99,7 +99,7 @@ void skip_outdated(Session& session, const std::vector<Job>& jobs) {
   study::Storage& runs = session.folder.storage_of(Trials::Confirmations);
   std::vector<study::Claim> kept;
   while (const auto claimed = runs.claim(session.folder.worker(), session.options.lease_seconds)) {
-    const StoredProposal stored = from_stored(parse_json(claimed->trial.proposal));
+    const StoredProposal stored = proposal_of(claimed->trial);
     const CandidateRun run = training_run(session, stored);
     if (std::ranges::find(jobs, job_of(session, run)) != jobs.end()) {
       kept.push_back(claimed->claim);
@@ -119,7 +119,7 @@ void add_runs(Session& session, const std::vector<Job>& jobs) {
   std::vector<Job> there;
   bool outdated = false;
   for (const study::TrialRecord& record : runs.trials({.results = false, .stages = study::Stages::None})) {
-    const Job job = job_of(session, training_run(session, from_stored(parse_json(record.proposal))));
+    const Job job = job_of(session, training_run(session, proposal_of(record)));
     if (record.state != study::TrialState::Skipped) there.push_back(job);
     const bool waits = record.state == study::TrialState::Waiting;
     outdated = outdated || (waits && std::ranges::find(jobs, job) == jobs.end());
@@ -129,7 +129,7 @@ void add_runs(Session& session, const std::vector<Job>& jobs) {
   std::vector<StoredProposal> added;
   for (const Job& job : jobs) {
     if (session.folder.document(key_of(job)) || std::ranges::find(there, job) != there.end()) continue;
-    StoredProposal stored = from_stored(parse_json(session.folder.storage().trial(job.trial).proposal));
+    StoredProposal stored = proposal_of(session.folder.storage().trial(job.trial));
     Confirmation confirms{.trial = job.trial, .seed = seed_of(session, job), .epochs = {}};
     for (const StageResult& stage : trial_of(session, job.trial).stages)
       confirms.epochs[stage.name] = stage.epochs;
@@ -286,8 +286,7 @@ void restore_finalists(Session& session) {
   for (const study::TrialRecord& record : runs.trials({.results = false}))
     if (study::is_finished(record.state))
       keep([&] {
-        get_files(runs, record, session.folder.path(),
-                  training_run(session, from_stored(parse_json(record.proposal))).file);
+        get_files(runs, record, session.folder.path(), training_run(session, proposal_of(record)).file);
       });
   if (!fs::exists(session.folder.path() / "best" / "model.json")) write_best(session);
 }

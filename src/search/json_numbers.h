@@ -31,12 +31,15 @@ inline int64_t size_from_json(const nlohmann::json& json) {
   return size;
 }
 
+// More epochs than any stage has: heats and candidates of a long time have several times those of the options.
+inline constexpr int kMostStoredEpochs = 1 << 26U;
+
 // The epochs that were decided for stages, by their names. Throws Error(Failure) for a number that none of ours has.
 inline std::map<std::string, int, std::less<>> epochs_from_json(const nlohmann::json& json) {
   auto epochs = json.get<std::map<std::string, int, std::less<>>>();
   for (const auto& [stage, count] : epochs)
-    if (count < 1 || count > kMostEpochs)
-      throw_failure("the stored epochs of '{}' are {}; 1 to {} are allowed", stage, count, kMostEpochs);
+    if (count < 1 || count > kMostStoredEpochs)
+      throw_failure("the stored epochs of '{}' are {}; 1 to {} are allowed", stage, count, kMostStoredEpochs);
   return epochs;
 }
 

@@ -54,7 +54,7 @@ std::string changes_of(const study::Storage& storage, const std::map<study::Tria
 
 LiveTrial live_trial(const study::Storage& storage, const study::Lease& lease) {
   const study::TrialRecord record = storage.trial(lease.trial);
-  const StoredProposal stored = from_stored(parse_json(record.proposal));
+  const StoredProposal stored = proposal_of(record);
   LiveTrial trial{.number = lease.trial,
                   .config = stored.proposal.config,
                   .effort = stored.effort,

@@ -27,6 +27,10 @@ constexpr int64_t kParameterCopies = 18;
 // Images that are predicted at a time (engine/trainer.cpp).
 constexpr int64_t kPredictedImages = 512;
 
+int64_t bytes_of_copies(const graph::Graph& graph) {
+  return kParameterCopies * graph::parameter_count(graph) * static_cast<int64_t>(sizeof(float));
+}
+
 bool quantises(const PipelineSettings& settings) {
   return std::ranges::find(settings.stages, "quantize") != settings.stages.end();
 }
@@ -39,12 +43,8 @@ int last_batch(size_t images, int batch) {
 
 int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& options, int last_batch,
                        const engine::Backend& backend) {
-  return backend.memory_bytes(graph, options, last_batch) + least_bytes(graph) +
+  return backend.memory_bytes(graph, options, last_batch) + bytes_of_copies(graph) +
          graph.input_shape().size() * (options.batch_size + kPredictedImages) + kUnplannedBytes;
-}
-
-int64_t least_bytes(const graph::Graph& graph) {
-  return kParameterCopies * graph::parameter_count(graph) * static_cast<int64_t>(sizeof(float));
 }
 
 int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
@@ -60,7 +60,14 @@ int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
                           context.backend);
   };
   const bool narrows = std::ranges::find(settings.stages, "channels") != settings.stages.end();
-  const int64_t as_floats = bytes(narrows ? compress::widened(graph, settings.wider) : graph);
+  const graph::Graph trained = narrows ? compress::widened(graph, settings.wider) : graph;
+  if (const int64_t copies = bytes_of_copies(trained);
+      context.memory != nullptr && copies > context.memory->limit())
+    throw_failure(
+        "training it takes more than {} of memory for its weights alone, and this process may have {}: allow "
+        "more (--memory)",
+        format_bytes(copies), format_bytes(context.memory->limit()));
+  const int64_t as_floats = bytes(trained);
   if (!quantises(settings)) return as_floats;
   const int64_t quantised = bytes(graph::quantized_form(graph));
   // What the stages before have left for those that come, in blocks that may not serve them.
@@ -101,16 +108,14 @@ void MemoryBudget::take(int64_t bytes, const std::stop_token& stop, std::string_
       shared_ = resident_memory();
     }
   }
-  if (holders_ == 0 && shared_ + bytes > limit_) refuse(bytes, limit_ - shared_, batch_option);
+  if (holders_ == 0 && shared_ + bytes > limit_)
+    throw_failure(
+        "training it takes about {} of memory, and of the {} that this process may have {} are left: allow "
+        "more (--memory) or train on smaller batches ({})",
+        format_bytes(bytes), format_bytes(limit_), format_bytes(std::max<int64_t>(0, limit_ - shared_)),
+        batch_option);
   held_ += bytes;
   ++holders_;
-}
-
-void MemoryBudget::refuse(int64_t bytes, int64_t left, std::string_view batch_option) const {
-  throw_failure(
-      "training it takes about {} of memory, and of the {} that this process may have {} are left: allow "
-      "more (--memory) or train on smaller batches ({})",
-      format_bytes(bytes), format_bytes(limit_), format_bytes(std::max<int64_t>(0, left)), batch_option);
 }
 
 void MemoryBudget::give_back(int64_t bytes) {

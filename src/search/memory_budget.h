@@ -24,11 +24,9 @@ int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& 
 
 // Bytes that a candidate of this structure takes while it goes through the pipeline, beside what all share (data,
 // teacher's logits): training_bytes() of its float form (the wide one, where channels are removed from it) or its
-// quantised form, whichever are more, and what one leaves with the allocator for the other.
+// quantised form, whichever are more, and what one leaves with the allocator for the other. Throws Error(Failure) where the copies
+// of its weights alone are beyond the context's memory: planning a network takes several times its weights by itself.
 int64_t candidate_bytes(const graph::Graph& graph, const Context& context);
-
-// Of these the copies of the weights alone: planning a network takes several times its weights by itself.
-int64_t least_bytes(const graph::Graph& graph);
 
 class MemoryBudget {
  public:
@@ -55,17 +53,12 @@ class MemoryBudget {
   };
 
   [[nodiscard]] int64_t limit() const { return limit_; }
-  // Throws as a Share does where `bytes` are more than the limit.
-  void refuse_beyond_limit(int64_t bytes) const {
-    if (bytes > limit_) refuse(bytes, limit_, "--batch");
-  }
   // Of the limit, beside what is resident once what was freed is given back.
   [[nodiscard]] int64_t left() const;
 
  private:
   void take(int64_t bytes, const std::stop_token& stop, std::string_view batch_option);
   void give_back(int64_t bytes);
-  [[noreturn]] void refuse(int64_t bytes, int64_t left, std::string_view batch_option) const;
 
   int64_t limit_;
   std::mutex mutex_;

@@ -48,7 +48,7 @@ std::vector<StoredProposal> Session::unfinished(Effort effort) {
   std::vector<StoredProposal> proposals;
   for (const study::TrialRecord& record :
        folder.storage().trials({.finished = false, .results = false, .stages = study::Stages::None})) {
-    StoredProposal proposal = from_stored(parse_json(record.proposal));
+    StoredProposal proposal = proposal_of(record);
     if (proposal.effort == effort) proposals.push_back(std::move(proposal));
   }
   return proposals;

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "engine/onednn/onednn.h"
+#include "search/json_numbers.h"
 #include "search/keep.h"
 #include "search/stored_json.h"
 
@@ -45,11 +46,11 @@ std::string to_text(const SharedWork& work) {
                         {"cpu", work.cpu}});
 }
 
-// As validate(), but that a stage which is not there may have no epochs: so a timed plan says.
+// As validate(), but that a stage which is not there may have no epochs, and one of a long time more than the options allow.
 void check(PipelineSettings pipeline) {
   for (int* epochs : {&pipeline.quick_epochs, &pipeline.distill_epochs, &pipeline.channels_epochs,
                       &pipeline.prune_epochs, &pipeline.qat_epochs})
-    if (*epochs == 0) *epochs = 1;
+    if (*epochs >= 0 && *epochs <= kMostStoredEpochs) *epochs = 1;
   validate(pipeline);
 }
 

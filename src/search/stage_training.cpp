@@ -63,7 +63,14 @@ std::optional<engine::Checkpoint> load_checkpoint(const Candidate& candidate, co
       if (engine::load_model(best).graph != candidate.graph)
         throw_usage("{}: belongs to another network", best.string());
     }
-    return engine::load_checkpoint(path, candidate.graph);
+    engine::Checkpoint checkpoint = engine::load_checkpoint(path, candidate.graph);
+    const auto epochs = static_cast<int64_t>(checkpoint.history.epochs.size());
+    const bool has_second = !checkpoint.optimizer.second.specs().empty();
+    if (checkpoint.step !=
+            epochs * engine::steps_per_epoch(training.images.size(), training.options.batch_size) ||
+        has_second != (context.settings.optimizer.kind == engine::OptimizerKind::Adam))
+      throw_usage("{}: belongs to other training", path.string());
+    return checkpoint;
   } catch (const Error& error) {
     context.progress.message(
         fmt::format("{}, {}, begins anew: {}", candidate.name, training.stage, error.what()));

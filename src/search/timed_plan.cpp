@@ -78,7 +78,7 @@ double resume_plan(Session& session, json plan) {
     std::vector<double> jobs;
     for (const study::TrialRecord& record : records) {
       if (study::is_finished(record.state)) continue;
-      const StoredProposal proposal = from_stored(parse_json(record.proposal));
+      const StoredProposal proposal = proposal_of(record);
       jobs.push_back(candidate_seconds(mean_epoch_seconds(session, proposal), epochs));
       const auto number = static_cast<size_t>(record.number);
       if (number < session.planned) continue;

@@ -96,8 +96,8 @@ good worker "${shared[@]}" "${data[@]}" --workers 2 --folder "$work/phases-worke
 wait "$searching" || fail "a search with all phases: $(tail -n 1 "$work/phases.out")"
 [ "$(essence "$work/phases-alone")" = "$(essence "$work/phases")" ] || fail "a worker finds something else in some phase"
 grep -q '"effort": "recipe"' "$work/phases/study.json" || fail "no recipe was tried"
-trained=$(find "$work/phases-worker/trials" -name result.json | xargs -r grep -lE '"effort": "(explore|heat|recipe)"' | wc -l)
-[ "$trained" -gt 0 ] || fail "the worker trained nothing of the first phases"
+# 6 structures, 4 and 2 heats, 8 recipes come before the candidates.
+grep -qE '^trial 1?[0-9]: ' <<<"$err" || fail "the worker trained nothing of the first phases: $err"
 
 # ---- what another worker takes over goes on from the last checkpoint, a finalist's other seed as well
 long=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 1 --config 1,1,8,0 --quick-epochs 2

@@ -82,6 +82,11 @@ TEST(ExplorationPlan, SmallerOnesOfTheFrontHaveASmallPartOfTheTimeAndWhatIsLeft)
   const Runs runs = plan_runs({10, 10, 10}, 3, settings, 1000, 2);
   EXPECT_DOUBLE_EQ(runs.seconds, 425);
   EXPECT_DOUBLE_EQ(runs.smaller_seconds, 75);
+  // More of a longer one: of four times twelve minutes on two cores twice the share.
+  const Runs longer = plan_runs({500, 500, 500}, 3, settings, 4 * 720, 2);
+  EXPECT_NEAR(longer.seconds, 0.7 * 4 * 720 / 2, 1);
+  EXPECT_NEAR(longer.smaller_seconds, 0.3 * 4 * 720 / 2, 1);
+  EXPECT_NEAR(plan_runs({5000, 5000}, 2, settings, 36000, 2).smaller_seconds, 0.35 * 36000, 10);
   // One that is quick has all its epochs: what it leaves is theirs.
   const Runs quick = plan_runs({0.01}, 2, settings, 1000, 2);
   EXPECT_LT(quick.seconds, 10);
