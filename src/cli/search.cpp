@@ -118,15 +118,22 @@ void refuse_all_without_effect(const CLI::App& app, const search::SearchSettings
            fmt::format("--sampler {} draws its own structures", settings.sampler));
   if (settings.sampler != "list" && !settings.configs.empty())
     throw_usage("--config is without effect: --sampler {} proposes structures of its own", settings.sampler);
-  const auto refuse_stage = [&](std::string_view stage, const std::vector<std::string>& beginnings) {
-    if (lacks(stage)) refuse(beginnings, fmt::format("--stages lacks {}", stage));
+  // Of a stage that recipes may add, what they do not choose themselves has an effect.
+  const auto refuse_stage = [&](std::string_view stage, const std::vector<std::string>& all,
+                                const std::vector<std::string>& chosen = {}) {
+    if (!lacks(stage)) return;
+    const bool varies =
+        !chosen.empty() && search::compares_recipes(settings) &&
+        std::ranges::find(settings.exploration.vary, stage) != settings.exploration.vary.end();
+    refuse(varies ? chosen : all,
+           fmt::format("--stages lacks {}{}", stage, varies ? ", and recipes have their own" : ""));
   };
   refuse_stage("quick", {"--quick-"});
   refuse_stage("gate", {"--gate"});
   refuse_stage("distill", {"--distill-epochs", "--distill-alpha", "--curriculum-"});
   refuse_stage("channels", {"--channels-"});
-  refuse_stage("prune", {"--prune-"});
-  refuse_stage("quantize", {"--qat-"});
+  refuse_stage("prune", {"--prune-"}, {"--prune-epochs", "--prune-final-sparsity"});
+  refuse_stage("quantize", {"--qat-"}, {"--qat-epochs"});
   refuse_optimizer_without_effect(app, pipeline.optimizer);
   refuse_optimizer_without_effect(app, settings.teacher.optimizer, "teacher-");
 }

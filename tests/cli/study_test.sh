@@ -97,7 +97,7 @@ wait "$searching" || fail "a search with all phases: $(tail -n 1 "$work/phases.o
 [ "$(essence "$work/phases-alone")" = "$(essence "$work/phases")" ] || fail "a worker finds something else in some phase"
 grep -q '"effort": "recipe"' "$work/phases/study.json" || fail "no recipe was tried"
 # 6 structures, 4 and 2 heats, 8 recipes come before the candidates.
-grep -qE '^trial 1?[0-9]: ' <<<"$err" || fail "the worker trained nothing of the first phases: $err"
+grep -qE '^trial 1?[0-9]: ' <<<"$out" || fail "the worker trained nothing of the first phases"
 
 # ---- what another worker takes over goes on from the last checkpoint, a finalist's other seed as well
 long=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 1 --config 1,1,8,0 --quick-epochs 2

@@ -79,9 +79,9 @@ TEST(ExplorationPlan, RunsFillTheTimeAndNoMore) {
 
 TEST(ExplorationPlan, SmallerOnesOfTheFrontHaveASmallPartOfTheTimeAndWhatIsLeft) {
   const SearchSettings settings = preset("micro");
-  const Runs runs = plan_runs({10, 10, 10}, 3, settings, 1000, 2);
-  EXPECT_DOUBLE_EQ(runs.seconds, 425);
-  EXPECT_DOUBLE_EQ(runs.smaller_seconds, 75);
+  const Runs runs = plan_runs({10, 10, 10}, 3, settings, 700, 2);
+  EXPECT_DOUBLE_EQ(runs.seconds, 297.5);
+  EXPECT_DOUBLE_EQ(runs.smaller_seconds, 52.5);
   // More of a longer one: of four times twelve minutes on two cores twice the share.
   const Runs longer = plan_runs({500, 500, 500}, 3, settings, 4 * 720, 2);
   EXPECT_NEAR(longer.seconds, 0.7 * 4 * 720 / 2, 1);

@@ -116,8 +116,8 @@ TEST(SlowMemory, PredictionHoldsWhatIsMeasured) {
 
 TEST(MemoryBudget, ACandidateWithoutRoomFailsAlone) {
   const TemporaryFolder folder;
-  SearchSettings settings = small({"1,1,8,0", "3,3,256,1,1024", "1,1,16,0"});
-  settings.pipeline.batch_size = 256;
+  SearchSettings settings = small({"1,1,8,0", "3,3,48,0", "1,1,16,0"});
+  settings.pipeline.batch_size = 512;
   const data::Dataset dataset = synthetic(400, 60, 16);
   const StudyResult study = run_search(
       settings, dataset,
