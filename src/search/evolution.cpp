@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "graph/micro.h"
+#include "graph/parameters.h"
 #include "search/micro_sampler.h"
 #include "search/mutation.h"
 #include "search/starting_points.h"
@@ -70,21 +72,8 @@ class Evolution final : public Sampler {
     return proposals;
   }
 
-  // The youngest, or those of any age that take no more flash than a limit between the smallest and the
-  // largest; of a few of them the most accurate.
-  const TrialResult& parent(const std::vector<const TrialResult*>& trials, Rng& rng) const {
-    std::vector<const TrialResult*> eligible = trials;
-    const auto flash = [](const TrialResult* trial) {
-      return static_cast<double>(trial->footprint.flash_bytes());
-    };
-    if (rng.below(3) == 0) {
-      const auto [least, most] = std::ranges::minmax(eligible, {}, flash);
-      const double limit =
-          flash(least) * std::pow(flash(most) / flash(least), static_cast<double>(rng.uniform()));
-      std::erase_if(eligible, [&](const TrialResult* trial) { return flash(trial) > limit; });
-    } else if (eligible.size() > static_cast<size_t>(settings_.population)) {
-      eligible.erase(eligible.begin(), eligible.end() - settings_.population);
-    }
+  // Of a few at random the most accurate.
+  const TrialResult& parent(const std::vector<const TrialResult*>& eligible, Rng& rng) const {
     const TrialResult* best = nullptr;
     for (int i = 0; i < settings_.tournament; ++i) {
       const TrialResult* drawn = eligible[rng.below(static_cast<uint32_t>(eligible.size()))];
@@ -93,13 +82,40 @@ class Evolution final : public Sampler {
     return *best;
   }
 
+  std::vector<const TrialResult*> youngest(const std::vector<const TrialResult*>& trials) const {
+    const auto population = static_cast<std::ptrdiff_t>(settings_.population);
+    if (std::ssize(trials) <= population) return trials;
+    return {trials.end() - population, trials.end()};
+  }
+
+  // Those of any age that a child of at most so many parameters may come from.
+  static std::vector<const TrialResult*> around(const std::vector<const TrialResult*>& trials,
+                                                int64_t most_parameters) {
+    constexpr int64_t kLarger = 4;
+    std::vector<const TrialResult*> eligible = trials;
+    std::erase_if(eligible,
+                  [&](const TrialResult* trial) { return trial->parameters > kLarger * most_parameters; });
+    return eligible.empty() ? trials : eligible;
+  }
+
+  // A size of the front, all as likely on a logarithmic scale.
+  static int64_t parameters_of_front(const std::vector<const TrialResult*>& trials, Rng& rng) {
+    constexpr double kRange = 64;  // of the largest to the smallest
+    const auto most = std::ranges::max(trials | std::views::transform(&TrialResult::parameters));
+    return static_cast<int64_t>(static_cast<double>(most) *
+                                std::pow(kRange, -static_cast<double>(rng.uniform())));
+  }
+
   std::optional<Proposal> child_of(const std::vector<const TrialResult*>& trials, Rng rng) {
     constexpr int kTries = 300;
     for (int i = 0; i < kTries; ++i) {
-      const TrialResult& chosen = parent(trials, rng);
+      std::optional<int64_t> most_parameters;
+      if (rng.below(3) == 0) most_parameters = parameters_of_front(trials, rng);
+      const TrialResult& chosen =
+          parent(most_parameters ? around(trials, *most_parameters) : youngest(trials), rng);
       graph::MicroNetwork network = mutated(graph::micro_network(chosen.config), rng);
       if (rng.below(3) == 0) network = mutated(network, rng);
-      if (auto proposal = fitted(std::move(network), rng)) {
+      if (auto proposal = fitted(std::move(network), most_parameters, rng)) {
         proposal->parent = chosen.number;
         return proposal;
       }
@@ -108,10 +124,12 @@ class Evolution final : public Sampler {
   }
 
   // Nothing when it can't be built, was proposed before, or does not fit even when it is much narrower.
-  std::optional<Proposal> fitted(graph::MicroNetwork network, Rng& rng) {
+  std::optional<Proposal> fitted(graph::MicroNetwork network, std::optional<int64_t> most_parameters,
+                                 Rng& rng) {
     constexpr int kNarrowings = 5;
+    constexpr int kMostNarrowings = 15;  // to a fifth, whose weights are a twenty-fifth
     constexpr double kNarrower = 0.9;
-    for (int i = 0; i <= kNarrowings; ++i) {
+    for (int i = 0; i <= (most_parameters ? kMostNarrowings : kNarrowings); ++i) {
       network = within(std::move(network), space_, rng);
       Proposal proposal{.config = to_string(network)};
       try {
@@ -120,7 +138,8 @@ class Evolution final : public Sampler {
         ++unbuildable_;
         return std::nullopt;
       }
-      if (!fits_ || fits_(proposal)) {
+      const bool is_small = !most_parameters || graph::parameter_count(proposal.graph) <= *most_parameters;
+      if (is_small && (!fits_ || fits_(proposal))) {
         proposal.hash = graph::structural_hash(proposal.graph);
         if (!proposed_.contains(proposal.hash)) return proposal;
         ++duplicates_;

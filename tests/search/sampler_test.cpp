@@ -144,7 +144,8 @@ std::vector<TrialResult> explored(const std::vector<Proposal>& proposals) {
                       .effort = Effort::Explore,
                       .parent = proposal.parent,
                       .outcome = trials.size() % 5 == 4 ? Outcome::Failed : Outcome::Complete};
-    trial.footprint.model_bytes = graph::parameter_count(proposal.graph);
+    trial.parameters = graph::parameter_count(proposal.graph);
+    trial.footprint.model_bytes = trial.parameters;
     trial.accuracy_int8 =
         1 - std::abs(std::log(static_cast<double>(graph::total_macs(proposal.graph)) / 1e6)) / 10;
     trials.push_back(trial);
@@ -180,6 +181,11 @@ TEST(Sampler, EvolutionChangesTheBestAndIsTheSameAfterARestart) {
     }
   }
   EXPECT_GT(best.back(), best.front());
+  // A third of the children is for sizes from the largest to a sixty-fourth; half of these sizes are below an eighth.
+  const std::span children = std::span(proposals).subspan(static_cast<size_t>(settings.exploration.first));
+  const auto small = std::ranges::count_if(
+      children, [](const Proposal& proposal) { return graph::parameter_count(proposal.graph) < 20'000 / 8; });
+  EXPECT_GE(small, std::ssize(children) / 8);
   settings.seed = 7;
   const auto other = make_sampler(settings, input, 10, fits);
   std::set<std::string> of_other;
