@@ -83,6 +83,6 @@ large=("${search[@]}" --config '1 block, 1 layer, 64 filters, 2 dense, 8192 unit
 code=0
 (ulimit -v $((1500 << 10)) && exec "$retort" search "$folder" "${large[@]}" --workers 1) >"$work/out" 2>"$work/err" </dev/null || code=$?
 [ "$code" = 0 ] || fail "a search that lacks memory for one trial ends with $code"
-grep -q '^trial [0-9]*: out of memory ' "$work/out" || fail "no word on the memory"
+grep -q '^trial [0-9]*: out of memory[ ,]' "$work/out" || fail "no word on the memory"
 same_as_plain "$folder"
 finish
