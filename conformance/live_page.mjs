@@ -70,7 +70,7 @@ try {
 
   // ---- a search begins
   const search = start('search', out, '--data', `npy:${work}/data`, '--preset', 'notebook', '--time', 'none', '--teacher', 'none',
-    '--config', '2,1,8,0', '--config', '2,1,16,0', '--config', '1,1,4,0', '--config', '2,2,32,1,64', '--quick-epochs', '2', '--distill-epochs', '250', '--qat-epochs', '2',
+    '--config', '2,1,8,0', '--config', '2,1,16,0', '--config', '1,1,4,0', '--config', '2,2,64,1,64', '--quick-epochs', '2', '--distill-epochs', '250', '--qat-epochs', '2',
     '--gate', '0.1', '--batch', '16', '--curriculum', 'none', '--seeds', '1', '--workers', '2');
   await page.evaluate(() => { window.sameDocument = true; });
   await says(page, '#status', 'Running');
