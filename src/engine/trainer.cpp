@@ -12,6 +12,11 @@
 namespace retort::engine {
 namespace {
 
+int64_t steps_per_epoch(size_t images, int batch_size) {
+  const size_t batch = std::min(static_cast<size_t>(batch_size), images);
+  return static_cast<int64_t>((images + batch - 1) / batch);
+}
+
 void check_shape(const Network& network, const data::ImageSet& images) {
   const graph::Shape input = network.graph().input_shape();
   const data::ImageShape& shape = images.shape;
@@ -158,11 +163,10 @@ class Run {
         reporter_(callbacks, total_steps_) {}
 
   void resume(const Checkpoint& checkpoint) {
-    const auto epochs = static_cast<int64_t>(checkpoint.history.epochs.size());
-    if (checkpoint.step != epochs * steps_per_epoch_)
+    if (!is_of_training(checkpoint, data_.train.size(), options_.batch_size))
       throw_usage(
           "the checkpoint is at step {} after {} epochs; with {} steps an epoch it belongs to other training",
-          checkpoint.step, epochs, steps_per_epoch_);
+          checkpoint.step, checkpoint.history.epochs.size(), steps_per_epoch_);
     if (!checkpoint.masks.specs().empty()) network_.set_masks(checkpoint.masks);
     network_.set_parameters(checkpoint.parameters);
     network_.set_optimizer_state(checkpoint.optimizer);
@@ -333,9 +337,8 @@ void for_each_chunk(Network& network, const data::ImageSet& images, std::span<co
 
 }  // namespace
 
-int64_t steps_per_epoch(size_t images, int batch_size) {
-  const size_t batch = std::min(static_cast<size_t>(batch_size), images);
-  return static_cast<int64_t>((images + batch - 1) / batch);
+bool is_of_training(const Checkpoint& checkpoint, size_t images, int batch_size) {
+  return checkpoint.step == std::ssize(checkpoint.history.epochs) * steps_per_epoch(images, batch_size);
 }
 
 History train(Network& network, const TrainData& data, const TrainOptions& options, const Rng& rng,

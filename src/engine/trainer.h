@@ -111,8 +111,8 @@ class Divergence : public Error {
   explicit Divergence(const std::string& message) : Error(ErrorCode::Failure, message) {}
 };
 
-// Of so many images.
-int64_t steps_per_epoch(size_t images, int batch_size);
+// Whether the checkpoint is of a training on so many images in such batches, by its steps.
+bool is_of_training(const Checkpoint& checkpoint, size_t images, int batch_size);
 
 // Trains in place and returns the history. Each epoch's order, views and dropout come from rng.fork("epoch",
 // n), so a resumed run draws what the uncut one would have. Throws Error(Interrupted) when stopped (after

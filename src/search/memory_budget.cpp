@@ -77,9 +77,7 @@ int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
 
 MemoryBudget::MemoryBudget(std::optional<int64_t> limit)
     : limit_(limit.value_or(std::numeric_limits<int64_t>::max())), shared_(resident_memory()) {
-  if (limit) return;
-  if (const auto available = available_memory())
-    limit_ = shared_ + static_cast<int64_t>(kDefaultShare * static_cast<double>(*available));
+  if (!limit) limit_ = shared_ + static_cast<int64_t>(kDefaultShare * static_cast<double>(memory_left()));
 }
 
 int64_t MemoryBudget::left() const {

@@ -5,7 +5,6 @@
 #include <numeric>
 #include <utility>
 
-#include "base/json.h"
 #include "base/parallel.h"
 #include "search/keep.h"
 #include "search/study_place.h"

@@ -64,10 +64,8 @@ std::optional<engine::Checkpoint> load_checkpoint(const Candidate& candidate, co
         throw_usage("{}: belongs to another network", best.string());
     }
     engine::Checkpoint checkpoint = engine::load_checkpoint(path, candidate.graph);
-    const auto epochs = static_cast<int64_t>(checkpoint.history.epochs.size());
     const bool has_second = !checkpoint.optimizer.second.specs().empty();
-    if (checkpoint.step !=
-            epochs * engine::steps_per_epoch(training.images.size(), training.options.batch_size) ||
+    if (!engine::is_of_training(checkpoint, training.images.size(), training.options.batch_size) ||
         has_second != (context.settings.optimizer.kind == engine::OptimizerKind::Adam))
       throw_usage("{}: belongs to other training", path.string());
     return checkpoint;

@@ -92,6 +92,7 @@ good search "$work/phases-alone" "${phases[@]}" --workers 2
 shared=(--storage "sqlite:$work/phases.db" --study phases)
 "$retort" search "$work/phases" "${phases[@]}" --workers 1 "${shared[@]}" >"$work/phases.out" 2>&1 </dev/null &
 searching=$!
+until [ -d "$work/phases/trials/0" ] || ! kill -0 "$searching" 2>/dev/null; do sleep 0.01; done
 good worker "${shared[@]}" "${data[@]}" --workers 2 --folder "$work/phases-worker"
 wait "$searching" || fail "a search with all phases: $(tail -n 1 "$work/phases.out")"
 [ "$(essence "$work/phases-alone")" = "$(essence "$work/phases")" ] || fail "a worker finds something else in some phase"

@@ -200,6 +200,35 @@ TEST_F(Foreign, ABestEpochOfAnotherNetworkBeginsTheStageAnew) {
   EXPECT_TRUE(again.exported.has_value());
 }
 
+TEST_F(Foreign, ACheckpointOfOtherTrainingBeginsTheStageAnew) {
+  settings.pipeline.stages = {"distill", "export"};
+  settings.pipeline.distill_epochs = 2;
+  const auto said_after = [&](const std::function<void(engine::Checkpoint&)>& change) {
+    Context cut = context();
+    cut.epoch_kept = [] { throw Error(ErrorCode::Interrupted, "cut"); };
+    Candidate first = candidate();
+    EXPECT_EQ(thrown_by([&] { run_stages(first, cut); }).code, ErrorCode::Interrupted);
+    const fs::path path = first.folder / "distill.checkpoint";
+    engine::Checkpoint checkpoint = engine::load_checkpoint(path, first.graph);
+    change(checkpoint);
+    engine::save_checkpoint(path, first.graph, checkpoint);
+    listener.said.clear();
+    Candidate again = candidate();
+    run_stages(again, context());
+    EXPECT_TRUE(again.exported.has_value());
+    fs::remove_all(first.folder);
+    return listener.said;
+  };
+  EXPECT_EQ(said_after([](engine::Checkpoint&) {}).find("begins anew"), std::string::npos);
+  for (const auto& change : std::vector<std::function<void(engine::Checkpoint&)>>{
+           [](engine::Checkpoint& checkpoint) { ++checkpoint.step; },
+           [](engine::Checkpoint& checkpoint) { checkpoint.optimizer.second = {}; }}) {
+    const std::string said = said_after(change);
+    EXPECT_NE(said.find("distill, begins anew: "), std::string::npos) << said;
+    EXPECT_NE(said.find("belongs to other training"), std::string::npos) << said;
+  }
+}
+
 TEST_F(Foreign, AChildIsWhatItsTextSays) {
   const auto network = [](const char* text) {
     return graph::build(graph::micro_network(text), {8, 8, 1}, 3);
