@@ -72,22 +72,22 @@ void write(const std::filesystem::path& folder, const std::string& name, const i
   save(".outputs", all_outputs);
   const cost::Cost cost = cost::analyze(graph);
   const cost::CPlan plan = cost::plan_c(graph);
-  nlohmann::json work = nlohmann::json::array();
+  Json work = Json::array();
   const std::vector<cost::CWork> all = cost::c_work(graph, plan);
   for (size_t k = 0; k < all.size(); ++k)
     if (all[k].kernel != cost::CKernel::Reshape) work.push_back({to_string(all[k].kernel), all[k].counts, k});
-  fmt::print("{}\n", nlohmann::json({{"name", name},
-                                     {"macs", cost.macs},
-                                     {"input_bytes", interpreter.input_bytes()},
-                                     {"output_bytes", interpreter.output_bytes()},
-                                     {"file_bytes", file.size()},
-                                     {"weight_bytes", code.weight_bytes},
-                                     {"c_arena_bytes", code.arena_bytes},
-                                     {"tflm_arena_bytes", cost.cortex_m4.used_bytes()},
-                                     {"float_ends", is_float},
-                                     {"footprint", cost.footprint},
-                                     {"instructions", cost::c_instructions(all, cost::CVariant::Dsp)},
-                                     {"work", work}})
+  fmt::print("{}\n", Json({{"name", name},
+                           {"macs", cost.macs},
+                           {"input_bytes", interpreter.input_bytes()},
+                           {"output_bytes", interpreter.output_bytes()},
+                           {"file_bytes", file.size()},
+                           {"weight_bytes", code.weight_bytes},
+                           {"c_arena_bytes", code.arena_bytes},
+                           {"tflm_arena_bytes", cost.cortex_m4.used_bytes()},
+                           {"float_ends", is_float},
+                           {"footprint", cost.footprint},
+                           {"instructions", cost::c_instructions(all, cost::CVariant::Dsp)},
+                           {"work", work}})
                          .dump());
 }
 

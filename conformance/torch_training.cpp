@@ -37,8 +37,6 @@
 namespace retort {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr std::array<const char*, 7> role_names{"kernel", "bias",     "gamma", "beta",
                                                 "mean",   "variance", "range"};
 
@@ -377,7 +375,7 @@ int main(int argc, char** argv) {
     }
     const std::filesystem::path folder = argv[1];
     const std::vector<retort::Case> cases = retort::all_cases();
-    nlohmann::json list = nlohmann::json::array();
+    Json list = Json::array();
     for (size_t i = 0; i < cases.size(); ++i) {
       if (!forced)
         list.push_back(retort::run(cases[i], i, folder));

@@ -9,7 +9,7 @@ namespace retort::fuzz {
 void run(Bytes bytes) {
   for (const cost::Board& board : cost::parse_boards(as_text(bytes), "boards.toml")) {
     require(board.flash_for_model() > 0 && board.ram_for_model() > 0, "something is left to a model");
-    require(nlohmann::json(board).get<cost::Board>() == board, "a board goes through JSON");
+    require(Json(board).get<cost::Board>() == board, "a board goes through JSON");
   }
 }
 

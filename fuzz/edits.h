@@ -40,8 +40,8 @@ class Source {
 };
 
 // Of all kinds; discarded where the input says what is no JSON.
-inline nlohmann::json awkward(Source& source) {
-  using nlohmann::json;
+inline Json awkward(Source& source) {
+  using Json;
   static const std::array<json, 22> values = {json(),
                                               -1,
                                               0,
@@ -71,20 +71,20 @@ inline nlohmann::json awkward(Source& source) {
 }
 
 // Counts the values within, itself included, and gives the one of that number.
-inline nlohmann::json* value_of(nlohmann::json& within, size_t& number) {
+inline Json* value_of(Json& within, size_t& number) {
   if (number-- == 0) return &within;
   if (within.is_structured())
-    for (nlohmann::json& part : within)
-      if (nlohmann::json* found = value_of(part, number)) return found;
+    for (Json& part : within)
+      if (Json* found = value_of(part, number)) return found;
   return nullptr;
 }
 
 // Puts an awkward value in place of one within.
-inline void edit(nlohmann::json& whole, Source& source) {
+inline void edit(Json& whole, Source& source) {
   size_t number = source.below(1024);
-  nlohmann::json* place = value_of(whole, number);
+  Json* place = value_of(whole, number);
   if (place == nullptr) place = &whole;
-  const nlohmann::json value = awkward(source);
+  const Json value = awkward(source);
   if (value.is_discarded())
     *place = nullptr;
   else
@@ -93,7 +93,7 @@ inline void edit(nlohmann::json& whole, Source& source) {
 
 // The same of a text; one that is no JSON stays.
 inline std::string edited(const std::string& text, Source& source) {
-  nlohmann::json whole = nlohmann::json::parse(text, nullptr, false);
+  Json whole = Json::parse(text, nullptr, false);
   if (whole.is_discarded()) return text;
   edit(whole, source);
   return dump_json(whole);

@@ -15,8 +15,7 @@ namespace retort::fuzz {
 // The same file with the hash that its contents have, where its first line is JSON.
 inline std::vector<uint8_t> sealed(Bytes bytes) {
   const auto end = std::find(bytes.begin(), bytes.end(), uint8_t{'\n'});
-  nlohmann::json header =
-      nlohmann::json::parse(bytes.begin(), end, limit_json_depth("the header", 30), false);
+  Json header = Json::parse(bytes.begin(), end, limit_json_depth("the header", 30), false);
   if (!header.is_object() || end == bytes.end()) return {bytes.begin(), bytes.end()};
   header.erase("sha256");
   Sha256 sha;

@@ -9,7 +9,7 @@ namespace retort::fuzz {
 
 void run(Bytes bytes) {
   const search::MicroSpace space = search::parse_micro_space(as_text(bytes), "space.toml");
-  require(nlohmann::json(space).get<search::MicroSpace>() == space, "a space goes through JSON");
+  require(Json(space).get<search::MicroSpace>() == space, "a space goes through JSON");
   Rng rng(1);
   static const graph::MicroNetwork network =
       graph::micro_network("conv 16, res 16, sep 33 k5 s2, inv 32 e3, pool 2, avgpool 2, gap, dense 48");

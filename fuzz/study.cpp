@@ -23,7 +23,6 @@ namespace retort::fuzz {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 struct CloseDatabase {
   void operator()(sqlite3* database) const { sqlite3_close(database); }
@@ -67,7 +66,7 @@ void write_sound(const fs::path& home) {
   live.storage().put_values(running, std::vector<study::IntermediateValue>{{1, 0.5}, {2, 0.6}});
   live.finish(sample);
   live.say("running", 3, report::unix_seconds(),
-           json::array({{{"name", "teacher"}, {"done", 1}, {"total", 3}, {"note", "loss 0.4"}}}));
+           Json::array({{{"name", "teacher"}, {"done", 1}, {"total", 3}, {"note", "loss 0.4"}}}));
   live.put(search::kImagesKey, {{"train", 100}, {"validation", 20}, {"test", 30}});
   live.put(search::kRangeKey, {{"low", 0.0}, {"high", 1.0}});
   live.put(search::kPlanKey, {{"planned", 9}, {"epochs", {{"quick", 3}}}});
@@ -140,7 +139,7 @@ void change(sqlite3* database, std::string& analysis, std::vector<Place>& places
   } else if (kind == 6) {
     bind_text(std::string(100'000, source.byte() % 2 == 0 ? '[' : '{'));
   } else {
-    const json value = awkward(source);
+    const Json value = awkward(source);
     if (value.is_number_float())
       sqlite3_bind_double(update.get(), 1, value);
     else if (value.is_number_unsigned())

@@ -32,7 +32,6 @@ namespace retort::fuzz {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 using Files = std::map<std::string, Seed>;
 
 constexpr std::array<std::string_view, 3> kKeys = {search::kDescriptionKey, search::kSplitKey, "work"};
@@ -201,7 +200,7 @@ class Sound {
     const fs::path weights = folder() / "made" / "weights.retort";
     engine::save_model(
         weights, {first.proposal.graph, graph::initialize(first.proposal.graph, Rng(2)), dataset.classes});
-    json list;
+    Json list;
     list["weights.retort"] = storage().put_artefact(read_file(weights));
     files = dump_json(list);
     fs::remove_all(weights.parent_path());
@@ -334,7 +333,7 @@ void read_unfinished(Source& source) {
     change(text, source);
     file.assign(text.begin(), text.end());
   }
-  json packed = {{"trial", 1}, {"worker", "w"}, {"files", json::object()}};
+  Json packed = {{"trial", 1}, {"worker", "w"}, {"files", Json::object()}};
   for (const auto& [name, file] : files) packed["files"][name] = to_base64(file);
   if (!source.ended()) edit(packed, source);
   const std::string text = dump_json(packed);

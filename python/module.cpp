@@ -38,7 +38,6 @@
 #include "study/secrets.h"
 
 namespace nb = nanobind;
-using nlohmann::json;
 
 namespace retort::python {
 namespace {
@@ -80,8 +79,8 @@ CLI::App& add_command(CLI::App& program, const char* name) {
   return *program.add_subcommand(name);
 }
 
-std::string found(const search::StudyResult& study, const json& result) {
-  return dump_json(json{{"result", result}, {"trials_csv", report::trials_csv(study)}});
+std::string found(const search::StudyResult& study, const Json& result) {
+  return dump_json(Json{{"result", result}, {"trials_csv", report::trials_csv(study)}});
 }
 
 class Search {
@@ -140,7 +139,7 @@ class Search {
 
 std::string load(const std::string& folder) {
   const search::StudyResult study = search::load_study(folder);
-  json result = cli::result_json(study, {}, folder);
+  Json result = cli::result_json(study, {}, folder);
   // They are the command's, not the study's.
   result.erase("runtime");
   result.erase("board");

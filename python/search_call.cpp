@@ -17,7 +17,6 @@
 #include "cli/search_watch.h"
 
 namespace nb = nanobind;
-using nlohmann::json;
 
 namespace retort::python {
 namespace {
@@ -51,16 +50,16 @@ class Listener final : public ProgressSink {
   // Takes the messages.
   std::string take() {
     const cli::SearchStatus status = watch_.status();
-    json out = {{"phase", nullptr},
-                {"phases", json::array()},
+    Json out = {{"phase", nullptr},
+                {"phases", Json::array()},
                 {"complete", status.complete},
                 {"skipped", status.skipped},
                 {"infeasible", status.infeasible},
                 {"failed", status.failed},
                 {"best", nullptr},
                 {"images_per_second", status.images_per_second},
-                {"seconds_left", status.seconds_left ? json(*status.seconds_left) : json()},
-                {"tasks", json::array()}};
+                {"seconds_left", status.seconds_left ? Json(*status.seconds_left) : Json()},
+                {"tasks", Json::array()}};
     for (const cli::PhaseStatus& phase : status.phases) {
       out["phases"].push_back({phase.name, phase.figures});
       if (phase.phase == status.now) out["phase"] = phase.name;

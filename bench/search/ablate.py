@@ -4,7 +4,9 @@
 
 Fashion-MNIST within 16 KB of flash and of RAM. One after the other, on all cores; other programs may run beside (with
 `nice -n 19` they hardly notice), since processor time is what counts. What results/ablations.csv has already is left out,
-so it can be stopped at any time. Without ARM all of them, seed by seed.
+so it can be stopped at any time. Without ARM all of them, seed by seed. `--table` prints what is there as a Markdown table:
+means and standard deviations over the seeds, and the mean difference from the whole search of the same seed with its
+standard error.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import csv
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -58,16 +61,48 @@ def measure(retort, arm, seed, time):
             by_float["config"], round(by_float["accuracy_int8"], 4)]
 
 
+def percent(values):
+    spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.1f}{spread}"
+
+
+def mean_and_error(differences):
+    error = f" ± {100 * statistics.stdev(differences) / len(differences) ** 0.5:.1f}" if len(differences) > 1 else ""
+    return f"{100 * statistics.mean(differences):+.1f}{error}"
+
+
+def print_table(rows, time):
+    runs = {}
+    for row in rows[1:]:
+        run = dict(zip(FIELDS, row))
+        if run["time"] == time:
+            runs.setdefault(run["arm"], {})[run["seed"]] = run
+    whole = runs.get("whole", {})
+    print("| | seeds | validation, % | test, % | test, from the whole search | explored | epochs of the best |")
+    print("|---|---|---|---|---|---|---|")
+    for arm in (arm for arm in ARMS if arm in runs):
+        seeds = runs[arm]
+        figures = {name: [float(run[name]) for run in seeds.values()]
+                   for name in ("validation", "test", "explored", "epochs")}
+        shared = [float(run["test"]) - float(whole[seed]["test"]) for seed, run in seeds.items() if seed in whole]
+        difference = "" if arm == "whole" or not shared else mean_and_error(shared)
+        print(f"| {arm} | {len(seeds)} | {percent(figures['validation'])} | {percent(figures['test'])} | {difference} | "
+              f"{statistics.mean(figures['explored']):.0f} | {statistics.mean(figures['epochs']):.0f} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--time", default="4m")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--retort", default="build/release/src/cli/retort")
+    parser.add_argument("--table", action="store_true")
     parser.add_argument("arms", nargs="*", metavar="ARM", help=", ".join(ARMS))
     arguments = parser.parse_args()
     if unknown := [arm for arm in arguments.arms if arm not in ARMS]:
         sys.exit(f"unknown: {', '.join(unknown)}; there are {', '.join(ARMS)}")
     rows = list(csv.reader(open(RESULTS))) if RESULTS.exists() else [FIELDS]
+    if arguments.table:
+        return print_table(rows, arguments.time)
     known = {tuple(row[:3]) for row in rows}
     for seed in arguments.seeds.split(","):
         for arm in arguments.arms or ARMS:

@@ -2,10 +2,6 @@
 // comes from outside, and text of our own.
 #pragma once
 
-#ifdef INCLUDE_NLOHMANN_JSON_HPP_
-#error "include base/json.h instead of nlohmann/json.hpp: see its whole numbers"
-#endif
-
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
@@ -15,38 +11,43 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json_fwd.h"
 
-// get<int>() and its like give whole numbers in the type's range and throw nlohmann::json::exception for anything else. The
-// library's own take a fraction, what they make of 1e30 is undefined, and -1 becomes a huge count.
+namespace retort {
+
+template <typename T, typename SFINAE>
+struct JsonSerializer : nlohmann::adl_serializer<T, SFINAE> {};
+
+// get<int>() and its like give whole numbers in the type's range and throw Json::exception for anything else. The library's
+// own take a fraction, what they make of 1e30 is undefined, and -1 becomes a huge count.
 template <std::integral T>
   requires(!std::same_as<T, bool>)
-struct nlohmann::adl_serializer<T, void> {
-  template <typename Json>
-  static void from_json(const Json& value, T& number) {
+struct JsonSerializer<T, void> {
+  template <typename AnyJson>
+  static void from_json(const AnyJson& value, T& number) {
     const auto take = [&number](auto stored) {
       number = static_cast<T>(stored);
       return std::in_range<T>(stored);
     };
-    if (value.is_number_unsigned()  ? take(*value.template get_ptr<const typename Json::number_unsigned_t*>())
-        : value.is_number_integer() ? take(*value.template get_ptr<const typename Json::number_integer_t*>())
-                                    : false)
+    if (value.is_number_unsigned()
+            ? take(*value.template get_ptr<const typename AnyJson::number_unsigned_t*>())
+        : value.is_number_integer()
+            ? take(*value.template get_ptr<const typename AnyJson::number_integer_t*>())
+            : false)
       return;
-    throw Json::other_error::create(
+    throw AnyJson::other_error::create(
         599, std::string("a whole number that fits is expected, not another ") + value.type_name(), nullptr);
   }
-  template <typename Json>
-  static void to_json(Json& value, T number) {
+  template <typename AnyJson>
+  static void to_json(AnyJson& value, T number) {
     nlohmann::to_json(value, number);
   }
 };
 
-namespace retort {
-
-// A callback for nlohmann::json::parse that throws Error(Usage) "`what` is nested more than `levels` levels
+// A callback for Json::parse that throws Error(Usage) "`what` is nested more than `levels` levels
 // deep". Parsing itself needs no stack, but copying and printing a value go as deep as it is.
-inline nlohmann::json::parser_callback_t limit_json_depth(std::string what, int levels) {
-  return [what = std::move(what), levels](int depth, nlohmann::json::parse_event_t /*event*/,
-                                          nlohmann::json& /*parsed*/) {
+inline Json::parser_callback_t limit_json_depth(std::string what, int levels) {
+  return [what = std::move(what), levels](int depth, Json::parse_event_t /*event*/, Json& /*parsed*/) {
     if (depth > levels) throw_usage("{} is nested more than {} levels deep", what, levels);
     return true;
   };
@@ -71,21 +72,21 @@ inline int json_depth(std::string_view text) {
   return deepest;
 }
 
-// What a study, or a file beside it, holds. Throws nlohmann::json::exception for what is no JSON, and for what is nested
+// What a study, or a file beside it, holds. Throws Json::exception for what is no JSON, and for what is nested
 // deeper than anything that we write: printing and copying a value take stack for each level.
 inline constexpr int kMostJsonLevels = 64;
-inline nlohmann::json parse_json(std::string_view text) {
+inline Json parse_json(std::string_view text) {
   if (json_depth(text) > kMostJsonLevels)
-    throw nlohmann::json::other_error::create(
+    throw Json::other_error::create(
         599, fmt::format("it is nested more than {} levels deep", kMostJsonLevels), nullptr);
-  return nlohmann::json::parse(text);
+  return Json::parse(text);
 }
 
 // The text of a value: `indent` spaces a level, or one line. All JSON that is written goes through here:
 // names of files may be any bytes, JSON is UTF-8, and dump() alone throws; what is not UTF-8 becomes U+FFFD.
-template <typename Json>
-std::string dump_json(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+template <typename AnyJson>
+std::string dump_json(const AnyJson& json, int indent = -1) {
+  return json.dump(indent, ' ', false, AnyJson::error_handler_t::replace);
 }
 
 }  // namespace retort

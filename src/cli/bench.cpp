@@ -304,7 +304,9 @@ void run(const BenchCommand& command) {
   const int cores = resolve_threads(command.threads);
   const bool narrow = command.precision == engine::Precision::Bfloat16;
   if (narrow && !engine::onednn::multiplies_bfloat16())
-    throw_usage("--precision: this CPU does not multiply bfloat16 (or ONEDNN_MAX_CPU_ISA forbids it)");
+    throw_usage(
+        "--precision: this CPU does not multiply bfloat16 quicker than float32 (or ONEDNN_MAX_CPU_ISA "
+        "forbids it)");
   // With the first backend our own kernels follow ONEDNN_MAX_CPU_ISA, and so does the peak.
   static_cast<void>(engine::backend());
   const double peak = peak_of_cores(cores, engine::kernels::multiply_add_peak);
@@ -323,7 +325,7 @@ void run(const BenchCommand& command) {
                       instructions);
   text += fmt::format("{:<12} {:>6} {:>9} {:>8} {:>11} {:>6} {:>10} {:>10} {:>10}\n", "network", "batch",
                       "networks", "threads", "images/s", "peak", "memory", "compile", "again");
-  nlohmann::json json = nlohmann::json::array();
+  Json json = Json::array();
   std::string distilled_lines;
   std::vector<Row> rows;
   for (const std::string& net : command.nets) {
@@ -338,7 +340,7 @@ void run(const BenchCommand& command) {
     const data::ImageSet& set = images.of_shape(shape_of(graph));
     row.found = measure(graph, set, options, nullptr, alone ? 1 : cores, command.seconds);
     const Measurement& found = row.found;
-    nlohmann::json distilled;
+    Json distilled;
     if (command.loss == Loss::LabelsAndTeacher) {
       const engine::TeacherLogits teacher = random_logits(set.count(), graph.classes());
       const double speed =
@@ -359,8 +361,7 @@ void run(const BenchCommand& command) {
                     {"distilled_images_per_second", distilled},
                     {"fma_fraction", row.fraction},
                     {"peak_gflops", peak * 1e-9},
-                    {"bfloat16_peak_gflops",
-                     bfloat16_peak > 0 ? nlohmann::json(bfloat16_peak * 1e-9) : nlohmann::json()},
+                    {"bfloat16_peak_gflops", bfloat16_peak > 0 ? Json(bfloat16_peak * 1e-9) : Json()},
                     {"parameters", graph::parameter_count(graph)},
                     {"memory_bytes", found.memory_bytes},
                     {"first_compile_seconds", found.first_compile_seconds},

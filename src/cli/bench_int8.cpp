@@ -119,7 +119,7 @@ void run(const BenchInt8Command& command) {
 
   std::string text = fmt::format("{:<16} {:>12} {:>14} {:>10} {:>16}\n", "network", "images/s", "macs",
                                  "macs/s", "10,000 images");
-  nlohmann::json json = nlohmann::json::array();
+  Json json = Json::array();
   double done = 0;
   for (const auto& [name, network] : networks) {
     terminal.update("measuring", done++, static_cast<double>(networks.size()), name);

@@ -100,7 +100,7 @@ void run(const BenchProxiesCommand& command) {
       {"snip", of(&search::Proxies::snip)},
       {"activation patterns", of(&search::Proxies::activation_patterns)}};
   const double size_with_accuracy = search::rank_correlation(macs, accuracy);
-  nlohmann::json json = {{"structures", trials.size()}, {"proxies", nlohmann::json::array()}};
+  Json json = {{"structures", trials.size()}, {"proxies", Json::array()}};
   std::string text = fmt::format(
       "{} structures of {}; Spearman's rank correlation with int8 accuracy\n{:<22} {:>8} {:>14}\n",
       trials.size(), command.folder.string(), "", "alone", "at equal MACs");
@@ -109,9 +109,8 @@ void run(const BenchProxiesCommand& command) {
     const bool is_size = &values == &columns.front().second;
     const double equal = is_size ? search::kUnknown
                                  : beside(alone, search::rank_correlation(values, macs), size_with_accuracy);
-    json["proxies"].push_back({{"name", name},
-                               {"correlation", alone},
-                               {"at_equal_macs", is_size ? nlohmann::json() : nlohmann::json(equal)}});
+    json["proxies"].push_back(
+        {{"name", name}, {"correlation", alone}, {"at_equal_macs", is_size ? Json() : Json(equal)}});
     text += fmt::format("{:<22} {:>8.2f} {:>14}\n", name, alone,
                         is_size                ? ""
                         : std::isfinite(equal) ? fmt::format("{:.2f}", equal)

@@ -64,7 +64,7 @@ void add(study::Storage& storage, int count) {
 }
 
 // Every client is a process of its own as far as the database can tell.
-nlohmann::json measure_claims(const BenchStudyCommand& command) {
+Json measure_claims(const BenchStudyCommand& command) {
   add(*open(command, "claims"), command.claims);
   std::atomic<int> claimed = 0;
   std::atomic<int> finished = 0;
@@ -107,7 +107,7 @@ std::vector<uint8_t> bytes_of(size_t size, Rng& rng) {
 
 // Workers of one process: each claims, trains in four stages with heartbeats, and reports. What they send is what a search of
 // tiny networks sends: an epoch's accuracy every five seconds, a checkpoint a lease, three files in the end.
-nlohmann::json measure_workers(const BenchStudyCommand& command) {
+Json measure_workers(const BenchStudyCommand& command) {
   const auto storage = open(command, "workers");
   add(*storage, static_cast<int>(command.workers * (2 + command.seconds / command.trial_seconds)));
   constexpr int kStages = 4;
@@ -182,7 +182,7 @@ nlohmann::json measure_workers(const BenchStudyCommand& command) {
           {"training_share", trained / lived}};
 }
 
-nlohmann::json measure_size(const BenchStudyCommand& command) {
+Json measure_size(const BenchStudyCommand& command) {
   auto storage = open(command, "size");
   auto start = Clock::now();
   add(*storage, command.trials);
@@ -207,7 +207,7 @@ nlohmann::json measure_size(const BenchStudyCommand& command) {
 
 void run(const BenchStudyCommand& command) {
   Terminal terminal(command.output);
-  nlohmann::json result = nlohmann::json::object();
+  Json result = Json::object();
   if (command.claims > 0) result["claims"] = measure_claims(command);
   if (command.workers > 0) result["workers"] = measure_workers(command);
   if (command.trials > 0) result["size"] = measure_size(command);

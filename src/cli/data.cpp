@@ -42,10 +42,10 @@ std::vector<int64_t> count_by_class(const data::ImageSet& images, size_t classes
   return counts;
 }
 
-nlohmann::json describe(const data::Dataset& dataset) {
+Json describe(const data::Dataset& dataset) {
   const auto train = count_by_class(dataset.train, dataset.classes.size());
   const auto test = count_by_class(dataset.test, dataset.classes.size());
-  nlohmann::json classes = nlohmann::json::array();
+  Json classes = Json::array();
   for (size_t i = 0; i < dataset.classes.size(); ++i)
     classes.push_back({{"name", dataset.classes[i]}, {"train", train[i]}, {"test", test[i]}});
   const data::ImageShape& shape = dataset.train.shape;
@@ -73,19 +73,19 @@ std::string_view to_string(data::CopyKind kind) {
   return "";
 }
 
-nlohmann::json describe(const std::vector<data::Finding>& findings) {
-  nlohmann::json list = nlohmann::json::array();
+Json describe(const std::vector<data::Finding>& findings) {
+  Json list = Json::array();
   for (const data::Finding& finding : findings)
     list.push_back({{"name", finding.name}, {"sentence", finding.sentence}, {"examples", finding.examples}});
   return list;
 }
 
-nlohmann::json describe(const data::Inspection& inspection) {
-  nlohmann::json json = inspection.dataset ? describe(*inspection.dataset) : nlohmann::json::object();
+Json describe(const data::Inspection& inspection) {
+  Json json = inspection.dataset ? describe(*inspection.dataset) : Json::object();
   json["spec"] = inspection.spec;
   json["problems"] = describe(inspection.problems);
   json["notes"] = describe(inspection.notes);
-  for (const char* list : {"left_out", "stored"}) json[list] = nlohmann::json::array();
+  for (const char* list : {"left_out", "stored"}) json[list] = Json::array();
   for (const data::LeftOut& one : inspection.survey.left_out)
     json["left_out"].push_back({{"name", one.name}, {"reason", one.reason}});
   for (const data::StoredShape& one : inspection.shapes)
@@ -94,9 +94,9 @@ nlohmann::json describe(const data::Inspection& inspection) {
                               {"channels", one.shape.channels},
                               {"images", one.images}});
   const auto groups = [&](const std::vector<data::Copies>& copies) {
-    nlohmann::json list = nlohmann::json::array();
+    Json list = Json::array();
     for (const data::Copies& group : copies) {
-      nlohmann::json images = nlohmann::json::array();
+      Json images = Json::array();
       for (const data::ImageReference image : group.images)
         images.push_back({{"name", data::surveyed(inspection, image).name},
                           {"set", image.set == data::SetName::Train ? "train" : "test"},
@@ -188,7 +188,7 @@ void export_images(const DataCommand& command) {
   Terminal terminal(command.output);
   const auto dataset = load(command.data, terminal);
   data::export_images(*dataset, command.images);
-  nlohmann::json json = describe(*dataset);
+  Json json = describe(*dataset);
   json["folder"] = command.images.string();
   terminal.result_json(json);
   terminal.result(fmt::format("{} training and {} test images as PNG files in {}",
@@ -203,7 +203,7 @@ void export_arrays(const DataCommand& command) {
   const auto dataset = load(command.data, terminal);
   const data::Split split = data::stratified_split(*dataset, command.split);
   data::export_npy(*dataset, split, command.npy);
-  nlohmann::json json = describe(*dataset);
+  Json json = describe(*dataset);
   json["folder"] = command.npy.string();
   json["split"] = {
       {"train", split.train.size()}, {"validation", split.validation.size()}, {"test", split.test.size()}};

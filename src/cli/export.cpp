@@ -87,8 +87,8 @@ std::string about(const std::filesystem::path& model, std::span<const uint8_t> t
   const std::filesystem::path file = model.parent_path() / "model.json";
   if (!std::filesystem::exists(file)) return {};
   std::string text = read_text(file);
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object() || json.value("sha256", nlohmann::json()) != sha256_hex(tflite)) return {};
+  const Json json = Json::parse(text, nullptr, false);
+  if (!json.is_object() || json.value("sha256", Json()) != sha256_hex(tflite)) return {};
   return text;
 }
 
@@ -191,7 +191,7 @@ void run(const ExportCommand& command) {
   // What a package takes is what the code in it takes.
   const cost::Target target{.runtime = command.to == "tflm" ? cost::Runtime::Tflm : cost::Runtime::C};
   const cost::Cost cost = cost::analyze(graph, flash_bytes, target);
-  nlohmann::json json = cost;
+  Json json = cost;
   if (!package) {  // any runtime may read it
     json.erase("runtime");
     json.erase("footprint");

@@ -58,7 +58,7 @@ struct Inspected {
   std::optional<cost::Cost> cost;  // when the network is supported, else:
   std::vector<Line> lines;
   std::vector<int8::Problem> problems;
-  nlohmann::json about;  // what is known beside the cost
+  Json about;  // what is known beside the cost
 };
 
 constexpr int kMostColumns = 100;  // of whatever is printed
@@ -222,12 +222,12 @@ std::string table(const std::vector<Line>& lines) {
 
 // ---- files, weights, configurations
 
-nlohmann::json tensor_json(const int8::TfliteContents& contents, const std::vector<int>& indices) {
-  nlohmann::json list = nlohmann::json::array();
+Json tensor_json(const int8::TfliteContents& contents, const std::vector<int>& indices) {
+  Json list = Json::array();
   for (const int index : indices) {
     const auto i = static_cast<size_t>(index);
     const int8::TfliteContents::Tensor& tensor = contents.tensors.at(i);
-    nlohmann::json one = {{"name", tensor.name}, {"type", tensor.type}, {"shape", tensor.dims}};
+    Json one = {{"name", tensor.name}, {"type", tensor.type}, {"shape", tensor.dims}};
     if (contents.graph && !contents.graph->tensors[i].quantization.scales.empty()) {
       const int8::Quantization& quantization = contents.graph->tensors[i].quantization;
       one["scale"] = quantization.scales.front();
@@ -243,7 +243,7 @@ void describe(Inspected& inspected, const int8::TfliteContents& contents) {
   const std::vector<FileLayer> layers = layers_of(contents);
   inspected.lines = lines_of(layers);
   std::vector<std::string> names;
-  nlohmann::json list = nlohmann::json::array();
+  Json list = Json::array();
   for (const FileLayer& layer : layers) {
     names.push_back(layer.name);
     list.push_back({{"operator", layer.name},
@@ -326,7 +326,7 @@ std::string arena_text(const cost::Arena& arena) {
                      format_integer(arena.head_bytes), format_integer(arena.tail_bytes));
 }
 
-std::string totals(const cost::Cost& cost, const nlohmann::json& about) {
+std::string totals(const cost::Cost& cost, const Json& about) {
   std::string text =
       fmt::format("parameters       {}\nmacs             {}\nweights          {}\nflash            {}\n",
                   format_integer(cost.parameters), format_integer(cost.macs), bytes_text(cost.weight_bytes),
@@ -343,9 +343,9 @@ std::string totals(const cost::Cost& cost, const nlohmann::json& about) {
   return text;
 }
 
-nlohmann::json json_of(const Inspected& inspected, const cost::Target& target) {
+Json json_of(const Inspected& inspected, const cost::Target& target) {
   if (!inspected.cost) return inspected.about;
-  nlohmann::json json = *inspected.cost;
+  Json json = *inspected.cost;
   json.update(inspected.about);
   json.update(fit_json(*inspected.cost, target));
   return json;
@@ -356,7 +356,7 @@ void run(const InspectCommand& command) {
   Terminal terminal(command.output);
   const cost::Target target = resolve_target(command.target);
   const Inspected inspected = inspect(command, target);
-  nlohmann::json json = json_of(inspected, target);
+  Json json = json_of(inspected, target);
   std::string text;
   if (inspected.cost) {
     text = table(lines_of(*inspected.cost)) + "\n" + totals(*inspected.cost, inspected.about);
@@ -384,8 +384,8 @@ void run(const InspectCommand& command) {
 
 }  // namespace
 
-nlohmann::json inspection_json(const std::vector<uint8_t>& tflite, const std::string& name,
-                               const cost::Target& target) {
+Json inspection_json(const std::vector<uint8_t>& tflite, const std::string& name,
+                     const cost::Target& target) {
   return json_of(inspect_tflite(tflite, name, target), target);
 }
 

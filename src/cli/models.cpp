@@ -159,8 +159,8 @@ std::filesystem::path weights_path(const std::filesystem::path& out) {
   return out.extension() == ".retort" ? out : out / "weights.retort";
 }
 
-nlohmann::json history_json(const engine::History& history) {
-  nlohmann::json epochs = nlohmann::json::array();
+Json history_json(const engine::History& history) {
+  Json epochs = Json::array();
   for (const engine::EpochResult& epoch : history.epochs)
     epochs.push_back({{"epoch", epoch.epoch},
                       {"train_loss", epoch.train_loss},

@@ -4,13 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "base/progress.h"
 #include "base/rng.h"
 #include "cli/options.h"
@@ -67,7 +67,7 @@ Part part_of(const data::Dataset& dataset, const data::SplitOptions& split, std:
 // "out" is a folder for weights.retort; "out.retort" is the file itself.
 std::filesystem::path weights_path(const std::filesystem::path& out);
 
-nlohmann::json history_json(const engine::History& history);
+Json history_json(const engine::History& history);
 std::string percent(double share);  // "71.2%"
 
 }  // namespace retort::cli

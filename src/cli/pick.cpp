@@ -35,7 +35,7 @@ std::string line_of(const TrialResult& trial) {
                      format_integer(trial.footprint.ram_bytes()), format_count(trial.macs), trial.config);
 }
 
-nlohmann::json json_of(const TrialResult& trial) {
+Json json_of(const TrialResult& trial) {
   return {{"trial", trial.number},        {"accuracy_int8", trial.accuracy_int8},
           {"footprint", trial.footprint}, {"flash_bytes", trial.flash_bytes},
           {"macs", trial.macs},           {"config", trial.config}};
@@ -57,7 +57,7 @@ void run(const PickCommand& command) {
     if (!command.out.empty())
       throw_usage("--out is without effect: give --flash, --ram or --macs to pick a model");
     std::string text = "trial  int8, validation; flash and RAM with the runtime, bytes; MACs; structure\n";
-    nlohmann::json list = nlohmann::json::array();
+    Json list = Json::array();
     for (const TrialResult* trial : front) {
       text += line_of(*trial);
       list.push_back(json_of(*trial));
@@ -81,7 +81,7 @@ void run(const PickCommand& command) {
   const std::filesystem::path out = command.out.empty() ? command.folder / "pick" : command.out;
   require_writable("--out", out / "model.tflite");
   search::write_model(study, command.folder, (*picked)->number, out, {});
-  nlohmann::json json = json_of(**picked);
+  Json json = json_of(**picked);
   json["file"] = (out / "model.tflite").string();
   terminal.result_json(json);
   terminal.result(

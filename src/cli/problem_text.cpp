@@ -93,10 +93,10 @@ std::string problems_text(const std::vector<int8::Problem>& problems,
   return text;
 }
 
-nlohmann::json problems_json(const std::vector<int8::Problem>& problems) {
-  nlohmann::json list = nlohmann::json::array();
+Json problems_json(const std::vector<int8::Problem>& problems) {
+  Json list = Json::array();
   for (const int8::Problem& problem : problems) {
-    nlohmann::json one = {{"why", problem.why}};
+    Json one = {{"why", problem.why}};
     if (!problem.remedy.empty()) one["instead"] = problem.remedy;
     if (!problem.subject.empty()) one["subject"] = problem.subject;
     if (problem.place == int8::Problem::Place::Tensor) one["tensor"] = problem.index;

@@ -1,10 +1,10 @@
 // What stands in the way of a .tflite file, for people and for programs.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "int8/check.h"
 
 namespace retort::cli {
@@ -13,6 +13,6 @@ namespace retort::cli {
 // `operator_names`: of every operator of the file.
 std::string problems_text(const std::vector<int8::Problem>& problems,
                           const std::vector<std::string>& operator_names);
-nlohmann::json problems_json(const std::vector<int8::Problem>& problems);
+Json problems_json(const std::vector<int8::Problem>& problems);
 
 }  // namespace retort::cli

@@ -4,11 +4,11 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <stop_token>
 #include <string>
 
+#include "base/json_fwd.h"
 #include "base/progress.h"
 #include "cli/options.h"
 #include "cli/target.h"
@@ -61,7 +61,7 @@ void require_model(const search::StudyResult& study, const std::filesystem::path
 std::string summary(const search::StudyResult& study, const cost::Target& target,
                     const std::filesystem::path& folder);
 // What --json prints: best, top, trials by outcome, teacher, report, seconds.
-nlohmann::json result_json(const search::StudyResult& study, const cost::Target& target,
-                           const std::filesystem::path& folder);
+Json result_json(const search::StudyResult& study, const cost::Target& target,
+                 const std::filesystem::path& folder);
 
 }  // namespace retort::cli

@@ -25,14 +25,13 @@ const search::FinalistRun& best_run(const Finalist& finalist) {
   return finalist.runs.at(static_cast<size_t>(finalist.best_run));
 }
 
-nlohmann::json number(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
 // A finalist's figures are those of its best run; mean and spread over all its seeds stand beside them.
-nlohmann::json model_json(const StudyResult& study, const TrialResult& trial,
-                          const std::filesystem::path& file) {
-  nlohmann::json model = {
+Json model_json(const StudyResult& study, const TrialResult& trial, const std::filesystem::path& file) {
+  Json model = {
       {"accuracy_int8", number(trial.accuracy_int8)},
       {"accuracy_float", number(trial.accuracy_float)},
       {"flash_bytes", trial.flash_bytes},
@@ -172,17 +171,16 @@ std::string summary(const StudyResult& study, const cost::Target& target,
   return out;
 }
 
-nlohmann::json result_json(const StudyResult& study, const cost::Target& target,
-                           const std::filesystem::path& folder) {
-  nlohmann::json trials = {{"left_out", study.left_out}};
+Json result_json(const StudyResult& study, const cost::Target& target, const std::filesystem::path& folder) {
+  Json trials = {{"left_out", study.left_out}};
   for (const search::Outcome outcome : {search::Outcome::Complete, search::Outcome::Skipped,
                                         search::Outcome::Infeasible, search::Outcome::Failed})
     trials[std::string(search::to_string(outcome))] =
         std::ranges::count(study.trials, outcome, &TrialResult::outcome);
-  nlohmann::json best;
+  Json best;
   if (const TrialResult* trial = search::best_model(study).trial)
     best = model_json(study, *trial, folder / "best" / "model.tflite");
-  nlohmann::json top = nlohmann::json::array();
+  Json top = Json::array();
   for (const int trial : study.top) {
     const TrialResult& result = trial_of(study, trial);
     top.push_back(model_json(study, result, folder / result.file));
@@ -190,7 +188,7 @@ nlohmann::json result_json(const StudyResult& study, const cost::Target& target,
   return {{"best", best},
           {"top", top},
           {"runtime", cost::to_string(target.runtime)},
-          {"board", target.board ? nlohmann::json(target.board->name) : nlohmann::json()},
+          {"board", target.board ? Json(target.board->name) : Json()},
           {"teacher",
            {{"source", study.teacher.source},
             {"validation_accuracy", number(study.teacher.validation_accuracy)},

@@ -20,8 +20,8 @@ namespace {
 // A trained network has hardly a weight that is exactly zero.
 constexpr double kPruned = 0.01;
 
-nlohmann::json layers_json(const std::vector<compress::LayerSparsity>& layers) {
-  nlohmann::json list = nlohmann::json::array();
+Json layers_json(const std::vector<compress::LayerSparsity>& layers) {
+  Json list = Json::array();
   for (const compress::LayerSparsity& layer : layers)
     list.push_back({{"node", layer.node},
                     {"name", layer.name},
@@ -38,8 +38,8 @@ std::string layers_table(const std::vector<compress::LayerSparsity>& layers) {
   return text;
 }
 
-nlohmann::json identity(const StageCommand& command, std::string_view stage, const data::Dataset& dataset,
-                        const engine::Model& model, const engine::TeacherLogits* teacher) {
+Json identity(const StageCommand& command, std::string_view stage, const data::Dataset& dataset,
+              const engine::Model& model, const engine::TeacherLogits* teacher) {
   return {{"command", stage},
           {"data", dataset.content_hash},
           {"split", identity_of(command.split)},
@@ -132,13 +132,13 @@ void run_stage(const CLI::App& app, const StageCommand& command, std::string_vie
   const std::filesystem::path weights = command.out / "weights.retort";
   engine::save_model(weights, {candidate.graph, candidate.parameters, dataset->classes});
 
-  nlohmann::json json = {{"stage", stage},
-                         {"validation_accuracy", result.validation_accuracy},
-                         {"sparsity", result.sparsity},
-                         {"seconds", result.seconds},
-                         {"parameters", graph::parameter_count(candidate.graph)},
-                         {"epochs", history_json(result.history)},
-                         {"file", weights.string()}};
+  Json json = {{"stage", stage},
+               {"validation_accuracy", result.validation_accuracy},
+               {"sparsity", result.sparsity},
+               {"seconds", result.seconds},
+               {"parameters", graph::parameter_count(candidate.graph)},
+               {"epochs", history_json(result.history)},
+               {"file", weights.string()}};
   std::string text =
       fmt::format("{:<11} validation {}, {} zeros, {} epochs in {}\nweights     {}\n", stage,
                   percent(result.validation_accuracy), percent(result.sparsity), result.history.epochs.size(),
@@ -160,7 +160,7 @@ void run_stage(const CLI::App& app, const StageCommand& command, std::string_vie
     json["accuracy_int8"] = exported.validation_accuracy;
     json["sparsity_int8"] = exported.sparsity;
     json["flash_bytes"] = bytes.size();
-    json["arena_bytes"] = nlohmann::json(cost)["arena_bytes"];
+    json["arena_bytes"] = Json(cost)["arena_bytes"];
     json["tflite"] = file.string();
     text += fmt::format("int8 file   {}, validation {}, {} zeros, {} flash, {} arena on a Cortex-M4\n",
                         file.string(), percent(exported.validation_accuracy), percent(exported.sparsity),

@@ -53,10 +53,10 @@ std::vector<std::string> studies_of(const StudyCommand& command, const study::Pl
 void list(const StudyCommand& command) {
   Terminal terminal(command.output);
   const std::string url = place_of(command).url;
-  nlohmann::json json = nlohmann::json::array();
+  Json json = Json::array();
   std::string text;
   for (const std::string& name : study::study_names(url)) {
-    nlohmann::json trials = nlohmann::json::object();
+    Json trials = Json::object();
     text += without_controls(name) + ":";
     for (const auto& [state, count] :
          study::open_storage({.url = url, .study = name}, study::Access::Read)->counts()) {

@@ -66,8 +66,8 @@ std::string fit_text(const cost::Cost& cost, const cost::Target& target) {
   return text;
 }
 
-nlohmann::json fit_json(const cost::Cost& cost, const cost::Target& target) {
-  nlohmann::json json = {{"runtime", cost::to_string(target.runtime)}, {"footprint", cost.footprint}};
+Json fit_json(const cost::Cost& cost, const cost::Target& target) {
+  Json json = {{"runtime", cost::to_string(target.runtime)}, {"footprint", cost.footprint}};
   if (!target.board) return json;
   const int64_t flash_left = target.board->flash_for_model() - cost.footprint.flash_bytes();
   const int64_t ram_left = target.board->ram_for_model() - cost.footprint.ram_bytes();

@@ -3,9 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "base/json_fwd.h"
 #include "cost/cost.h"
 #include "cost/target.h"
 
@@ -24,6 +24,6 @@ cost::Target resolve_target(const TargetOptions& options);
 // The parts of what the network takes with the target's runtime; with a board, whether it fits, by how much,
 // and how long it runs. In lines, or as {"runtime":…,"footprint":…,"board":…,"fits":…,"flash_left":…,…}.
 std::string fit_text(const cost::Cost& cost, const cost::Target& target);
-nlohmann::json fit_json(const cost::Cost& cost, const cost::Target& target);
+Json fit_json(const cost::Cost& cost, const cost::Target& target);
 
 }  // namespace retort::cli

@@ -35,11 +35,10 @@ struct TeacherCommand {
   TestSet test = TestSet::Unread;
 };
 
-nlohmann::json identity(const TeacherCommand& command, const data::Dataset& dataset,
-                        const graph::Graph& graph) {
+Json identity(const TeacherCommand& command, const data::Dataset& dataset, const graph::Graph& graph) {
   const engine::TrainOptions& training = command.training;
   const engine::OptimizerOptions& optimizer = command.optimizer;
-  nlohmann::json identity = {
+  Json identity = {
       {"command", "teacher"},
       {"data", dataset.content_hash},
       {"split", identity_of(command.split)},
@@ -113,11 +112,11 @@ void run(const TeacherCommand& command) {
   engine::save_model(weights, {graph, parameters, dataset->classes});
 
   const double validation = history.epochs.back().validation_accuracy;
-  nlohmann::json json = {{"validation_accuracy", validation},
-                         {"parameters", graph::parameter_count(graph)},
-                         {"seconds", history.seconds},
-                         {"epochs", history_json(history)},
-                         {"file", weights.string()}};
+  Json json = {{"validation_accuracy", validation},
+               {"parameters", graph::parameter_count(graph)},
+               {"seconds", history.seconds},
+               {"epochs", history_json(history)},
+               {"file", weights.string()}};
   std::string text = fmt::format("teacher     validation {}, {} parameters, {} epochs in {}\n",
                                  percent(validation), format_integer(graph::parameter_count(graph)),
                                  history.epochs.size(), format_duration(history.seconds));

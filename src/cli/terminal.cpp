@@ -192,7 +192,7 @@ void Terminal::result(std::string_view text) {
   write_standard_output(readable_lines(text));
 }
 
-void Terminal::result_json(const nlohmann::json& json) {
+void Terminal::result_json(const Json& json) {
   if (options_.format != ResultFormat::Json) return;
   const std::scoped_lock lock(mutex_);
   erase();

@@ -10,13 +10,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "base/progress.h"
 #include "cli/progress_line.h"
 
@@ -61,7 +61,7 @@ class Terminal final : public ProgressSink {
   // line feed is added when the text has none at its end.
   void result(std::string_view text);
   // The command's result in JSON form; only with --json.
-  void result_json(const nlohmann::json& json);
+  void result_json(const Json& json);
 
   // Whether message() drops everything.
   [[nodiscard]] bool is_quiet() const { return options_.verbosity == Verbosity::Quiet; }

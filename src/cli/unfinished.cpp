@@ -10,7 +10,6 @@ namespace retort::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 fs::path beside(const fs::path& out) {
   fs::path folder = out.has_filename() ? out : out.parent_path();
@@ -18,14 +17,14 @@ fs::path beside(const fs::path& out) {
 }
 
 // "settings distill_epochs: 20, now 10", of the first that differs.
-std::string difference(const json& before, const json& now) {
+std::string difference(const Json& before, const Json& now) {
   constexpr size_t kShort = 24;  // hashes are not
-  const json old_values = before.flatten();
-  const json new_values = now.flatten();
-  for (const json* side : {&new_values, &old_values}) {
+  const Json old_values = before.flatten();
+  const Json new_values = now.flatten();
+  for (const Json* side : {&new_values, &old_values}) {
     for (const auto& [key, unused] : side->items()) {
-      const std::string was = dump_json(old_values.value(key, json()));
-      const std::string is = dump_json(new_values.value(key, json()));
+      const std::string was = dump_json(old_values.value(key, Json()));
+      const std::string is = dump_json(new_values.value(key, Json()));
       if (was == is) continue;
       std::string name = key.substr(1);
       std::ranges::replace(name, '/', ' ');
@@ -38,11 +37,11 @@ std::string difference(const json& before, const json& now) {
 
 }  // namespace
 
-Unfinished::Unfinished(const fs::path& out, const json& identity, ProgressSink& progress)
+Unfinished::Unfinished(const fs::path& out, const Json& identity, ProgressSink& progress)
     : folder_(beside(out)), lock_(std::make_unique<FileLock>(folder_ / ".lock")) {
   const fs::path file = folder_ / "identity.json";
   if (holds_work()) {
-    json before;
+    Json before;
     try {
       before = parse_json(read_text(file));
     } catch (const std::exception& error) {
@@ -85,8 +84,8 @@ bool Unfinished::holds_work() const {
   });
 }
 
-json identity_of(const data::SplitOptions& split) {
-  json identity = {{"seed", split.seed},
+Json identity_of(const data::SplitOptions& split) {
+  Json identity = {{"seed", split.seed},
                    {"validation_fraction", split.validation_fraction},
                    {"test_fraction", split.test_fraction}};
   if (split.most_validation_images) identity["most_validation_images"] = *split.most_validation_images;

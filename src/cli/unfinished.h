@@ -22,7 +22,7 @@ class Unfinished {
   // `identity`: everything that decides the result. Says so when there is work to go on with. Throws
   // Error(Usage) when that work has another identity: nobody's epochs are thrown away over a slip in a
   // command. Throws Error(Failure) while another command works for the same `out`.
-  Unfinished(const std::filesystem::path& out, const nlohmann::json& identity, ProgressSink& progress);
+  Unfinished(const std::filesystem::path& out, const Json& identity, ProgressSink& progress);
   ~Unfinished();
   Unfinished(const Unfinished&) = delete;
   Unfinished& operator=(const Unfinished&) = delete;
@@ -41,7 +41,7 @@ class Unfinished {
 };
 
 // Pieces of an identity.
-nlohmann::json identity_of(const data::SplitOptions& split);
+Json identity_of(const data::SplitOptions& split);
 std::string identity_of(const graph::Graph& graph);
 std::string identity_of(std::span<const float> values);
 

@@ -14,8 +14,6 @@
 namespace retort::compress {
 namespace {
 
-using Json = nlohmann::json;
-
 // Images that the teacher sees at once.
 constexpr size_t chunk_images = 512;
 

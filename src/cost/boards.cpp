@@ -239,7 +239,7 @@ const Board& find_board(const std::vector<Board>& boards, std::string_view name)
   throw_usage("'{}' is no known board: {}", name, known_names(name, names));
 }
 
-void to_json(nlohmann::json& json, const Board& board) {
+void to_json(Json& json, const Board& board) {
   json = {{"name", board.name},
           {"title", board.title},
           {"core", traits(board.core).name},
@@ -256,7 +256,7 @@ void to_json(nlohmann::json& json, const Board& board) {
           {"source", board.source}};
 }
 
-void from_json(const nlohmann::json& json, Board& board) {
+void from_json(const Json& json, Board& board) {
   const auto core = json.at("core").get<std::string>();
   const CoreTraits* known = find_core(core);
   if (known == nullptr) throw_failure("a stored board has the unknown core '{}'", core);

@@ -4,11 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/json_fwd.h"
 
 namespace retort::cost {
 
@@ -72,7 +73,7 @@ std::vector<Board> load_boards(const std::filesystem::path& file);
 const Board& find_board(const std::vector<Board>& boards, std::string_view name);
 
 // Every field, sizes in bytes, and what is left to a model.
-void to_json(nlohmann::json& json, const Board& board);
-void from_json(const nlohmann::json& json, Board& board);
+void to_json(Json& json, const Board& board);
+void from_json(const Json& json, Board& board);
 
 }  // namespace retort::cost

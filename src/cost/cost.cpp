@@ -149,7 +149,7 @@ int64_t file_bytes(const int8::QuantGraph& graph) {
   return left_out + static_cast<int64_t>(int8::write_tflite(shortened).size());
 }
 
-nlohmann::json arena_json(const Arena& arena) {
+Json arena_json(const Arena& arena) {
   return {{"head", arena.head_bytes}, {"tail", arena.tail_bytes}, {"smallest", arena.smallest_bytes}};
 }
 
@@ -206,31 +206,31 @@ std::string_view to_string(HeadBuffer::Kind kind) {
   return "scratch";
 }
 
-void to_json(nlohmann::json& json, const Cost& cost) {
+void to_json(Json& json, const Cost& cost) {
   std::vector<std::string> operators;
-  nlohmann::json layers = nlohmann::json::array();
+  Json layers = Json::array();
   for (const LayerCost& layer : cost.layers) {
     operators.push_back(layer.operator_name);
-    nlohmann::json one = {{"operator", layer.operator_name},
-                          {"inputs", layer.inputs_dims},
-                          {"output", layer.output_dims},
-                          {"parameters", layer.parameters},
-                          {"macs", layer.macs},
-                          {"weight_bytes", layer.weight_bytes},
-                          {"output_bytes", layer.output_bytes},
-                          {"live_bytes", layer.live_bytes},
-                          {"arena_buffer", layer.output_buffer}};
+    Json one = {{"operator", layer.operator_name},
+                {"inputs", layer.inputs_dims},
+                {"output", layer.output_dims},
+                {"parameters", layer.parameters},
+                {"macs", layer.macs},
+                {"weight_bytes", layer.weight_bytes},
+                {"output_bytes", layer.output_bytes},
+                {"live_bytes", layer.live_bytes},
+                {"arena_buffer", layer.output_buffer}};
     if (layer.window) {
       one["kernel"] = {layer.window->height, layer.window->width};
       one["stride"] = {layer.window->stride_height, layer.window->stride_width};
     }
     layers.push_back(std::move(one));
   }
-  nlohmann::json buffers = nlohmann::json::array();
+  Json buffers = Json::array();
   for (const HeadBuffer& buffer : cost.head) {
-    nlohmann::json one = {{"kind", to_string(buffer.kind)},  {"name", buffer.name},
-                          {"bytes", buffer.bytes},           {"offset", buffer.offset},
-                          {"first_used", buffer.first_used}, {"last_used", buffer.last_used}};
+    Json one = {{"kind", to_string(buffer.kind)},  {"name", buffer.name},
+                {"bytes", buffer.bytes},           {"offset", buffer.offset},
+                {"first_used", buffer.first_used}, {"last_used", buffer.last_used}};
     if (buffer.tensor >= 0) one["tensor"] = buffer.tensor;
     buffers.push_back(std::move(one));
   }
@@ -243,7 +243,7 @@ void to_json(nlohmann::json& json, const Cost& cost) {
           {"arena", {{"cortex-m4", arena_json(cost.cortex_m4)}, {"host", arena_json(cost.host)}}},
           {"runtime", to_string(cost.runtime)},
           {"footprint", cost.footprint},
-          {"latency", cost.latency ? nlohmann::json(*cost.latency) : nlohmann::json()},
+          {"latency", cost.latency ? Json(*cost.latency) : Json()},
           {"layers", layers},
           {"arena_buffers", buffers}};
 }

@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "cost/arena.h"
 #include "cost/footprint.h"
 #include "cost/latency.h"
@@ -91,6 +91,6 @@ Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes, const Target& t
 //    "parameters":n,"macs":n,"weight_bytes":n,"output_bytes":n,"live_bytes":n,"arena_buffer":n},…],
 //  "arena_buffers":[{"kind":"input","name":…,"tensor":n,"bytes":n,"offset":n,"first_used":-1,"last_used":0},…]}
 // Operators count from 0, and −1 is before the first. A "kernel" has who has a window; scratch has no "tensor".
-void to_json(nlohmann::json& json, const Cost& cost);
+void to_json(Json& json, const Cost& cost);
 
 }  // namespace retort::cost

@@ -107,7 +107,7 @@ std::string ram_parts(const Footprint& footprint) {
                      format_integer(footprint.static_bytes), format_integer(footprint.stack_bytes));
 }
 
-void to_json(nlohmann::json& json, const Footprint& footprint) {
+void to_json(Json& json, const Footprint& footprint) {
   json = {{"flash",
            {{"model", footprint.model_bytes},
             {"code", footprint.code_bytes},
@@ -119,7 +119,7 @@ void to_json(nlohmann::json& json, const Footprint& footprint) {
             {"total", footprint.ram_bytes()}}}};
 }
 
-void from_json(const nlohmann::json& json, Footprint& footprint) {
+void from_json(const Json& json, Footprint& footprint) {
   // Sums of them must not overflow, whoever wrote them.
   constexpr int64_t kMost = int64_t{1} << 48U;
   for (const auto& [memory, parts] : json.items())

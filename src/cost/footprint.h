@@ -8,10 +8,10 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
+#include "base/json_fwd.h"
 #include "int8/quant_graph.h"
 
 namespace retort::cost {
@@ -41,7 +41,7 @@ std::string flash_parts(const Footprint& footprint);
 std::string ram_parts(const Footprint& footprint);
 
 // {"flash":{"model":n,"code":n,"total":n},"ram":{"arena":n,"static":n,"stack":n,"total":n}}
-void to_json(nlohmann::json& json, const Footprint& footprint);
-void from_json(const nlohmann::json& json, Footprint& footprint);
+void to_json(Json& json, const Footprint& footprint);
+void from_json(const Json& json, Footprint& footprint);
 
 }  // namespace retort::cost

@@ -144,13 +144,13 @@ std::string latency_text(const Latency& latency) {
                      latency.error_fraction * 100);
 }
 
-void to_json(nlohmann::json& json, const Latency& latency) {
+void to_json(Json& json, const Latency& latency) {
   json = {{"instructions", latency.instructions},
           {"milliseconds", latency.milliseconds},
           {"error", latency.error_fraction}};
 }
 
-void from_json(const nlohmann::json& json, Latency& latency) {
+void from_json(const Json& json, Latency& latency) {
   latency = {.instructions = json.at("instructions"),
              .milliseconds = json.at("milliseconds"),
              .error_fraction = json.at("error")};

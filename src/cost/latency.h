@@ -4,10 +4,10 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "cost/boards.h"
 #include "int8/quant_graph.h"
 
@@ -26,7 +26,7 @@ Latency c_latency(const std::vector<CWork>& work, const Board& board);
 std::string latency_text(const Latency& latency);  // "41.2 ms ± 20 %"
 
 // {"instructions":n,"milliseconds":x,"error":x}
-void to_json(nlohmann::json& json, const Latency& latency);
-void from_json(const nlohmann::json& json, Latency& latency);
+void to_json(Json& json, const Latency& latency);
+void from_json(const Json& json, Latency& latency);
 
 }  // namespace retort::cost

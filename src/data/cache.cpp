@@ -21,7 +21,6 @@ namespace retort::data {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 static_assert(std::endian::native == std::endian::little, "numbers are stored as they lie in memory");
 
@@ -70,7 +69,7 @@ bool read_part(int file, uint64_t offset, std::span<uint8_t> out, int threads, u
   return complete;
 }
 
-json describe(const ImageSet& set) {
+Json describe(const ImageSet& set) {
   return {{"count", set.count()},
           {"height", set.shape.height},
           {"width", set.shape.width},
@@ -82,7 +81,7 @@ std::span<const uint8_t> label_bytes(const ImageSet& set) {
 }
 
 // Bytes that the described set takes, or nothing when the numbers can't be true.
-std::optional<uint64_t> set_bytes(const json& description, uint64_t file_bytes, ImageSet& set,
+std::optional<uint64_t> set_bytes(const Json& description, uint64_t file_bytes, ImageSet& set,
                                   uint64_t& count) {
   count = description.at("count").get<uint64_t>();
   set.shape = {description.at("height").get<int>(), description.at("width").get<int>(),
@@ -116,12 +115,12 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
   std::vector<uint8_t> header_text(start.header_bytes);
   if (!read_next(header_text)) return std::nullopt;
   try {
-    const json header = json::parse(header_text);
+    const Json header = Json::parse(header_text);
     if (header.at("key") != key) return std::nullopt;
     Dataset dataset;
-    for (const json& name : header.at("classes")) {
+    for (const Json& name : header.at("classes")) {
       std::string& text = dataset.classes.emplace_back();
-      for (const json& byte : name) text.push_back(static_cast<char>(byte.get<uint8_t>()));
+      for (const Json& byte : name) text.push_back(static_cast<char>(byte.get<uint8_t>()));
     }
     dataset.range = {header.at("low"), header.at("high")};
     dataset.skipped = header.at("skipped").get<decltype(dataset.skipped)>();
@@ -143,17 +142,17 @@ std::optional<Dataset> read_cache(const fs::path& path, std::string_view key, in
     }
     if (checksum != start.checksum) return std::nullopt;
     return dataset;
-  } catch (const json::exception&) {
+  } catch (const Json::exception&) {
     return std::nullopt;  // damaged
   }
 }
 
 void write_cache(const fs::path& path, std::string_view key, const Dataset& dataset) {
   remove_temporaries(path.parent_path(), kStaleAge);
-  json classes = json::array();
+  Json classes = Json::array();
   for (const std::string& name : dataset.classes)
     classes.push_back(std::vector<uint8_t>(name.begin(), name.end()));
-  const std::string header = dump_json(json({{"key", key},
+  const std::string header = dump_json(Json({{"key", key},
                                              {"classes", classes},
                                              {"low", dataset.range.low},
                                              {"high", dataset.range.high},

@@ -103,11 +103,10 @@ void export_npy(const Dataset& dataset, const Split& split, const std::filesyste
   write_integers<uint32_t>(folder / "train_indices.npy", split.train);
   write_integers<uint32_t>(folder / "validation_indices.npy", split.validation);
   write_integers<uint32_t>(folder / "test_indices.npy", split.test);
-  const nlohmann::ordered_json description = {
-      {"spec", dataset.spec},
-      {"classes", dataset.classes},
-      {"content_hash", dataset.content_hash},
-      {"range", {{"low", dataset.range.low}, {"high", dataset.range.high}}}};
+  const OrderedJson description = {{"spec", dataset.spec},
+                                   {"classes", dataset.classes},
+                                   {"content_hash", dataset.content_hash},
+                                   {"range", {{"low", dataset.range.low}, {"high", dataset.range.high}}}};
   // Folder names need not be UTF-8; JSON must be.
   write_text_atomic(folder / "dataset.json", dump_json(description, 2) + "\n");
 }

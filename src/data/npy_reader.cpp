@@ -224,7 +224,7 @@ class NpyReader final : public Reader {
                     range.high);
       dataset.classes = classes;
       if (as_bytes) dataset.range = range;
-    } catch (const nlohmann::json::exception& error) {
+    } catch (const Json::exception& error) {
       throw_usage(
           "{}: is no description of a data set as `retort data export` writes it ({}): mend or remove it",
           path.string(), error.what());

@@ -205,7 +205,7 @@ void require_sound(const Dataset& dataset) {
                 dataset.classes.at(0));
   // They go into weights, .tflite files and databases, as JSON.
   for (size_t c = 0; c < dataset.classes.size(); ++c) {
-    const std::string carried = parse_json(dump_json(nlohmann::json(dataset.classes[c])));
+    const std::string carried = parse_json(dump_json(Json(dataset.classes[c])));
     if (carried != dataset.classes[c])
       throw_usage("{}: the name of class {} of {}, \"{}\", is not UTF-8: rename it", name, c + 1,
                   dataset.classes.size(), carried);

@@ -26,8 +26,6 @@ namespace retort::deploy {
 
 namespace {
 
-using nlohmann::json;
-
 constexpr size_t kMostCases = 4;  // of golden inputs
 
 const int8::Tensor& input_of(const int8::QuantGraph& graph) {
@@ -157,7 +155,7 @@ std::string code_span(std::string_view text) {
   return fmt::format("{0}{1}{2}{1}{0}", ticks, space, text);
 }
 
-std::string share(const json& value) {
+std::string share(const Json& value) {
   return value.is_number() ? fmt::format("{:.2f} %", value.get<double>() * 100) : "not known";
 }
 
@@ -187,39 +185,39 @@ std::string without_storage(std::string_view command) {
 }
 
 // What a search's model.json tells.
-std::string training_text(const json& about) {
+std::string training_text(const Json& about) {
   std::string text;
   const auto line = [&](std::string_view what, const std::string& value) {
     if (!value.empty()) text += fmt::format("| {} | {} |\n", what, cell(value));
   };
-  const auto string_at = [&](const json& in, const char* key) {
+  const auto string_at = [&](const Json& in, const char* key) {
     const auto found = in.find(key);
     return found != in.end() && found->is_string() ? found->get<std::string>() : std::string();
   };
   const auto object_at = [&](const char* key) {
     const auto found = about.find(key);
-    return found != about.end() && found->is_object() ? *found : json::object();
+    return found != about.end() && found->is_object() ? *found : Json::object();
   };
   text += "\n## Accuracy and making\n\n| | |\n|---|---|\n";
-  const json test = object_at("test");
+  const Json test = object_at("test");
   if (test.contains("mean"))
     line("test accuracy, int8",
-         fmt::format("{}; over all seeds {} ± {}", share(test.value("accuracy_int8", json())),
-                     share(test["mean"]), share(test.value("spread", json()))));
-  line("validation accuracy, int8", share(about.value("accuracy_int8", json())));
-  line("validation accuracy before quantising", share(about.value("accuracy_float", json())));
+         fmt::format("{}; over all seeds {} ± {}", share(test.value("accuracy_int8", Json())),
+                     share(test["mean"]), share(test.value("spread", Json()))));
+  line("validation accuracy, int8", share(about.value("accuracy_int8", Json())));
+  line("validation accuracy before quantising", share(about.value("accuracy_float", Json())));
   line("structure", string_at(about, "config"));
   line("layers", string_at(about, "layers"));
   if (about.contains("sparsity")) line("zeros among the weights", share(about["sparsity"]));
-  const json data = object_at("data");
+  const Json data = object_at("data");
   line("data", plain(string_at(data, "spec")));
   line("SHA-256 of the data", string_at(data, "content_hash"));
-  const json input = object_at("input");
+  const Json input = object_at("input");
   line("input", plain(string_at(input, "meaning")));
   // Images go from 0 to 1, as the sentence says; what low and high are of other values, it does not.
   if (const auto range = input.find("range"); range != input.end() && range->is_object()) {
-    const json low = range->value("low", json());
-    const json high = range->value("high", json());
+    const Json low = range->value("low", Json());
+    const Json high = range->value("high", Json());
     if (low.is_number() && high.is_number() && (low != 0 || high != 1))
       line("range of the input",
            fmt::format("low = {:.9g}, high = {:.9g}", low.get<double>(), high.get<double>()));
@@ -227,7 +225,7 @@ std::string training_text(const json& about) {
   line("teacher", plain(string_at(about, "teacher")));
   if (const auto runs = about.find("runs"); runs != about.end() && runs->is_array()) {
     std::string seeds;
-    for (const json& run : *runs)
+    for (const Json& run : *runs)
       if (run.is_object() && run.contains("seed"))
         seeds += (seeds.empty() ? "" : ", ") + dump_json(run["seed"]);
     line("seeds", seeds);
@@ -398,7 +396,7 @@ std::string card_text(const ModelToExport& model) {
   }
   text += fmt::format("| SHA-256 of the .tflite file | {} |\n", sha256_hex(model.tflite));
   if (!model.about_json.empty()) {
-    const json about = json::parse(model.about_json, nullptr, false);
+    const Json about = Json::parse(model.about_json, nullptr, false);
     if (about.is_object()) text += training_text(about);
   } else {
     text +=

@@ -18,7 +18,6 @@ namespace {
 
 using graph::Parameters;
 using graph::ParameterSpec;
-using Json = nlohmann::json;
 
 static_assert(std::endian::native == std::endian::little, "tensors are stored as the processor holds them");
 

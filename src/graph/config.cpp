@@ -142,10 +142,10 @@ std::vector<Layer> parse_printed_list(std::string_view text) {
 }
 
 // [["Conv2D", 16], ["MaxPool2D", null], ["Flatten"], ["Dense", 10]]
-std::vector<Layer> parse_json_list(const nlohmann::json& json) {
+std::vector<Layer> parse_json_list(const Json& json) {
   std::vector<Layer> layers;
   for (size_t i = 0; i < json.size(); ++i) {
-    const nlohmann::json& entry = json[i];
+    const Json& entry = json[i];
     if (!entry.is_array() || entry.empty() || entry.size() > 2 || !entry[0].is_string())
       throw_usage("layer {}: it must be [\"Conv2D\", 16] or [\"Flatten\", null]", i + 1);
     std::optional<int> value;
@@ -179,14 +179,13 @@ Graph graph_from_file(const std::string& path, Shape input, int classes) {
   try {
     if (first != std::string::npos && text[first] == '[') {
       // A layer list nests two levels; a deeper one is refused before it can exhaust anything.
-      const auto limit_depth = [](int depth, nlohmann::json::parse_event_t /*event*/,
-                                  nlohmann::json& /*parsed*/) {
+      const auto limit_depth = [](int depth, Json::parse_event_t /*event*/, Json& /*parsed*/) {
         if (depth > 4) throw_usage("the list of layers is nested too deeply");
         return true;
       };
       try {
-        return model_of_list(parse_json_list(nlohmann::json::parse(text, limit_depth)), input, classes);
-      } catch (const nlohmann::json::exception& error) {
+        return model_of_list(parse_json_list(Json::parse(text, limit_depth)), input, classes);
+      } catch (const Json::exception& error) {
         throw_usage("this is not a JSON list of layers: {}", error.what());
       }
     }

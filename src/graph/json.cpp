@@ -11,9 +11,6 @@ namespace retort::graph {
 
 namespace {
 
-using Json = nlohmann::json;
-using OrderedJson = nlohmann::ordered_json;
-
 constexpr std::string_view kFormat = "retort-graph";
 constexpr int kVersion = 1;
 constexpr int kMaximumDepth = 16;

@@ -358,8 +358,8 @@ class Reader {
       if (entry->name() == nullptr || entry->name()->string_view() != "retort.classes") continue;
       const std::vector<uint8_t> text = copy(buffer(entry->buffer()).data());
       try {
-        graph_.classes = nlohmann::json::parse(text.begin(), text.end()).get<std::vector<std::string>>();
-      } catch (const nlohmann::json::exception&) {
+        graph_.classes = Json::parse(text.begin(), text.end()).get<std::vector<std::string>>();
+      } catch (const Json::exception&) {
         throw_usage("{}: the metadata 'retort.classes' is not a JSON array of strings", name_);
       }
     }

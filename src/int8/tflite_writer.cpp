@@ -210,7 +210,7 @@ std::vector<uint8_t> write_tflite(const QuantGraph& graph) {
 
   Offset<fb::Vector<Offset<tflite::Metadata>>> metadata = 0;
   if (!graph.classes.empty()) {
-    const std::string text = dump_json(nlohmann::json(graph.classes));
+    const std::string text = dump_json(Json(graph.classes));
     const auto index = static_cast<uint32_t>(buffers.size());
     buffers.push_back(write_buffer(builder, reinterpret_cast<const uint8_t*>(text.data()), text.size()));
     const auto name = builder.CreateString("retort.classes");

@@ -92,9 +92,9 @@ void add_correlations(std::string& out, std::string_view title, std::string_view
 }
 
 // What lay just outside the limits and was not trained; older studies do not tell.
-std::string nearest_misses(const nlohmann::json& exploration) {
+std::string nearest_misses(const Json& exploration) {
   std::string rows;
-  for (const nlohmann::json& miss : exploration.value("nearest_misses", nlohmann::json::array()))
+  for (const Json& miss : exploration.value("nearest_misses", Json::array()))
     fmt::format_to(std::back_inserter(rows), "<tr><td>{}<td>{:.2f} %<td>{}</tr>",
                    clean(miss.at("config").get<std::string>()), (miss.at("ratio").get<double>() - 1) * 100,
                    clean(miss.at("reason").get<std::string>()));
@@ -108,15 +108,15 @@ std::string nearest_misses(const nlohmann::json& exploration) {
 }
 
 // The recipes that were compared, the best first. `chosen`: the plan's.
-std::string recipes(const StudyResult& study, const nlohmann::json& chosen) {
+std::string recipes(const StudyResult& study, const Json& chosen) {
   std::vector<const TrialResult*> trials;
   for (const TrialResult& trial : study.trials)
     if (trial.effort == Effort::Recipe && trial.recipe && trial.outcome == Outcome::Complete)
       trials.push_back(&trial);
   if (trials.empty()) return {};
   std::ranges::stable_sort(trials, std::greater<>(), &TrialResult::accuracy_int8);
-  const nlohmann::json better = chosen.value("recipe", nlohmann::json());
-  const nlohmann::json control = chosen.value("control", nlohmann::json());
+  const Json better = chosen.value("recipe", Json());
+  const Json control = chosen.value("control", Json());
   const bool is_decided = !control.is_null();
   const search::Recipe own = is_decided ? control.get<search::Recipe>() : search::Recipe{};
   const search::Recipe taken = better.is_null() ? own : better.get<search::Recipe>();
@@ -146,9 +146,8 @@ std::string exploration_section(const StudyResult& study) {
   const std::vector<const TrialResult*> trials = explored(study);
   if (trials.empty()) return {};
   std::string out = "<section id=explored><h2>What was explored</h2>";
-  const nlohmann::json plan =
-      study.plan_json.empty() ? nlohmann::json::object() : parse_json(study.plan_json);
-  const nlohmann::json exploration = plan.value("exploration", nlohmann::json::object());
+  const Json plan = study.plan_json.empty() ? Json::object() : parse_json(study.plan_json);
+  const Json exploration = plan.value("exploration", Json::object());
   fmt::format_to(std::back_inserter(out), "<p>{}, each trained {}; {} above the limits",
                  format_counted(static_cast<int64_t>(trials.size()), "structure"),
                  format_counted(exploration.value("epochs", 1), "epoch"),
@@ -163,7 +162,7 @@ std::string exploration_section(const StudyResult& study) {
   add_correlations(out, "How well early signs ranked",
                    "The same with the accuracy after the whole pipeline, of the structures that got it.",
                    search::early_signs(study));
-  return out + "</div>" + recipes(study, plan.value("recipe", nlohmann::json::object())) + "</section>";
+  return out + "</div>" + recipes(study, plan.value("recipe", Json::object())) + "</section>";
 }
 
 }  // namespace retort::report

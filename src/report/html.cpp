@@ -37,7 +37,7 @@ std::string escape_xml(std::string_view text) {
 }
 
 std::string clean(std::string_view text) {
-  return escape_xml(parse_json(dump_json(nlohmann::json(text))).get<std::string>());
+  return escape_xml(parse_json(dump_json(Json(text))).get<std::string>());
 }
 
 std::string percent(double value) {

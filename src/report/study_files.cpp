@@ -13,10 +13,10 @@ namespace retort::report {
 cost::Target target_of(const search::StudyResult& study) {
   cost::Target target;
   if (study.settings_json.empty()) return target;
-  const nlohmann::json settings = parse_json(study.settings_json);
+  const Json settings = parse_json(study.settings_json);
   if (settings.contains("runtime"))
     target.runtime = cost::parse_runtime(settings["runtime"].get_ref<const std::string&>());
-  if (const nlohmann::json board = settings.value("board", nlohmann::json()); !board.is_null())
+  if (const Json board = settings.value("board", Json()); !board.is_null())
     target.board = board.get<cost::Board>();
   return target;
 }

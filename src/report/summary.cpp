@@ -28,25 +28,23 @@ std::string mean_caption(const Finalist& finalist, double mean, double spread) {
 
 // "within 64.0 KB of flash and 32.0 KB of RAM, as generated C on Arduino Nano 33 BLE, in 8m"
 std::string asked(const StudyResult& study) {
-  const nlohmann::json settings =
-      study.settings_json.empty() ? nlohmann::json::object() : parse_json(study.settings_json);
-  const nlohmann::json limits = settings.value("limits", nlohmann::json::object());
+  const Json settings = study.settings_json.empty() ? Json::object() : parse_json(study.settings_json);
+  const Json limits = settings.value("limits", Json::object());
   std::string within;
   const auto limit = [&](const char* name, const auto& text) {
-    const nlohmann::json value = limits.value(name, nlohmann::json());
+    const Json value = limits.value(name, Json());
     if (!value.is_null()) within += (within.empty() ? " within " : ", ") + text(value);
   };
-  limit("flash_bytes", [](const nlohmann::json& v) { return format_bytes(v.get<int64_t>()) + " of flash"; });
-  limit("ram_bytes", [](const nlohmann::json& v) { return format_bytes(v.get<int64_t>()) + " of RAM"; });
-  limit("macs",
-        [](const nlohmann::json& v) { return format_count(v.get<int64_t>()) + " multiply-accumulates"; });
+  limit("flash_bytes", [](const Json& v) { return format_bytes(v.get<int64_t>()) + " of flash"; });
+  limit("ram_bytes", [](const Json& v) { return format_bytes(v.get<int64_t>()) + " of RAM"; });
+  limit("macs", [](const Json& v) { return format_count(v.get<int64_t>()) + " multiply-accumulates"; });
   limit("latency_seconds",
-        [](const nlohmann::json& v) { return fmt::format("{:g} ms an inference", v.get<double>() * 1000); });
+        [](const Json& v) { return fmt::format("{:g} ms an inference", v.get<double>() * 1000); });
   const cost::Target target = target_of(study);
   std::string text =
       fmt::format("the most accurate int8 network{}, as {}{}", within, cost::title(target.runtime),
                   target.board ? " on " + target.board->title : "");
-  const nlohmann::json seconds = settings.value("seconds", nlohmann::json());
+  const Json seconds = settings.value("seconds", Json());
   text += fmt::format("; preset {}", study.preset);
   if (!seconds.is_null())
     text += fmt::format(

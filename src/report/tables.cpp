@@ -117,15 +117,15 @@ std::string study_json(const search::StudyResult& study) {
   constexpr size_t kChunk = 64;
   std::vector<std::string> trials(study.trials.size());
   parallel_for(trials.size(), kChunk, 0, [&](size_t i) {
-    nlohmann::json trial = study.trials[i];
+    Json trial = study.trials[i];
     if (!search::shows_epochs(study, study.trials[i]))
-      for (nlohmann::json& stage : trial["stages"]) {
+      for (Json& stage : trial["stages"]) {
         stage.erase("layers");
         stage["history"].erase("epochs");
       }
     trials[i] = behind("    ", dump_json(trial, 2));
   });
-  std::string rest = dump_json(nlohmann::json(without_trials(study)), 2) + "\n";
+  std::string rest = dump_json(Json(without_trials(study)), 2) + "\n";
   if (trials.empty()) return rest;
   constexpr std::string_view kMark = "\n  \"trials\": [";
   const size_t at = rest.find(kMark) + kMark.size();

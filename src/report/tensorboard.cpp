@@ -21,18 +21,17 @@ namespace retort::report {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr const char* kStructure = "structure";
 constexpr const char* kInt8Accuracy = "int8 accuracy";
 constexpr std::array kCosts = {"flash bytes", "RAM bytes", "MACs", "parameters", "milliseconds", "sparsity"};
 
 HyperparameterDomain domain_of(const study::Parameter& parameter) {
-  const json attributes = parse_json(parameter.distribution).at("attributes");
+  const Json attributes = parse_json(parameter.distribution).at("attributes");
   if (!attributes.contains("choices"))
     return {parameter.name, NumberRange{.low = attributes.at("low"), .high = attributes.at("high")}};
   Choices choices;
-  for (const json& choice : attributes.at("choices"))
+  for (const Json& choice : attributes.at("choices"))
     choices.push_back(choice.is_string() ? choice.get<std::string>() : choice.dump());
   return {parameter.name, choices};
 }
@@ -110,7 +109,7 @@ EventFile events_of(const Run& run, double time_seconds) {
         clock.time_seconds);
   } else {
     for (const study::StageRecord& stage : record.stages)
-      if (const json stored = parse_json(stage.result); stored.contains("history"))  // not files' hashes
+      if (const Json stored = parse_json(stage.result); stored.contains("history"))  // not files' hashes
         add_stage(events, stored.get<search::StageResult>(), clock);
   }
   return events;

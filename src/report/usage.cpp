@@ -25,13 +25,13 @@ std::string indented(const std::string& json) {
 std::string data_options(const StudyResult& study) {
   std::string options = " --data " + shell_word(study.data_spec);
   if (study.settings_json.empty()) return options;
-  const nlohmann::json settings = parse_json(study.settings_json);
+  const Json settings = parse_json(study.settings_json);
   if (!settings.contains("split")) return options;  // of an earlier version
-  const nlohmann::json& split = settings.at("split");
+  const Json& split = settings.at("split");
   const data::SplitOptions standard;
   if (const double value = split.at("validation_fraction"); value != standard.validation_fraction)
     options += fmt::format(" --validation {}", value);
-  if (const nlohmann::json most = split.value("most_validation_images", nlohmann::json()); !most.is_null())
+  if (const Json most = split.value("most_validation_images", Json()); !most.is_null())
     options += fmt::format(" --validation-images {}", most.get<int64_t>());
   if (const double value = split.at("test_fraction"); value != standard.test_fraction)
     options += fmt::format(" --test-fraction {}", value);

@@ -9,7 +9,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 // The confusion matrix of some thousand classes. Whoever gives a study away wrote the file.
 constexpr uint64_t kMostAnalysisBytes = uint64_t{64} << 20U;
@@ -18,8 +17,8 @@ fs::path file_of(const fs::path& folder) {
   return folder / "analysis.json";
 }
 
-json pictures_to_json(const std::vector<ShownImage>& images) {
-  json list = json::array();
+Json pictures_to_json(const std::vector<ShownImage>& images) {
+  Json list = Json::array();
   for (const ShownImage& image : images)
     list.push_back({{"index", image.index},
                     {"file", image.file},
@@ -34,13 +33,13 @@ json pictures_to_json(const std::vector<ShownImage>& images) {
 }
 
 // Classes are below `classes`: whoever reads on uses them as indices.
-std::vector<ShownImage> pictures_from_json(const json& list, size_t classes) {
+std::vector<ShownImage> pictures_from_json(const Json& list, size_t classes) {
   const auto checked = [classes](int value) {
     if (value < 0 || static_cast<size_t>(value) >= classes) throw_failure("a class is {}", value);
     return value;
   };
   std::vector<ShownImage> images;
-  for (const json& image : list)
+  for (const Json& image : list)
     images.push_back({.index = image.at("index"),
                       .file = image.at("file"),
                       .label = checked(image.at("label")),
@@ -53,19 +52,19 @@ std::vector<ShownImage> pictures_from_json(const json& list, size_t classes) {
   return images;
 }
 
-json doubted_to_json(const DoubtedLabels& part) {
+Json doubted_to_json(const DoubtedLabels& part) {
   return {{"images", part.images}, {"doubted", part.doubted}, {"most", pictures_to_json(part.most)}};
 }
 
-DoubtedLabels doubted_from_json(const json& part, size_t classes) {
+DoubtedLabels doubted_from_json(const Json& part, size_t classes) {
   return {.images = part.at("images"),
           .doubted = part.at("doubted"),
           .most = pictures_from_json(part.at("most"), classes)};
 }
 
 Analysis from_text(const std::string& text) {
-  const json in = parse_json(text);
-  const json& test = in.at("test");
+  const Json in = parse_json(text);
+  const Json& test = in.at("test");
   Analysis analysis{
       .trial = in.at("trial"),
       .seed = in.at("seed"),
@@ -79,7 +78,7 @@ Analysis from_text(const std::string& text) {
     for (const int64_t images : row)
       if (images < 0 || images > kMost) throw_failure("its confusion matrix counts {} images", images);
   analysis.mistakes.most_confident = pictures_from_json(test.at("most_confident"), classes);
-  if (const json& labels = in.at("labels"); !labels.is_null())
+  if (const Json& labels = in.at("labels"); !labels.is_null())
     analysis.labels = {.validation = doubted_from_json(labels.at("validation"), classes),
                        .train = doubted_from_json(labels.at("train"), classes)};
   return analysis;
@@ -88,11 +87,11 @@ Analysis from_text(const std::string& text) {
 }  // namespace
 
 void save_analysis(const fs::path& folder, const Analysis& analysis) {
-  json labels;
+  Json labels;
   if (analysis.labels)
     labels = {{"validation", doubted_to_json(analysis.labels->validation)},
               {"train", doubted_to_json(analysis.labels->train)}};
-  const json out = {{"trial", analysis.trial},
+  const Json out = {{"trial", analysis.trial},
                     {"seed", analysis.seed},
                     {"test",
                      {{"images", analysis.mistakes.images},

@@ -13,7 +13,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
 
 // Of `total` trials; what was explored before is none of the candidates. `also` have ended and are not in the study yet.

@@ -24,7 +24,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr const char* kStagesFile = "stages.json";
 
@@ -194,7 +193,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   result.accuracy_float = float_accuracy(result.stages);
   // Training as its own clock counted it over resumed runs, and what this run spent beside it.
   result.seconds = std::max(training_seconds(result.stages), seconds_since(start));
-  keep([&] { write_text_atomic(folder / "result.json", dump_json(json(result), 2) + "\n"); });
+  keep([&] { write_text_atomic(folder / "result.json", dump_json(Json(result), 2) + "\n"); });
   return result;
 }
 
@@ -210,19 +209,19 @@ void tidy_up(const fs::path& folder) {
 }
 
 std::vector<uint8_t> pack(const fs::path& folder, const study::Claim& claim) {
-  json files = json::object();
+  Json files = Json::object();
   for (const std::string& name : unfinished_files())
     if (fs::exists(folder / name)) files[name] = to_base64(read_file(folder / name));
   // With the claim they are no other trial's bytes.
   const std::string text =
-      dump_json(json{{"trial", claim.trial}, {"worker", claim.worker}, {"files", std::move(files)}});
+      dump_json(Json{{"trial", claim.trial}, {"worker", claim.worker}, {"files", std::move(files)}});
   return {text.begin(), text.end()};
 }
 
 void unpack(std::span<const uint8_t> bytes, const fs::path& folder) {
   std::map<std::string, std::vector<uint8_t>> files;
   try {
-    const json packed = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).at("files");
+    const Json packed = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).at("files");
     for (const std::string& name : unfinished_files())
       if (packed.contains(name)) files[name] = from_base64(packed[name].get_ref<const std::string&>());
   } catch (const std::exception& error) {

@@ -8,18 +8,16 @@
 
 namespace retort::search {
 
-using nlohmann::json;
-
-void bring_up_to_date(json& description, const json& here, const std::filesystem::path& path) {
-  json& settings = description.at("settings");
-  json& pipeline = settings.at("pipeline");
+void bring_up_to_date(Json& description, const Json& here, const std::filesystem::path& path) {
+  Json& settings = description.at("settings");
+  Json& pipeline = settings.at("pipeline");
   pipeline.emplace("precision", engine::to_string(engine::Precision::Float32));
   pipeline.emplace("qat_rate", 1.0);
   pipeline.emplace("channels_epochs", PipelineSettings{}.channels_epochs);
   pipeline.emplace("wider", PipelineSettings{}.wider);
   settings.emplace("clock", to_string(WorkTime::Wall));
   settings.emplace("exploration", Exploration{});
-  json& exploration = settings.at("exploration");
+  Json& exploration = settings.at("exploration");
   exploration.emplace("rungs", 1);
   exploration.emplace("recipes", 0);
   exploration.emplace("vary", Exploration{}.vary);
@@ -30,12 +28,12 @@ void bring_up_to_date(json& description, const json& here, const std::filesystem
   settings.emplace("micro_space", MicroSpace{});
   // It keeps its split, whatever a preset says of new ones.
   if (settings.contains("split")) {
-    const json most = here.at("settings").at("split").at("most_validation_images");
+    const Json most = here.at("settings").at("split").at("most_validation_images");
     const auto usual = preset(settings.at("preset").get<std::string>()).split.most_validation_images;
-    settings.at("split").emplace("most_validation_images", usual && most == *usual ? most : json());
+    settings.at("split").emplace("most_validation_images", usual && most == *usual ? most : Json());
   }
   if (settings.contains("runtime")) return;
-  json& limits = settings.at("limits");
+  Json& limits = settings.at("limits");
   if (!limits.at("flash_bytes").is_null() || !limits.at("arena_bytes").is_null())
     throw_usage(
         "{}: holds a search of an earlier version, whose --flash and --ram limited the .tflite file and "

@@ -31,8 +31,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 // What is decided once, stored, and kept to by a run that goes on.
 struct Exploring {
   int epochs = 1;
@@ -41,11 +39,11 @@ struct Exploring {
   double most_epoch_seconds = 0;  // of a structure; 0: no limit
   SpeedModel speed;
   int64_t above_limits = 0;             // structures that were not explored for that
-  json nearest_misses = json::array();  // Miss, of them
+  Json nearest_misses = Json::array();  // Miss, of them
   bool ended = false;                   // what is left are heats
   bool heats_ended = false;
 };
-void to_json(json& out, const Exploring& exploring) {
+void to_json(Json& out, const Exploring& exploring) {
   out = {{"epochs", exploring.epochs},
          {"seconds", exploring.seconds},
          {"heat_seconds", exploring.heat_seconds},
@@ -57,7 +55,7 @@ void to_json(json& out, const Exploring& exploring) {
          {"ended", exploring.ended},
          {"heats_ended", exploring.heats_ended}};
 }
-void from_json(const json& in, Exploring& exploring) {
+void from_json(const Json& in, Exploring& exploring) {
   exploring = {.epochs = in.at("epochs"),
                .seconds = in.at("seconds"),
                .heat_seconds = in.at("heat_seconds"),
@@ -65,7 +63,7 @@ void from_json(const json& in, Exploring& exploring) {
                .speed = {.seconds_a_mac = in.at("seconds_a_mac"),
                          .seconds_an_activation = in.at("seconds_an_activation")},
                .above_limits = in.at("above_limits"),
-               .nearest_misses = in.value("nearest_misses", json::array()),
+               .nearest_misses = in.value("nearest_misses", Json::array()),
                .ended = in.at("ended"),
                .heats_ended = in.at("heats_ended")};
 }

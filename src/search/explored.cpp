@@ -11,8 +11,6 @@
 
 namespace retort::search {
 
-using nlohmann::json;
-
 std::vector<TrialResult> trials_of(const Session& session, Effort effort) {
   std::vector<TrialResult> trials;
   std::ranges::copy_if(session.study.trials, std::back_inserter(trials),

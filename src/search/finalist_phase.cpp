@@ -30,7 +30,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 // One of the top trials from another seed.
 struct Job {
@@ -54,11 +53,11 @@ std::string key_of(const Job& job) {
 std::vector<Job> decide_jobs(Session& session) {
   const SearchSettings& settings = session.settings;
   std::vector<Job> jobs;
-  const json conditions = {{"top", session.study.top},
-                           {"limit_seconds", settings.seconds ? json(*settings.seconds) : json()}};
-  const json stored = session.folder.document(kFinalistPlanKey).value_or(json());
-  if (stored.is_object() && stored.value("conditions", json()) == conditions) {
-    for (const json& job : stored.at("jobs")) jobs.push_back({job.at(0), job.at(1)});
+  const Json conditions = {{"top", session.study.top},
+                           {"limit_seconds", settings.seconds ? Json(*settings.seconds) : Json()}};
+  const Json stored = session.folder.document(kFinalistPlanKey).value_or(Json());
+  if (stored.is_object() && stored.value("conditions", Json()) == conditions) {
+    for (const Json& job : stored.at("jobs")) jobs.push_back({job.at(0), job.at(1)});
     return jobs;
   }
   std::vector<double> seconds;
@@ -81,7 +80,7 @@ std::vector<Job> decide_jobs(Session& session) {
   // The longest first, so that none begins when the others end.
   std::ranges::stable_sort(jobs, std::greater<>(),
                            [&](const Job& job) { return trial_of(session, job.trial).seconds; });
-  json document = json::array();
+  Json document = Json::array();
   for (const Job& job : jobs) document.push_back({job.trial, job.run});
   session.folder.put_document(kFinalistPlanKey, {{"conditions", conditions}, {"jobs", document}});
   return jobs;
@@ -315,7 +314,7 @@ void run_finalists(Session& session) {
   session.folder.put_document(
       kFinalistsKey, {{"finalists", study.finalists},
                       {"best", study.best},
-                      {"limit_seconds", session.settings.seconds ? json(*session.settings.seconds) : json()},
+                      {"limit_seconds", session.settings.seconds ? Json(*session.settings.seconds) : Json()},
                       {"missing_runs", wanted - jobs.size()}});
   if (session.settings.seconds)
     session.options.progress.message(

@@ -14,8 +14,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 struct Mean {
   int count = 0;
   double mean = 0;
@@ -95,13 +93,13 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
   if (trial == nullptr) throw_usage("the search has no trial {}", number);
   const FinalistRun run = best_run_of(study, *trial);
   const Finalist* finalist = find_finalist(study, number);
-  json seeds = json::array();
+  Json seeds = Json::array();
   for (const FinalistRun& each : finalist == nullptr ? std::vector{run} : finalist->runs)
     seeds.push_back({{"seed", each.seed},
                      {"validation", number_to_json(each.validation_accuracy)},
                      {"test", number_to_json(each.test_accuracy)}});
-  const json settings = study.settings_json.empty() ? json() : parse_json(study.settings_json);
-  const json card = {
+  const Json settings = study.settings_json.empty() ? Json() : parse_json(study.settings_json);
+  const Json card = {
       {"file", "model.tflite"},
       {"sha256", sha256_hex(read_file(folder / run.file))},
       {"config", trial->config},
@@ -116,9 +114,9 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
       {"runs", seeds},
       {"flash_bytes", trial->flash_bytes},
       {"arena_bytes", {{"cortex-m4", trial->arena_bytes_cortex_m4}, {"host", trial->arena_bytes_host}}},
-      {"runtime", settings.is_null() ? json() : settings.value("runtime", json())},
+      {"runtime", settings.is_null() ? Json() : settings.value("runtime", Json())},
       {"footprint", trial->footprint},
-      {"board", settings.is_null() ? json() : settings.value("board", json())},
+      {"board", settings.is_null() ? Json() : settings.value("board", Json())},
       {"latency", latency_to_json(trial->latency)},
       {"macs", trial->macs},
       {"parameters", trial->parameters},
@@ -127,7 +125,7 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
       {"input",
        {{"meaning", input_meaning(study.range)},
         {"range", {{"low", study.range.low}, {"high", study.range.high}}},
-        {"ends", settings.is_null() ? json() : settings.at("pipeline").at("ends")}}},
+        {"ends", settings.is_null() ? Json() : settings.at("pipeline").at("ends")}}},
       {"data", {{"spec", study.data_spec}, {"content_hash", study.content_hash}}},
       {"seed", run.seed},
       {"trial", trial->number},

@@ -9,12 +9,12 @@
 
 namespace retort::search {
 
-inline nlohmann::json latency_to_json(const std::optional<cost::Latency>& latency) {
-  return latency ? nlohmann::json(*latency) : nlohmann::json();
+inline Json latency_to_json(const std::optional<cost::Latency>& latency) {
+  return latency ? Json(*latency) : Json();
 }
 
 // Of an object's "latency".
-inline std::optional<cost::Latency> latency_from_json(const nlohmann::json& in) {
+inline std::optional<cost::Latency> latency_from_json(const Json& in) {
   const auto found = in.find("latency");
   if (found == in.end() || found->is_null()) return std::nullopt;
   return found->get<cost::Latency>();

@@ -17,7 +17,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 using Seconds = std::chrono::duration<double>;
 
 constexpr double kSilentSeconds = 30;  // a run beats every two
@@ -69,7 +68,7 @@ LiveTrial live_trial(const study::Storage& storage, const study::Lease& lease) {
   }
   size_t epochs = 0;
   for (const study::StageRecord& stage : record.stages) {
-    const json result = parse_json(stage.result);
+    const Json result = parse_json(stage.result);
     if (!result.contains("history")) continue;  // not one of training
     epochs += result.at("history").at("epochs").size();
     trial.stages.emplace_back(stage.name, epochs);
@@ -127,7 +126,7 @@ bool StudyWatch::look() {
     } catch (const Error& error) {
       problem_ = error.what();
       storage_.reset();
-    } catch (const json::exception& error) {
+    } catch (const Json::exception& error) {
       problem_ = fmt::format("{}: the study is damaged: {}", folder_.string(), error.what());
       storage_.reset();
     } catch (const std::exception& error) {
@@ -177,7 +176,7 @@ void StudyWatch::read() {
 
 void StudyWatch::read_run(const study::Storage& storage) {
   const auto text = storage.document(kRunKey);
-  const json run = text ? parse_json(*text) : json();
+  const Json run = text ? parse_json(*text) : Json();
   if (!run.is_object()) return;
   const int beat = run.at("beat");
   const bool is_new = run.at("id") != run_.id;
@@ -195,7 +194,7 @@ void StudyWatch::read_run(const study::Storage& storage) {
   run_.seconds_left.reset();
   if (run.contains("seconds_left")) run_.seconds_left = run.at("seconds_left");
   run_.tasks.clear();
-  for (const json& task : run.at("tasks"))
+  for (const Json& task : run.at("tasks"))
     run_.tasks.push_back({.name = task.at("name"),
                           .done = task.at("done"),
                           .total = task.at("total"),
@@ -217,7 +216,7 @@ void request_stop(const fs::path& folder, const study::Place& place, const std::
   if (const fs::path file = file_of(where); !file.empty() && !fs::exists(file))
     throw_usage("{}: holds no study yet", folder.string());
   study::open_storage(where, study::Access::Write)
-      ->put_document(kRequestKey, dump_json(json{{"stop", run_id}}));
+      ->put_document(kRequestKey, dump_json(Json{{"stop", run_id}}));
 }
 
 }  // namespace retort::search

@@ -20,7 +20,6 @@ namespace {
 using graph::Block;
 using graph::BlockKind;
 using graph::Head;
-using nlohmann::json;
 
 template <typename T>
 using Names = std::vector<std::pair<std::string, T>>;
@@ -200,7 +199,7 @@ graph::MicroNetwork within(graph::MicroNetwork network, const MicroSpace& space,
   return network;
 }
 
-void to_json(json& out, const MicroSpace& space) {
+void to_json(Json& out, const MicroSpace& space) {
   out = {{"blocks", texts(space.kinds, kind_names())},
          {"least_width", space.least_width},
          {"most_width", space.most_width},
@@ -213,7 +212,7 @@ void to_json(json& out, const MicroSpace& space) {
          {"most_dense", space.most_dense}};
 }
 
-void from_json(const json& in, MicroSpace& space) {
+void from_json(const Json& in, MicroSpace& space) {
   space = {.kinds = values(in.at("blocks").get<std::vector<std::string>>(), kind_names()),
            .least_width = in.at("least_width"),
            .most_width = in.at("most_width"),

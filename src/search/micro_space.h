@@ -2,11 +2,11 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "base/rng.h"
 #include "graph/micro.h"
 
@@ -39,7 +39,7 @@ MicroSpace load_micro_space(const std::filesystem::path& file);
 // random one), blocks too many are left out from the end. One of the space stays as it is.
 graph::MicroNetwork within(graph::MicroNetwork network, const MicroSpace& space, Rng& rng);
 
-void to_json(nlohmann::json& json, const MicroSpace& space);
-void from_json(const nlohmann::json& json, MicroSpace& space);
+void to_json(Json& json, const MicroSpace& space);
+void from_json(const Json& json, MicroSpace& space);
 
 }  // namespace retort::search

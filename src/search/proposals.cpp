@@ -84,7 +84,7 @@ std::string target_words(const cost::Target& target, const Limits& limits) {
 
 }  // namespace
 
-void to_json(nlohmann::json& json, const Miss& miss) {
+void to_json(Json& json, const Miss& miss) {
   json = {{"config", miss.config}, {"ratio", miss.ratio}, {"reason", miss.reason}};
 }
 

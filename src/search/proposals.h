@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "base/progress.h"
 #include "data/dataset.h"
 #include "search/sampler.h"
@@ -23,7 +23,7 @@ struct Miss {
   double ratio = 0;    // of what it takes to what is allowed, the largest one
   std::string reason;  // every limit that it breaks
 };
-void to_json(nlohmann::json& json, const Miss& miss);
+void to_json(Json& json, const Miss& miss);
 
 // A search's sampler, its structures with what they cost.
 class Proposer {

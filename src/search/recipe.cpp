@@ -17,8 +17,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 // Of the epochs that are for the float network: those of the wide one, before its channels are removed.
 constexpr double kWideShare = 0.7;
 // Of all epochs, where the settings do not prune.
@@ -32,7 +30,7 @@ int epochs_of(const PipelineSettings& settings, std::string_view stage, int epoc
   return has(settings, stage) ? epochs : 0;
 }
 
-double number(const json& in, const char* name, double least, double most) {
+double number(const Json& in, const char* name, double least, double most) {
   const auto found = in.is_object() ? in.find(name) : in.end();
   if (found == in.end() || !found->is_number())
     throw_failure("a stored recipe's {} must be a number from {} to {}", name, least, most);
@@ -60,12 +58,12 @@ int share_of(int epochs, double share) {
 
 }  // namespace
 
-void to_json(json& out, const Recipe& recipe) {
+void to_json(Json& out, const Recipe& recipe) {
   out = {
       {"alpha", recipe.alpha}, {"sparsity", recipe.sparsity}, {"qat", recipe.qat}, {"wider", recipe.wider}};
 }
 
-void from_json(const json& in, Recipe& recipe) {
+void from_json(const Json& in, Recipe& recipe) {
   recipe = {.alpha = static_cast<float>(number(in, "alpha", 0, 1)),
             .sparsity = number(in, "sparsity", 0, 1),
             .qat = number(in, "qat", 0, 1),

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <array>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "base/rng.h"
 #include "graph/graph.h"
 #include "search/settings.h"
@@ -30,8 +30,8 @@ struct Recipe {
 };
 
 // Throws Error(Failure) with the field and what would be right: a study may come from anybody.
-void to_json(nlohmann::json& json, const Recipe& recipe);
-void from_json(const nlohmann::json& json, Recipe& recipe);
+void to_json(Json& json, const Recipe& recipe);
+void from_json(const Json& json, Recipe& recipe);
 
 // "alpha 0.3, 50% zeros, from 1.25x wider, no quantisation-aware training"
 std::string to_string(const Recipe& recipe);

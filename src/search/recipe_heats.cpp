@@ -17,8 +17,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 // Of the time of the heats.
 constexpr double kShare = 0.4;
 // Fewer epochs of each say nothing of what a whole run would come to.
@@ -152,13 +150,13 @@ double seconds_for_recipes(Session& session, double heat_seconds) {
 void run_recipe_heats(Session& session, double seconds) {
   if (!compares_recipes(session.settings) || session.folder.document(kRecipeKey)) return;
   if (session.settings.seconds && seconds <= 0 && !session.has_trials(Effort::Recipe)) {
-    session.folder.put_document(kRecipeKey, json::object());
+    session.folder.put_document(kRecipeKey, Json::object());
     return;
   }
   if (session.has_trials(Effort::Recipe))
     publish_work(session, session.pipeline);
   else if (!add_rung(session, seconds)) {
-    session.folder.put_document(kRecipeKey, json::object());
+    session.folder.put_document(kRecipeKey, Json::object());
     return;
   }
   run_rung(session);
@@ -166,7 +164,7 @@ void run_recipe_heats(Session& session, double seconds) {
   const std::optional<Recipe> better =
       better_recipe(trials_of(session, Effort::Recipe), control, session.split.validation.size());
   session.folder.put_document(kRecipeKey,
-                              {{"recipe", better ? json(*better) : json()}, {"control", control}});
+                              {{"recipe", better ? Json(*better) : Json()}, {"control", control}});
   session.options.progress.message(
       better ? fmt::format("Candidates are trained by the best recipe: {}.", to_string(*better))
              : fmt::format("No recipe is better than the settings' own by more than the standard error: {}.",
@@ -174,7 +172,7 @@ void run_recipe_heats(Session& session, double seconds) {
 }
 
 void set_recipe(const Session& session, std::vector<StoredProposal>& candidates) {
-  const json decided = session.folder.document(kRecipeKey).value_or(json::object());
+  const Json decided = session.folder.document(kRecipeKey).value_or(Json::object());
   if (!decided.contains("recipe") || decided.at("recipe").is_null()) return;
   const auto recipe = decided.at("recipe").get<Recipe>();
   for (StoredProposal& candidate : candidates) {

@@ -20,8 +20,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::array<std::pair<Outcome, const char*>, 4> kOutcomes = {{{Outcome::Complete, "complete"},
                                                                        {Outcome::Skipped, "skipped"},
                                                                        {Outcome::Infeasible, "infeasible"},
@@ -32,8 +30,8 @@ constexpr std::array<std::pair<Effort, std::string_view>, 4> kEfforts = {{{Effor
                                                                           {Effort::Heat, "heat"},
                                                                           {Effort::Explore, "explore"}}};
 
-json history_to_json(const engine::History& history) {
-  json epochs = json::array();
+Json history_to_json(const engine::History& history) {
+  Json epochs = Json::array();
   for (const engine::EpochResult& epoch : history.epochs)
     epochs.push_back({{"epoch", epoch.epoch},
                       {"train_loss", number_to_json(epoch.train_loss)},
@@ -45,7 +43,7 @@ json history_to_json(const engine::History& history) {
 }
 
 // Whoever wrote the study's database chose the name; "" is none.
-std::string file_from_json(const json& value) {
+std::string file_from_json(const Json& value) {
   const auto name = value.get<std::string>();
   const std::filesystem::path file = name;
   if (file.is_absolute() || std::ranges::find(file, "..") != file.end())
@@ -53,9 +51,9 @@ std::string file_from_json(const json& value) {
   return name;
 }
 
-engine::History history_from_json(const json& value) {
+engine::History history_from_json(const Json& value) {
   engine::History history;
-  for (const json& epoch : value.value("epochs", json::array()))
+  for (const Json& epoch : value.value("epochs", Json::array()))
     history.epochs.push_back({.epoch = epoch.at("epoch"),
                               .train_loss = number_from_json(epoch.at("train_loss")),
                               .train_accuracy = number_from_json(epoch.at("train_accuracy")),
@@ -83,8 +81,8 @@ Effort parse_effort(std::string_view name) {
   return found->first;
 }
 
-void to_json(json& out, const StageResult& stage) {
-  json layers = json::array();
+void to_json(Json& out, const StageResult& stage) {
+  Json layers = Json::array();
   for (const compress::LayerSparsity& layer : stage.layers)
     layers.push_back({{"node", layer.node},
                       {"name", layer.name},
@@ -100,7 +98,7 @@ void to_json(json& out, const StageResult& stage) {
          {"seconds", stage.seconds}};
 }
 
-void from_json(const json& in, StageResult& stage) {
+void from_json(const Json& in, StageResult& stage) {
   stage = {.name = in.at("name"),
            .epochs = in.at("epochs"),
            .trained = 0,
@@ -110,22 +108,22 @@ void from_json(const json& in, StageResult& stage) {
            .layers = {},
            .seconds = in.at("seconds")};
   stage.trained = in.value("trained", static_cast<int>(stage.history.epochs.size()));
-  for (const json& layer : in.value("layers", json::array()))
+  for (const Json& layer : in.value("layers", Json::array()))
     stage.layers.push_back({.node = layer.at("node"),
                             .name = layer.at("name"),
                             .weights = size_from_json(layer.at("weights")),
                             .sparsity = layer.at("sparsity")});
 }
 
-void to_json(json& out, const Diverged& diverged) {
+void to_json(Json& out, const Diverged& diverged) {
   out = {{"stage", diverged.stage}, {"what", diverged.what}};
 }
 
-void from_json(const json& in, Diverged& diverged) {
+void from_json(const Json& in, Diverged& diverged) {
   diverged = {.stage = in.at("stage"), .what = in.at("what")};
 }
 
-void to_json(json& out, const TrialResult& trial) {
+void to_json(Json& out, const TrialResult& trial) {
   out = {{"number", trial.number},
          {"config", trial.config},
          {"layers", trial.layers},
@@ -135,7 +133,7 @@ void to_json(json& out, const TrialResult& trial) {
          {"parent", trial.parent},
          {"outcome", to_string(trial.outcome)},
          {"reason", trial.reason},
-         {"recipe", trial.recipe ? json(*trial.recipe) : json()},
+         {"recipe", trial.recipe ? Json(*trial.recipe) : Json()},
          {"stages", trial.stages},
          {"diverged", trial.diverged},
          {"quick_accuracy", number_to_json(trial.quick_accuracy)},
@@ -152,7 +150,7 @@ void to_json(json& out, const TrialResult& trial) {
          {"seconds", trial.seconds}};
 }
 
-void from_json(const json& in, TrialResult& trial) {
+void from_json(const Json& in, TrialResult& trial) {
   const auto name = in.at("outcome").get<std::string>();
   const auto outcome = std::ranges::find(kOutcomes, name, [](const auto& entry) { return entry.second; });
   if (outcome == kOutcomes.end()) throw_failure("a stored trial has the unknown outcome '{}'", name);
@@ -180,13 +178,13 @@ void from_json(const json& in, TrialResult& trial) {
            .sparsity = in.at("sparsity"),
            .file = file_from_json(in.at("file")),
            .seconds = in.at("seconds")};
-  if (const json recipe = in.value("recipe", json()); !recipe.is_null()) trial.recipe = recipe.get<Recipe>();
+  if (const Json recipe = in.value("recipe", Json()); !recipe.is_null()) trial.recipe = recipe.get<Recipe>();
   // They are ranked by it, and an order needs numbers.
   if (trial.outcome == Outcome::Complete && std::isnan(trial.accuracy_int8))
     throw_failure("the stored trial {} is complete and has no accuracy", trial.number);
 }
 
-void to_json(json& out, const FinalistRun& run) {
+void to_json(Json& out, const FinalistRun& run) {
   out = {{"seed", run.seed},
          {"validation_accuracy", number_to_json(run.validation_accuracy)},
          {"test_accuracy", number_to_json(run.test_accuracy)},
@@ -195,7 +193,7 @@ void to_json(json& out, const FinalistRun& run) {
          {"sparsity", run.sparsity}};
 }
 
-void from_json(const json& in, FinalistRun& run) {
+void from_json(const Json& in, FinalistRun& run) {
   run = {.seed = in.at("seed"),
          .validation_accuracy = number_from_json(in.at("validation_accuracy")),
          .test_accuracy = number_from_json(in.at("test_accuracy")),
@@ -204,7 +202,7 @@ void from_json(const json& in, FinalistRun& run) {
          .sparsity = in.at("sparsity")};
 }
 
-void to_json(json& out, const Finalist& finalist) {
+void to_json(Json& out, const Finalist& finalist) {
   out = {{"trial", finalist.trial},
          {"runs", finalist.runs},
          {"validation_mean", number_to_json(finalist.validation_mean)},
@@ -214,11 +212,11 @@ void to_json(json& out, const Finalist& finalist) {
          {"best_run", finalist.best_run}};
 }
 
-void from_json(const json& in, Finalist& finalist) {
+void from_json(const Json& in, Finalist& finalist) {
   finalist = {.trial = in.at("trial"),
               .runs = in.at("runs"),
-              .validation_mean = number_from_json(in.value("validation_mean", json())),
-              .validation_spread = number_from_json(in.value("validation_spread", json(0.0))),
+              .validation_mean = number_from_json(in.value("validation_mean", Json())),
+              .validation_spread = number_from_json(in.value("validation_spread", Json(0.0))),
               .test_mean = number_from_json(in.at("test_mean")),
               .test_spread = number_from_json(in.at("test_spread")),
               .best_run = in.at("best_run")};
@@ -226,7 +224,7 @@ void from_json(const json& in, Finalist& finalist) {
     throw_failure("a stored finalist's best run is number {} of {}", finalist.best_run, finalist.runs.size());
 }
 
-void to_json(json& out, const TeacherResult& teacher) {
+void to_json(Json& out, const TeacherResult& teacher) {
   out = {{"source", teacher.source},
          {"history", history_to_json(teacher.history)},
          {"validation_accuracy", number_to_json(teacher.validation_accuracy)},
@@ -237,7 +235,7 @@ void to_json(json& out, const TeacherResult& teacher) {
          {"diverged", teacher.diverged}};
 }
 
-void from_json(const json& in, TeacherResult& teacher) {
+void from_json(const Json& in, TeacherResult& teacher) {
   teacher = {.source = in.at("source"),
              .history = history_from_json(in.at("history")),
              .validation_accuracy = number_from_json(in.at("validation_accuracy")),
@@ -248,7 +246,7 @@ void from_json(const json& in, TeacherResult& teacher) {
              .diverged = in.value("diverged", std::vector<Diverged>())};
 }
 
-void to_json(json& out, const StudyResult& study) {
+void to_json(Json& out, const StudyResult& study) {
   out = {{"data", study.data_spec},
          {"content_hash", study.content_hash},
          {"classes", study.classes},
@@ -257,8 +255,8 @@ void to_json(json& out, const StudyResult& study) {
          {"validation_images", study.validation_images},
          {"test_images", study.test_images},
          {"preset", study.preset},
-         {"settings", study.settings_json.empty() ? json() : parse_json(study.settings_json)},
-         {"plan", study.plan_json.empty() ? json() : parse_json(study.plan_json)},
+         {"settings", study.settings_json.empty() ? Json() : parse_json(study.settings_json)},
+         {"plan", study.plan_json.empty() ? Json() : parse_json(study.plan_json)},
          {"command", study.command},
          {"teacher", study.teacher},
          {"trials", study.trials},
@@ -269,7 +267,7 @@ void to_json(json& out, const StudyResult& study) {
          {"seconds", study.seconds}};
 }
 
-void from_json(const json& in, StudyResult& study) {
+void from_json(const Json& in, StudyResult& study) {
   study = {.data_spec = in.at("data"),
            .content_hash = in.at("content_hash"),
            .classes = in.at("classes"),

@@ -3,13 +3,13 @@
 
 #include <cstdint>
 #include <limits>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "compress/pruning.h"
 #include "cost/footprint.h"
 #include "cost/latency.h"
@@ -147,20 +147,20 @@ struct StudyResult {
 std::string_view to_string(Outcome outcome);  // "complete", "skipped", "infeasible", "failed"
 
 // JSON keeps everything; a number that is not known (NaN) is null.
-void to_json(nlohmann::json& json, const StageResult& stage);
-void from_json(const nlohmann::json& json, StageResult& stage);
-void to_json(nlohmann::json& json, const Diverged& diverged);
-void from_json(const nlohmann::json& json, Diverged& diverged);
-void to_json(nlohmann::json& json, const TeacherResult& teacher);
-void from_json(const nlohmann::json& json, TeacherResult& teacher);
-void to_json(nlohmann::json& json, const FinalistRun& run);
-void from_json(const nlohmann::json& json, FinalistRun& run);
-void to_json(nlohmann::json& json, const Finalist& finalist);
-void from_json(const nlohmann::json& json, Finalist& finalist);
-void to_json(nlohmann::json& json, const TrialResult& trial);
-void from_json(const nlohmann::json& json, TrialResult& trial);
-void to_json(nlohmann::json& json, const StudyResult& study);
-void from_json(const nlohmann::json& json, StudyResult& study);
+void to_json(Json& json, const StageResult& stage);
+void from_json(const Json& json, StageResult& stage);
+void to_json(Json& json, const Diverged& diverged);
+void from_json(const Json& json, Diverged& diverged);
+void to_json(Json& json, const TeacherResult& teacher);
+void from_json(const Json& json, TeacherResult& teacher);
+void to_json(Json& json, const FinalistRun& run);
+void from_json(const Json& json, FinalistRun& run);
+void to_json(Json& json, const Finalist& finalist);
+void from_json(const Json& json, Finalist& finalist);
+void to_json(Json& json, const TrialResult& trial);
+void from_json(const Json& json, TrialResult& trial);
+void to_json(Json& json, const StudyResult& study);
+void from_json(const Json& json, StudyResult& study);
 
 // The exported model: its trial, its finalist, and the run whose file it is. All null while there is none.
 struct BestModel {

@@ -14,8 +14,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 // A steady disk write every so often; who watches waits no longer for news than for this.
 constexpr auto kBeat = std::chrono::seconds(2);
 constexpr auto kForgotten = std::chrono::minutes(2);
@@ -110,10 +108,10 @@ void RunStatus::Publication::run(const std::stop_token& stop) {
 
 void RunStatus::Publication::publish(std::string_view state) noexcept {
   try {
-    json tasks = json::array();
+    Json tasks = Json::array();
     for (const Task& task : status_.tasks())
       tasks.push_back({{"name", task.name}, {"done", task.done}, {"total", task.total}, {"note", task.note}});
-    json run = {{"id", id_},        {"state", state},    {"host", host_name()},      {"process", getpid()},
+    Json run = {{"id", id_},        {"state", state},    {"host", host_name()},      {"process", getpid()},
                 {"beat", ++beats_}, {"at", unix_time()}, {"tasks", std::move(tasks)}};
     {
       const std::lock_guard lock(status_.mutex_);

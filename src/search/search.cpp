@@ -33,7 +33,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 enum class Phase { Measuring, Teacher, Exploring, Candidates, Finalists };
 
@@ -74,7 +73,7 @@ void say_teacher(const Teacher& teacher, ProgressSink& progress) {
 // Whether a finished search left out for lack of time what it has more time for now.
 bool more_to_do(const Session& session) {
   const auto finalists = session.folder.document(kFinalistsKey);
-  return finalists && has_more_time(session.settings, finalists->value("limit_seconds", json())) &&
+  return finalists && has_more_time(session.settings, finalists->value("limit_seconds", Json())) &&
          (session.study.left_out > 0 || finalists->value("missing_runs", 0) > 0);
 }
 
@@ -98,9 +97,9 @@ std::vector<StoredProposal> open_study(Session& session) {
   const RunOptions& run = session.options;
   folder.put_document(kLastRunKey, {{"workers", run.workers},
                                     {"teacher_threads", run.teacher_threads},
-                                    {"memory_bytes", run.memory_bytes ? json(*run.memory_bytes) : json()}});
+                                    {"memory_bytes", run.memory_bytes ? Json(*run.memory_bytes) : Json()}});
   folder.put_document(kRangeKey, {{"low", dataset.range.low}, {"high", dataset.range.high}});
-  session.earlier_seconds = folder.document(kSecondsKey).value_or(json(0.0)).get<double>();
+  session.earlier_seconds = folder.document(kSecondsKey).value_or(Json(0.0)).get<double>();
   release_earlier(folder.storage(), Trials::Search, folder.path(), folder.worker(), settings.seed,
                   session.options.progress);
   session.study = collect(folder.storage());
@@ -243,7 +242,7 @@ StudyResult run_search(const SearchSettings& settings, const data::Dataset& data
     const RunOptions watched = status.options();
     Session session(settings, dataset, watched);
     return run(session, status);
-  } catch (const json::exception& error) {
+  } catch (const Json::exception& error) {
     throw_failure("{}: the study is damaged: {}", options.folder.string(), error.what());
   }
 }

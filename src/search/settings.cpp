@@ -16,17 +16,15 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
-json schedule_to_json(const engine::Schedule& schedule) {
+Json schedule_to_json(const engine::Schedule& schedule) {
   return {{"kind", engine::to_string(schedule.kind)}, {"peak", schedule.peak}};
 }
 
-engine::Schedule schedule_from_json(const json& in) {
+engine::Schedule schedule_from_json(const Json& in) {
   return {.kind = engine::parse_schedule(in.at("kind").get<std::string>()), .peak = in.at("peak")};
 }
 
-json optimizer_to_json(const engine::OptimizerOptions& optimizer) {
+Json optimizer_to_json(const engine::OptimizerOptions& optimizer) {
   return {{"kind", optimizer.kind == engine::OptimizerKind::Sgd ? "sgd" : "adam"},
           {"momentum", optimizer.momentum},
           {"weight_decay", optimizer.weight_decay},
@@ -35,7 +33,7 @@ json optimizer_to_json(const engine::OptimizerOptions& optimizer) {
           {"epsilon", optimizer.epsilon}};
 }
 
-engine::OptimizerOptions optimizer_from_json(const json& in) {
+engine::OptimizerOptions optimizer_from_json(const Json& in) {
   engine::OptimizerOptions optimizer;
   optimizer.kind = in.at("kind") == "sgd" ? engine::OptimizerKind::Sgd : engine::OptimizerKind::Adam;
   optimizer.momentum = in.at("momentum");
@@ -47,12 +45,12 @@ engine::OptimizerOptions optimizer_from_json(const json& in) {
 }
 
 template <typename T>
-json optional_to_json(const std::optional<T>& value) {
-  return value ? json(*value) : json(nullptr);
+Json optional_to_json(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
 }
 
 template <typename T>
-std::optional<T> optional_from_json(const json& in) {
+std::optional<T> optional_from_json(const Json& in) {
   return in.is_null() ? std::nullopt : std::optional<T>(in.get<T>());
 }
 
@@ -243,7 +241,7 @@ void validate(const SearchSettings& settings) {
     throw_usage("the curriculum 'entropy' needs a teacher: choose another, or 'random-pacing' or 'none'");
 }
 
-void to_json(json& out, const PipelineSettings& settings) {
+void to_json(Json& out, const PipelineSettings& settings) {
   out = {{"stages", settings.stages},
          {"batch_size", settings.batch_size},
          {"schedule", schedule_to_json(settings.schedule)},
@@ -278,7 +276,7 @@ void to_json(json& out, const PipelineSettings& settings) {
          {"precision", engine::to_string(settings.precision)}};
 }
 
-void from_json(const json& in, PipelineSettings& settings) {
+void from_json(const Json& in, PipelineSettings& settings) {
   settings = {.stages = in.at("stages"),
               .batch_size = in.at("batch_size"),
               .schedule = schedule_from_json(in.at("schedule")),
@@ -323,7 +321,7 @@ Start parse_start(std::string_view name) {
   throw_usage("\"{}\" is unknown: write parent, grow or fresh", name);
 }
 
-void to_json(json& out, const Exploration& exploration) {
+void to_json(Json& out, const Exploration& exploration) {
   out = {{"epochs", exploration.epochs},
          {"first", exploration.first},
          {"generation", exploration.generation},
@@ -339,7 +337,7 @@ void to_json(json& out, const Exploration& exploration) {
          {"share", exploration.share}};
 }
 
-void from_json(const json& in, Exploration& exploration) {
+void from_json(const Json& in, Exploration& exploration) {
   exploration = {.epochs = in.at("epochs"),
                  .first = in.at("first"),
                  .generation = in.at("generation"),
@@ -357,7 +355,7 @@ void from_json(const json& in, Exploration& exploration) {
                  .share = in.at("share")};
 }
 
-void to_json(json& out, const SearchSettings& settings) {
+void to_json(Json& out, const SearchSettings& settings) {
   out = {{"preset", settings.preset},
          {"seed", settings.seed},
          {"split",
@@ -398,16 +396,16 @@ void to_json(json& out, const SearchSettings& settings) {
          {"finalist_seeds", settings.finalist_seeds}};
 }
 
-void from_json(const json& in, SearchSettings& settings) {
-  const json& teacher = in.at("teacher");
-  const json& limits = in.at("limits");
-  const json& space = in.at("space");
+void from_json(const Json& in, SearchSettings& settings) {
+  const Json& teacher = in.at("teacher");
+  const Json& limits = in.at("limits");
+  const Json& space = in.at("space");
   settings = {.preset = in.at("preset"),
               .seed = in.at("seed"),
               .split = {.seed = in.at("split").at("seed"),
                         .validation_fraction = in.at("split").at("validation_fraction"),
                         .most_validation_images = optional_from_json<int64_t>(
-                            in.at("split").value("most_validation_images", json())),
+                            in.at("split").value("most_validation_images", Json())),
                         .test_fraction = in.at("split").at("test_fraction")},
               .pipeline = in.at("pipeline"),
               .teacher = {.kind = teacher_kind(teacher.at("kind").get<std::string>()),

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "base/work_clock.h"
 #include "compress/distillation.h"
 #include "compress/pruning.h"
@@ -171,11 +171,11 @@ std::string to_string(const TeacherSettings& teacher);
 void validate(const SearchSettings& settings);
 void validate(const PipelineSettings& settings);
 
-void to_json(nlohmann::json& json, const PipelineSettings& settings);
-void from_json(const nlohmann::json& json, PipelineSettings& settings);
-void to_json(nlohmann::json& json, const Exploration& exploration);
-void from_json(const nlohmann::json& json, Exploration& exploration);
-void to_json(nlohmann::json& json, const SearchSettings& settings);
-void from_json(const nlohmann::json& json, SearchSettings& settings);
+void to_json(Json& json, const PipelineSettings& settings);
+void from_json(const Json& json, PipelineSettings& settings);
+void to_json(Json& json, const Exploration& exploration);
+void from_json(const Json& json, Exploration& exploration);
+void to_json(Json& json, const SearchSettings& settings);
+void from_json(const Json& json, SearchSettings& settings);
 
 }  // namespace retort::search

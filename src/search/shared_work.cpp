@@ -14,7 +14,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr std::string_view kWorkKey = "work";
 constexpr const char* kFilesStage = "files";
@@ -25,7 +24,7 @@ constexpr std::array kTrialFiles = {"model.tflite", "weights.retort", "result.js
 
 // Those of `names` that `files` has: {name: artefact}, into home / below, unless these very bytes are there.
 template <size_t n>
-void get_named(const study::Storage& storage, const json& files, const std::array<const char*, n>& names,
+void get_named(const study::Storage& storage, const Json& files, const std::array<const char*, n>& names,
                const fs::path& home, const fs::path& below) {
   const fs::path folder = without_links(home, below);
   for (const char* name : names) {
@@ -38,7 +37,7 @@ void get_named(const study::Storage& storage, const json& files, const std::arra
 }
 
 std::string to_text(const SharedWork& work) {
-  return dump_json(json{{"pipeline", work.pipeline},
+  return dump_json(Json{{"pipeline", work.pipeline},
                         {"confirms", work.trials == Trials::Confirmations},
                         {"planned", work.planned},
                         {"teacher", work.teacher},
@@ -57,7 +56,7 @@ void check(PipelineSettings pipeline) {
 }  // namespace
 
 std::string cpu_class() {
-  return engine::onednn::instruction_set() + (engine::onednn::multiplies_matrices() ? " and AMX" : "");
+  return engine::onednn::instruction_set();
 }
 
 bool SharedWork::operator==(const SharedWork& other) const {
@@ -71,7 +70,7 @@ void publish(study::Storage& storage, const SharedWork& work) {
 std::optional<SharedWork> shared_work(const study::Storage& storage) {
   const auto stored = read_document(storage, kWorkKey);
   if (!stored) return std::nullopt;
-  const json& in = *stored;
+  const Json& in = *stored;
   auto work = read_stored("'work'", [&] {
     return SharedWork{.pipeline = in.at("pipeline"),
                       .trials = in.value("confirms", false) ? Trials::Confirmations : Trials::Search,
@@ -94,7 +93,7 @@ void publish_work(Session& session, const PipelineSettings& pipeline, Trials tri
                   .teacher = {},
                   .cpu = cpu_class()};
   keep([&] {
-    const json files = session.folder.document(kTeacherFilesKey).value_or(json::object());
+    const Json files = session.folder.document(kTeacherFilesKey).value_or(Json::object());
     if (session.teacher.logits)
       for (const char* name : kLogits) work.teacher[name] = files.at(name).get<std::string>();
     publish(session.folder.storage(), work);
@@ -110,7 +109,7 @@ void publish_end(Session& session) {
 
 void put_teacher(Session& session) {
   if (!session.folder.is_shared() || !session.teacher.logits) return;
-  json files = json::object();
+  Json files = Json::object();
   keep([&] {
     for (const char* name : kTeacherFiles) {
       const fs::path file = session.folder.path() / "teacher" / name;
@@ -122,7 +121,7 @@ void put_teacher(Session& session) {
 
 void get_teacher(StudyFolder& folder) {
   if (!folder.is_shared()) return;
-  const json files = folder.document(kTeacherFilesKey).value_or(json::object());
+  const Json files = folder.document(kTeacherFilesKey).value_or(Json::object());
   keep([&] { get_named(folder.storage(), files, kTeacherFiles, folder.path(), "teacher"); });
 }
 
@@ -131,7 +130,7 @@ void get_logits(const study::Storage& storage, const SharedWork& work, const fs:
 }
 
 void put_files(study::Storage& storage, const study::Claim& claim, const fs::path& folder) {
-  json files = json::object();
+  Json files = Json::object();
   for (const char* name : kTrialFiles)
     if (fs::exists(folder / name)) files[name] = storage.put_artefact(read_file(folder / name));
   if (files.empty()) return;
@@ -142,7 +141,7 @@ void get_files(const study::Storage& storage, const study::TrialRecord& record, 
                const fs::path& folder) {
   for (const study::StageRecord& stage : record.stages) {
     if (stage.name != kFilesStage) continue;
-    const json files = read_stored("list of files", [&] { return parse_json(stage.result); });
+    const Json files = read_stored("list of files", [&] { return parse_json(stage.result); });
     get_named(storage, files, kTrialFiles, home, folder);
   }
 }

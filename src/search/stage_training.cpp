@@ -21,7 +21,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 // What a candidate's folder holds:
 //   stages.json         finished stages and the epochs decided for those begun: the truth about the rest
@@ -136,7 +135,7 @@ double validation_accuracy(const Candidate& candidate, const Context& context) {
 }  // namespace
 
 void save_stages(const Candidate& candidate) {
-  const json state = {
+  const Json state = {
       {"stages", candidate.stages}, {"epochs", candidate.epochs}, {"diverged", candidate.diverged}};
   keep([&] { write_text_atomic(candidate.folder / "stages.json", dump_json(state, 1)); });
 }
@@ -145,7 +144,7 @@ void restore(Candidate& candidate, const Context& context) {
   const fs::path path = candidate.folder / "stages.json";
   if (candidate.folder.empty() || !fs::exists(path)) return;
   try {
-    const json state = parse_json(read_text(path));
+    const Json state = parse_json(read_text(path));
     const auto stages = state.at("stages").get<std::vector<StageResult>>();
     const auto diverged = state.value("diverged", std::vector<Diverged>());
     candidate.epochs = epochs_from_json(state.at("epochs"));

@@ -14,7 +14,7 @@ template <typename Read>
 auto read_stored(std::string_view what, const Read& read) {
   try {
     return read();
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const Json::exception& error) {
     throw_failure("the study's {} is damaged: {}", what, error.what());
   }
 }

@@ -30,7 +30,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr const char* kLockFile = ".lock";
 
@@ -66,20 +65,20 @@ std::string board_identity(const cost::Board& board) {
 
 // Without what a later run may change: how much time there is (whether there is a limit at all matters, since
 // epochs follow from it) and where files lie whose content is the same.
-json identity_of(json description) {
-  json& settings = description.at("settings");
+Json identity_of(Json description) {
+  Json& settings = description.at("settings");
   settings.erase("seconds");
   // How one explores that does not explore.
   if (settings.at("exploration").at("epochs") == 0) settings.erase("exploration");
   settings.at("teacher").erase("path");
-  if (json& board = settings.at("board"); !board.is_null()) board = board_identity(board.get<cost::Board>());
+  if (Json& board = settings.at("board"); !board.is_null()) board = board_identity(board.get<cost::Board>());
   description.erase("command");
   description.at("data").erase("spec");
   description.at("data").erase("from");
   return description;
 }
 
-std::string shown(const json& value) {
+std::string shown(const Json& value) {
   return value.is_null() ? "none" : value.is_string() ? value.get<std::string>() : dump_json(value);
 }
 
@@ -95,12 +94,12 @@ std::string readable(std::string key) {
   return key;
 }
 
-std::vector<std::string> differences(const json& there, const json& here) {
-  const json a = there.flatten();
-  const json b = here.flatten();
+std::vector<std::string> differences(const Json& there, const Json& here) {
+  const Json a = there.flatten();
+  const Json b = here.flatten();
   std::vector<std::string> out;
   for (const auto& [key, value] : a.items()) {
-    const json other = b.contains(key) ? b.at(key) : json();
+    const Json other = b.contains(key) ? b.at(key) : Json();
     if (value != other)
       out.push_back(fmt::format("{} is {} there and {} here", readable(key), shown(value), shown(other)));
   }
@@ -146,17 +145,17 @@ StoredTrials read_trials(const study::Storage& storage) {
 
 }  // namespace
 
-std::optional<json> read_document(const study::Storage& storage, std::string_view key) {
+std::optional<Json> read_document(const study::Storage& storage, std::string_view key) {
   const std::optional<std::string> text = storage.document(key);
   if (!text) return std::nullopt;
   return read_stored(fmt::format("'{}'", key), [&] {
-    json value = parse_json(*text);
+    Json value = parse_json(*text);
     return value.is_null() ? std::nullopt : std::optional(std::move(value));
   });
 }
 
-json to_stored(const StoredProposal& stored) {
-  json out = {{"effort", to_string(stored.effort)},
+Json to_stored(const StoredProposal& stored) {
+  Json out = {{"effort", to_string(stored.effort)},
               {"parent", stored.proposal.parent},
               {"config", stored.proposal.config},
               {"layers", stored.proposal.layers},
@@ -185,7 +184,7 @@ StoredProposal proposal_of(const study::TrialRecord& trial) {
                      [&] { return from_stored(parse_json(trial.proposal)); });
 }
 
-StoredProposal from_stored(const json& in) {
+StoredProposal from_stored(const Json& in) {
   StoredProposal stored;
   stored.effort = parse_effort(in.value("effort", "full"));
   stored.proposal = {.config = in.at("config"),
@@ -238,17 +237,17 @@ study::Storage& StudyFolder::storage_of(Trials trials) {
   return *confirmations_;
 }
 
-std::optional<json> StudyFolder::document(std::string_view key) const {
+std::optional<Json> StudyFolder::document(std::string_view key) const {
   return read_document(*storage_, key);
 }
 
-void StudyFolder::put_document(std::string_view key, const json& value) {
+void StudyFolder::put_document(std::string_view key, const Json& value) {
   keep([&] { storage_->put_document(key, dump_json(value)); });
 }
 
 void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& dataset,
                            const std::string& command) {
-  std::optional<json> stored = document(kDescriptionKey);
+  std::optional<Json> stored = document(kDescriptionKey);
   const bool reads_file =
       settings.teacher.kind == TeacherKind::Model || settings.teacher.kind == TeacherKind::Logits;
   std::string teacher_sha256;
@@ -261,7 +260,7 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
     teacher_sha256 = graph::structural_hash(teacher_network(settings.teacher, dataset));
   }
   std::error_code ignored;
-  json description = {{"format", 1},
+  Json description = {{"format", 1},
                       {"settings", settings},
                       {"teacher_sha256", teacher_sha256},
                       {"data",
@@ -274,10 +273,10 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
     put_document(kDescriptionKey, description);
     return;
   }
-  const json split = stored->at("settings").value("split", json());
+  const Json split = stored->at("settings").value("split", Json());
   bring_up_to_date(*stored, description, path_);
-  const json there = identity_of(*stored);
-  const json here = identity_of(description);
+  const Json there = identity_of(*stored);
+  const Json here = identity_of(description);
   if (there.at("data") != here.at("data"))
     throw_usage(
         "{}: holds a search on other data: {} there ({} classes, hash {:.12}…), {} here ({} classes, hash "
@@ -286,7 +285,7 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
         path_.string(), stored->at("data").at("spec").get<std::string>(),
         there.at("data").at("classes").size(), there.at("data").at("content_hash").get<std::string>(),
         dataset.spec, dataset.classes.size(), dataset.content_hash);
-  const json& seconds = stored->at("settings").at("seconds");
+  const Json& seconds = stored->at("settings").at("seconds");
   if (seconds.is_null() && settings.seconds)
     throw_usage(
         "{}: holds a search without a time limit, and this one has one: epochs follow from the time; leave "
@@ -310,7 +309,7 @@ void StudyFolder::describe(const SearchSettings& settings, const data::Dataset& 
 }
 
 data::Split StudyFolder::split(const SearchSettings& settings, const data::Dataset& dataset) {
-  const std::optional<json> stored = document(kSplitKey);
+  const std::optional<Json> stored = document(kSplitKey);
   if (!stored) {
     data::Split split = data::stratified_split(dataset, settings.split);
     put_document(kSplitKey, {{"validation", split.validation}, {"test", split.test}});
@@ -324,12 +323,12 @@ std::string host_name() {
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "host";
 }
 
-std::string search_identity(const json& description) {
+std::string search_identity(const Json& description) {
   const std::string text = dump_json(identity_of(description));
   return sha256_hex(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
 }
 
-data::Split stored_split(const json& stored, const data::Dataset& dataset) {
+data::Split stored_split(const Json& stored, const data::Dataset& dataset) {
   data::Split split;
   read_stored("'split'", [&] {
     split.validation = stored.at("validation").get<std::vector<uint32_t>>();
@@ -371,7 +370,7 @@ void take_best_runs(StudyResult& study, const study::Storage& storage) {
 }
 
 std::string plan_json(const study::Storage& storage) {
-  json plan = read_document(storage, kPlanKey).value_or(json::object());
+  Json plan = read_document(storage, kPlanKey).value_or(Json::object());
   if (const auto epochs = read_document(storage, kTeacherEpochsKey)) plan["teacher_epochs"] = *epochs;
   if (const auto exploration = read_document(storage, kExplorationKey)) plan["exploration"] = *exploration;
   if (const auto recipe = read_document(storage, kRecipeKey)) plan["recipe"] = *recipe;
@@ -379,9 +378,9 @@ std::string plan_json(const study::Storage& storage) {
 }
 
 // What is shown of the settings is of its kind; an earlier version's may lack some.
-void check_settings(const json& settings) {
-  const auto take = [](const json& in, const char* name, auto kind) {
-    if (const json value = in.value(name, json()); !value.is_null())
+void check_settings(const Json& settings) {
+  const auto take = [](const Json& in, const char* name, auto kind) {
+    if (const Json value = in.value(name, Json()); !value.is_null())
       static_cast<void>(value.get<decltype(kind)>());
   };
   take(settings, "board", cost::Board());
@@ -389,27 +388,27 @@ void check_settings(const json& settings) {
   if (settings.contains("runtime"))
     static_cast<void>(cost::parse_runtime(settings.at("runtime").get<std::string>()));
   if (settings.contains("clock")) static_cast<void>(settings.at("clock").get<std::string>());
-  const json limits = settings.value("limits", json::object());
+  const Json limits = settings.value("limits", Json::object());
   for (const char* name : {"flash_bytes", "ram_bytes", "macs"})
-    if (const json value = limits.value(name, json()); !value.is_null())
+    if (const Json value = limits.value(name, Json()); !value.is_null())
       static_cast<void>(size_from_json(value));
   take(limits, "latency_seconds", 0.0);
   if (!settings.contains("split")) return;
-  const json& split = settings.at("split");
+  const Json& split = settings.at("split");
   static_cast<void>(split.at("seed").get<uint64_t>());
   for (const char* name : {"validation_fraction", "test_fraction"})
     static_cast<void>(split.at(name).get<double>());
-  if (const json most = split.value("most_validation_images", json()); !most.is_null())
+  if (const Json most = split.value("most_validation_images", Json()); !most.is_null())
     static_cast<void>(size_from_json(most));
 }
 
 StudyResult collect(const study::Storage& storage) {
-  const std::optional<json> description = read_document(storage, kDescriptionKey);
+  const std::optional<Json> description = read_document(storage, kDescriptionKey);
   if (!description) throw_usage("the folder holds no search");
   StudyResult study;
-  const json& settings = description->at("settings");
+  const Json& settings = description->at("settings");
   check_settings(settings);
-  const json& data = description->at("data");
+  const Json& data = description->at("data");
   study.data_spec = data.at("spec");
   study.content_hash = data.at("content_hash");
   study.classes = data.at("classes").get<std::vector<std::string>>();
@@ -426,7 +425,7 @@ StudyResult collect(const study::Storage& storage) {
   study.plan_json = plan_json(storage);
   if (const auto teacher = read_document(storage, kTeacherKey)) study.teacher = *teacher;
   const auto finalists = read_document(storage, kFinalistsKey);
-  const int planned = read_document(storage, kPlanKey).value_or(json::object()).value("planned", INT_MAX);
+  const int planned = read_document(storage, kPlanKey).value_or(Json::object()).value("planned", INT_MAX);
   StoredTrials trials = read_trials(storage);
   study.trials = std::move(trials.results);
   study.left_out = static_cast<int>(std::ranges::count_if(
@@ -464,7 +463,7 @@ StoredSearch stored_search(const fs::path& folder, const study::Place& given) {
       if (!run->at("memory_bytes").is_null()) stored.memory_bytes = size_from_json(run->at("memory_bytes"));
     }
     return stored;
-  } catch (const json::exception&) {
+  } catch (const Json::exception&) {
     throw_usage("{}: holds a search of an earlier version: give its command as it was begun",
                 folder.string());
   }

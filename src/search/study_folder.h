@@ -62,8 +62,8 @@ struct StoredProposal {
   std::optional<Confirmation> confirms{};
   std::optional<Recipe> recipe{};  // that it is trained by; none: the settings' own
 };
-nlohmann::json to_stored(const StoredProposal& stored);
-StoredProposal from_stored(const nlohmann::json& json);
+Json to_stored(const StoredProposal& stored);
+StoredProposal from_stored(const Json& json);
 // The trial's. Error(Failure) for what is none.
 StoredProposal proposal_of(const study::TrialRecord& trial);
 
@@ -85,8 +85,8 @@ class StudyFolder {
   [[nodiscard]] const std::string& worker() const { return worker_; }
 
   // Nothing when there is none; null counts as none.
-  [[nodiscard]] std::optional<nlohmann::json> document(std::string_view key) const;
-  void put_document(std::string_view key, const nlohmann::json& json);
+  [[nodiscard]] std::optional<Json> document(std::string_view key) const;
+  void put_document(std::string_view key, const Json& json);
 
   // Stores what the study is about, or throws Error(Usage) saying what differs from what is stored. A timed
   // search may get more time, or be freed of its limit.
@@ -105,12 +105,12 @@ class StudyFolder {
 };
 
 // Nothing when there is none; null counts as none. Error(Failure) for what is no JSON.
-std::optional<nlohmann::json> read_document(const study::Storage& storage, std::string_view key);
+std::optional<Json> read_document(const study::Storage& storage, std::string_view key);
 // The split as it was stored under kSplitKey. Error(Failure) for what is no split of these images.
-data::Split stored_split(const nlohmann::json& stored, const data::Dataset& dataset);
+data::Split stored_split(const Json& stored, const data::Dataset& dataset);
 std::string host_name();
 // A hash of what must not change in a search, of its description.
-std::string search_identity(const nlohmann::json& description);
+std::string search_identity(const Json& description);
 
 // Key of a finalist's run from another seed, as a TrialResult; runs count from 1.
 std::string finalist_key(int trial, int run);

@@ -18,7 +18,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr const char* kPlaceFile = "storage.json";
 
@@ -27,7 +26,7 @@ struct Remembered {
   bool is_ours = false;  // this user's program wrote it
 };
 
-json to_json(const study::Place& place) {
+Json to_json(const study::Place& place) {
   return {{"url", place.url}, {"study", place.study}, {"artefacts", place.artefacts.string()}};
 }
 
@@ -35,20 +34,20 @@ std::optional<Remembered> remembered(const fs::path& folder) {
   const fs::path file = folder / kPlaceFile;
   if (!fs::exists(file)) return std::nullopt;
   try {
-    const json in = parse_json(read_text(file));
+    const Json in = parse_json(read_text(file));
     Remembered out{.place = {.url = in.at("url"),
                              .study = in.at("study"),
                              .artefacts = in.at("artefacts").get<std::string>()}};
     out.is_ours = has_mark(dump_json(to_json(out.place)), in.value("mark", ""));
     return out;
-  } catch (const json::exception& error) {
+  } catch (const Json::exception& error) {
     throw_failure("{}: is damaged: {}; give the search's --storage again", file.string(), error.what());
   }
 }
 
 // In a sentence: a stranger's text, in the quotes and escapes of JSON.
 std::string shown(const std::string& text) {
-  return dump_json(json(study::hide_passwords(text)));
+  return dump_json(Json(study::hide_passwords(text)));
 }
 
 // The same wherever the program is started, and without a password.
@@ -131,7 +130,7 @@ void remember_place(const fs::path& folder, const study::Place& place) {
   const auto before = remembered(folder);
   if (before && before->is_ours && is_same(before->place, now) && before->place.artefacts == now.artefacts)
     return;
-  json out = to_json(now);
+  Json out = to_json(now);
   out["mark"] = mark_of(dump_json(out));
   write_text_atomic(folder / kPlaceFile, dump_json(out, 2) + "\n");
 }

@@ -25,7 +25,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 int threads_of(const RunOptions& options) {
   return options.teacher_threads > 0 ? options.teacher_threads : available_cores();
@@ -156,7 +155,7 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
                                            error.what(), kRateAfterDivergence));
       // The checkpoint goes first: one of the old rate would go on with the new one.
       fs::remove(checkpoint_path);
-      keep([&] { write_text_atomic(diverged_path, dump_json(json(result.diverged))); });
+      keep([&] { write_text_atomic(diverged_path, dump_json(Json(result.diverged))); });
       train_options.schedule.peak *= kRateAfterDivergence;
       continue;
     }

@@ -18,8 +18,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 // A timed search aims at this share of its time, and keeps some of the rest for its end.
 constexpr double kAim = 0.97;
 constexpr double kClosingShare = 0.02;
@@ -56,7 +54,7 @@ double mean_epoch_seconds(const Session& session, const StoredProposal& proposal
 }
 
 // Takes up a stored plan: with more time than it was made for, the next structures that wait.
-double resume_plan(Session& session, json plan) {
+double resume_plan(Session& session, Json plan) {
   const SearchSettings& settings = session.settings;
   const StageEpochs epochs{.quick = plan.at("quick"),
                            .distill = plan.at("distill"),
@@ -68,7 +66,7 @@ double resume_plan(Session& session, json plan) {
   const std::vector<study::TrialRecord> records =
       session.folder.storage().trials({.results = false, .stages = study::Stages::None});
   session.planned = plan.value("planned", records.size());
-  if (!has_more_time(settings, plan.value("limit_seconds", json()))) return confirmation;
+  if (!has_more_time(settings, plan.value("limit_seconds", Json()))) return confirmation;
 
   if (!settings.seconds) {
     session.planned = records.size();
@@ -111,7 +109,7 @@ double plannable_seconds(const Session& session) {
   return kAim * (session.seconds_left() - closing_seconds(session.settings));
 }
 
-bool has_more_time(const SearchSettings& settings, const json& stored) {
+bool has_more_time(const SearchSettings& settings, const Json& stored) {
   return !stored.is_null() && (!settings.seconds || *settings.seconds > stored.get<double>());
 }
 
@@ -144,7 +142,7 @@ void measure(Session& session, std::vector<StoredProposal>& proposals) {
     fitting.push_back(&proposal);
     macs.push_back(static_cast<double>(proposal.costs.macs));
   }
-  json speeds = session.folder.document(kSpeedsKey).value_or(json::object());
+  Json speeds = session.folder.document(kSpeedsKey).value_or(Json::object());
   if (speeds.empty()) {
     const double seconds = kMeasureShare * limit_seconds(session);
     const double each =
@@ -199,7 +197,7 @@ double decide_runs(Session& session, Contenders contenders, std::vector<StoredPr
   take(contenders.best, runs.seconds);
   take(contenders.smaller, runs.smaller_seconds);
   session.planned = static_cast<size_t>(session.folder.storage().trial_count()) + proposals.size();
-  json document = by_stage(scaled_epochs(session.pipeline, 1));
+  Json document = by_stage(scaled_epochs(session.pipeline, 1));
   document["limit_seconds"] = limit_seconds(session);
   document["planned"] = session.planned;
   document["confirmation_seconds"] = runs.confirmation_seconds;
@@ -266,7 +264,7 @@ double decide_candidates(Session& session, std::vector<StoredProposal>& proposal
   for (const size_t index : plan.left_out) chosen.push_back(std::move(fitting[index]));
   proposals = std::move(chosen);
   set_epochs(session.pipeline, plan.epochs);
-  json document = by_stage(plan.epochs);
+  Json document = by_stage(plan.epochs);
   document["limit_seconds"] = limit_seconds(session);
   document["planned"] = session.planned;
   document["confirmation_seconds"] = plan.confirmation_seconds;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "search/heats.h"
 #include "search/session.h"
 #include "search/study_folder.h"
@@ -35,7 +36,7 @@ double decide_runs(Session& session, Contenders contenders, std::vector<StoredPr
 double decide_candidates(Session& session, std::vector<StoredProposal>& proposals);
 
 // Whether this run's time limit is longer than `stored`, a limit in seconds or null for none.
-bool has_more_time(const SearchSettings& settings, const nlohmann::json& stored);
+bool has_more_time(const SearchSettings& settings, const Json& stored);
 
 // What is left of a timed search's time for anything but its end.
 double plannable_seconds(const Session& session);

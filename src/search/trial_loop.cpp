@@ -22,7 +22,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 // False when it is to be tried once more.
@@ -277,7 +276,7 @@ std::optional<TrialResult> run_claimed(const study::ClaimedTrial& claimed, const
   const auto store_last = [&](std::span<const StageResult> stages) {
     stored.insert(stages.back().name);
     keep([&] {
-      work.storage.put_stage(hold.claim(), {stages.back().name, dump_json(json(stages.back()))},
+      work.storage.put_stage(hold.claim(), {stages.back().name, dump_json(Json(stages.back()))},
                              intermediate_values(stages.first(stages.size() - 1), stages.back().history));
     });
   };

@@ -17,7 +17,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
 using study::integer_parameter;
 using study::Scale;
 
@@ -108,14 +107,14 @@ std::vector<double> excesses(const TrialResult& costs, const Limits& limits) {
   return out;
 }
 
-std::vector<study::Attribute> attributes(const json& object) {
+std::vector<study::Attribute> attributes(const Json& object) {
   std::vector<study::Attribute> out;
   for (const auto& [name, value] : object.items()) out.push_back({name, dump_json(value)});
   return out;
 }
 
-json costs_json(const TrialResult& costs) {
-  json out = {
+Json costs_json(const TrialResult& costs) {
+  Json out = {
       {"parameters", costs.parameters},           {"macs", costs.macs},
       {"tflite_bytes", costs.flash_bytes},        {"flash_bytes", costs.footprint.flash_bytes()},
       {"ram_bytes", costs.footprint.ram_bytes()}, {"arena_bytes_cortex_m4", costs.arena_bytes_cortex_m4}};
@@ -134,7 +133,7 @@ const std::vector<study::Objective>& objectives() {
 }
 
 study::NewTrial to_new_trial(const StoredProposal& stored, const SearchSettings& settings) {
-  json shown = costs_json(stored.costs);
+  Json shown = costs_json(stored.costs);
   shown["config"] = stored.proposal.config;
   shown["hash"] = stored.proposal.hash;
   if (stored.recipe) shown["recipe"] = *stored.recipe;
@@ -158,11 +157,11 @@ study::Ending to_ending(const TrialResult& result) {
     }
     return study::TrialState::Failed;
   };
-  json shown = {{"seed", result.seed}};
+  Json shown = {{"seed", result.seed}};
   if (!result.reason.empty()) shown["reason"] = result.reason;
   if (!result.diverged.empty()) shown["diverged"] = result.diverged;
-  json stored = result;
-  for (json& stage : stored.at("stages")) {
+  Json stored = result;
+  for (Json& stage : stored.at("stages")) {
     stage.erase("layers");
     stage.at("history").erase("epochs");
   }

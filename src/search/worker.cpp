@@ -29,7 +29,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 // What a worker needs of it.
@@ -45,7 +44,7 @@ Description description_of(const study::Storage& storage, const study::Place& pl
   if (!description)
     throw_usage("{}: study '{}' holds no search", study::hide_passwords(place.url), place.study);
   return read_stored("'description'", [&] {
-    const json& data = description->at("data");
+    const Json& data = description->at("data");
     return Description{.spec = data.at("spec"),
                        .content_hash = data.at("content_hash"),
                        .settings = description->at("settings"),
@@ -172,7 +171,7 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
         "The search is on a CPU with {} and this one has {}, which rounds differently: what is trained here "
         "is not, to the last bit, what the search alone would find.",
         shared.cpu, here));
-  const data::Split split = stored_split(read_document(*storage, kSplitKey).value_or(json()), dataset);
+  const data::Split split = stored_split(read_document(*storage, kSplitKey).value_or(Json()), dataset);
   std::optional<engine::TeacherLogits> logits;
   get_logits(*storage, shared, workplace.path());
   if (!shared.teacher.empty())

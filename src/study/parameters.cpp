@@ -9,10 +9,8 @@
 namespace retort::study {
 namespace {
 
-using nlohmann::json;
-
-std::string distribution(std::string_view name, const json& attributes) {
-  return dump_json(json{{"name", name}, {"attributes", attributes}});
+std::string distribution(std::string_view name, const Json& attributes) {
+  return dump_json(Json{{"name", name}, {"attributes", attributes}});
 }
 
 }  // namespace

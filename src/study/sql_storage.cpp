@@ -12,12 +12,11 @@ namespace retort::study {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr std::string_view kMetricNames = "study:metric_names";
 
 std::string metric_names(const std::vector<Objective>& objectives) {
-  json names = json::array();
+  Json names = Json::array();
   for (const Objective& objective : objectives) names.push_back(objective.name);
   return dump_json(names);
 }
@@ -61,7 +60,7 @@ void SqlStorage::write(const std::function<void(Connection&)>& body) {
 void SqlStorage::transact(Transaction kind, const std::function<void(Connection&)>& body) const {
   try {
     database_->transact(kind, body);
-  } catch (const json::exception& error) {
+  } catch (const Json::exception& error) {
     throw_failure("{}: the study's database is damaged: {}", database_->name(), error.what());
   } catch (const std::out_of_range&) {
     throw_failure("{}: the study's database is damaged: rows are missing in it", database_->name());
@@ -207,7 +206,7 @@ std::vector<Objective> SqlStorage::find_objectives(Connection& sql) const {
       sql.run("SELECT value_json FROM study_system_attributes WHERE study_id=$1 AND \"key\"=$2",
               {study_, kMetricNames});
   if (!names.rows.empty()) {
-    const json list = parse_json(names.rows[0].at(0).value_or("[]"));
+    const Json list = parse_json(names.rows[0].at(0).value_or("[]"));
     for (size_t i = 0; i < std::min(list.size(), out.size()); ++i) out[i].name = list.at(i);
   }
   return out;

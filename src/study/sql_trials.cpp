@@ -10,8 +10,6 @@
 namespace retort::study {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::string_view kConstraints = "constraints";
 
 struct StateNames {
@@ -98,7 +96,7 @@ void SqlStorage::insert_trials(Connection& sql, int first, std::span<const NewTr
     trial_ids.at(static_cast<size_t>(integer(row[1]) - first)) = integer(row[0]);
 
   std::vector<std::string> constraints;
-  for (const NewTrial& trial : trials) constraints.push_back(dump_json(json(trial.constraints)));
+  for (const NewTrial& trial : trials) constraints.push_back(dump_json(Json(trial.constraints)));
   rows.clear();
   Rows parameters;
   Rows attributes;

@@ -91,7 +91,7 @@ TEST(Terminal, JsonStandsAloneOnStandardOutput) {
     Terminal terminal({.format = ResultFormat::Json, .verbosity = Verbosity::Normal});
     terminal.message("word");
     terminal.result("text");
-    terminal.result_json(nlohmann::json{{"name", "\xff"}});
+    terminal.result_json(Json{{"name", "\xff"}});
   }
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "word\n");
   EXPECT_EQ(testing::internal::GetCapturedStdout(), "{\n  \"name\": \"\ufffd\"\n}\n");

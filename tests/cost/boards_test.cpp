@@ -44,7 +44,7 @@ TEST(Boards, TheBuiltInOnesAreSane) {
     EXPECT_LT(board.cycles_error, 1) << board.name;
     const bool cortex = traits(board.core).name.starts_with("cortex");
     EXPECT_GE(board.cycles_error, cortex ? 0.05 : 0.5) << board.name;
-    EXPECT_EQ(nlohmann::json(board).get<Board>(), board);
+    EXPECT_EQ(Json(board).get<Board>(), board);
   }
   for (const char* name : {"nano33ble", "rp2040", "stm32l4r5", "stm32f446", "stm32f746", "stm32h743",
                            "nrf52840", "nrf5340", "esp32s3", "apollo3"})

@@ -23,7 +23,7 @@ int64_t graph_macs(const graph::Graph& graph) {
 }
 
 void expect_equal(const Cost& a, const Cost& b) {
-  EXPECT_EQ(nlohmann::json(a), nlohmann::json(b));
+  EXPECT_EQ(Json(a), Json(b));
 }
 
 // The size is found without writing the weights; it must be the written file's all the same.
@@ -154,20 +154,19 @@ TEST(Cost, FloatEndsCostMore) {
 
 TEST(Cost, JsonHasWhatScriptsRelyOn) {
   const Cost cost = analyze(graph::reference_network("s11_16"), {});
-  const nlohmann::json json = cost;
-  EXPECT_EQ(json["operators"],
-            (nlohmann::json{"CONV_2D", "MAX_POOL_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX"}));
+  const Json json = cost;
+  EXPECT_EQ(json["operators"], (Json{"CONV_2D", "MAX_POOL_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX"}));
   EXPECT_EQ(json["parameters"], 330);
   EXPECT_EQ(json["macs"], cost.macs);
   EXPECT_EQ(json["flash_bytes"], cost.flash_bytes);
   EXPECT_EQ(json["arena_bytes"]["cortex-m4"], cost.cortex_m4.used_bytes());
   EXPECT_EQ(json["arena_bytes"]["host"], 20'480 + 1'968);
   EXPECT_EQ(json["layers"].size(), 5U);
-  EXPECT_EQ(json["layers"][1]["inputs"], nlohmann::json::parse("[[1,32,32,16]]"));
-  EXPECT_EQ(json["layers"][1]["kernel"], (nlohmann::json{2, 2}));
-  EXPECT_EQ(json["layers"][1]["stride"], (nlohmann::json{2, 2}));
+  EXPECT_EQ(json["layers"][1]["inputs"], Json::parse("[[1,32,32,16]]"));
+  EXPECT_EQ(json["layers"][1]["kernel"], (Json{2, 2}));
+  EXPECT_EQ(json["layers"][1]["stride"], (Json{2, 2}));
   EXPECT_FALSE(json["layers"][4].contains("kernel"));
-  const nlohmann::json& input = json["arena_buffers"][0];
+  const Json& input = json["arena_buffers"][0];
   EXPECT_EQ(input["kind"], "input");
   EXPECT_EQ(input["tensor"], 0);
   EXPECT_EQ(input["bytes"], 1'024);

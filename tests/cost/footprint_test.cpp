@@ -36,7 +36,7 @@ TEST(Footprint, HasTheModelAndItsRuntime) {
       EXPECT_EQ(footprint.flash_bytes(), footprint.model_bytes + footprint.code_bytes);
       EXPECT_EQ(footprint.ram_bytes(),
                 footprint.arena_bytes + footprint.static_bytes + footprint.stack_bytes);
-      EXPECT_EQ(nlohmann::json(footprint).get<Footprint>(), footprint);
+      EXPECT_EQ(Json(footprint).get<Footprint>(), footprint);
     }
   }
 }
@@ -86,7 +86,7 @@ TEST(Latency, CountsOurKernelsInstructions) {
     ASSERT_TRUE(cost.latency);
     EXPECT_NEAR(static_cast<double>(cost.latency->instructions) / instructions, 1, 0.05) << name;
     EXPECT_LT(cost.latency->error_fraction, 0.3);
-    EXPECT_EQ(nlohmann::json(*cost.latency), nlohmann::json(nlohmann::json(*cost.latency).get<Latency>()));
+    EXPECT_EQ(Json(*cost.latency), Json(Json(*cost.latency).get<Latency>()));
   }
 }
 

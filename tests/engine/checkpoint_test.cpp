@@ -263,10 +263,10 @@ TEST_F(CheckpointFile, TakesNoMemoryForWhatItsHeaderDoesNotList) {
 TEST_F(CheckpointFile, TakesNoMemoryForAGraphWhoseTensorsItLacks) {
   graph::Graph large({1, 1, 16300, true});
   large.add(graph::Dense{.units = 16384});
-  nlohmann::json header = {{"format", "retort-model"},
-                           {"version", 1},
-                           {"graph", nlohmann::json::parse(graph::graph_to_json(large))},
-                           {"tensors", nlohmann::json::array()}};
+  Json header = {{"format", "retort-model"},
+                 {"version", 1},
+                 {"graph", Json::parse(graph::graph_to_json(large))},
+                 {"tensors", Json::array()}};
   header["sha256"] =
       sha256_hex(std::span(reinterpret_cast<const uint8_t*>(header.dump().data()), header.dump().size()));
   write_text_atomic(path, header.dump() + "\n");
@@ -310,9 +310,9 @@ TEST_F(CheckpointFile, CountsAreWholeNumbersInRange) {
   const std::vector<uint8_t> tensors(end + 1, saved.end());
   for (const char* field : {"/step", "/optimizer_steps", "/epochs_without_gain", "/rng/1", "/history/steps",
                             "/history/epochs/0/epoch"})
-    for (const nlohmann::json& bad : {nlohmann::json(1e300), nlohmann::json(0.5), nlohmann::json("1")}) {
-      nlohmann::json header = nlohmann::json::parse(saved.begin(), end);
-      header.at(nlohmann::json::json_pointer(field)) = bad;
+    for (const Json& bad : {Json(1e300), Json(0.5), Json("1")}) {
+      Json header = Json::parse(saved.begin(), end);
+      header.at(Json::json_pointer(field)) = bad;
       header.erase("sha256");
       const std::string text = header.dump();
       std::vector<uint8_t> hashed(text.begin(), text.end());

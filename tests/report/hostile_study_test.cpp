@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "live_study.h"
 #include "report/live/sections.h"
 #include "report/study_files.h"
@@ -18,7 +19,6 @@ namespace retort::report {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 class HostileStudy : public testing::Test {
  protected:
@@ -26,12 +26,12 @@ class HostileStudy : public testing::Test {
   [[nodiscard]] fs::path folder() const { return folder_.path(); }
 
   // Adds a trial whose stored result has `value` at that JSON pointer.
-  void add_changed(const char* pointer, const json& value) {
+  void add_changed(const char* pointer, const Json& value) {
     search::TrialResult result = sample_.trials[0];
     const study::Claim claim = study_.begin(result.config);
     result.number = claim.trial;
-    json stored = result;
-    stored[json::json_pointer(pointer)] = value;
+    Json stored = result;
+    stored[Json::json_pointer(pointer)] = value;
     study::Ending ending = search::to_ending(result);
     ending.result = stored.dump();
     study_.storage().finish(claim, ending);
@@ -88,7 +88,7 @@ TEST_F(HostileStudy, ABestRunThatIsNoneIsRefused) {
 
 TEST_F(HostileStudy, SettingsThatAreShownAreOfTheirKind) {
   const std::string sound = *study_.storage().document(search::kDescriptionKey);
-  for (const auto& [place, value] : std::vector<std::pair<const char*, json>>{{"/split", json::object()},
+  for (const auto& [place, value] : std::vector<std::pair<const char*, Json>>{{"/split", Json::object()},
                                                                               {"/split", 3},
                                                                               {"/limits", "none"},
                                                                               {"/limits", {{"macs", "few"}}},
@@ -96,8 +96,8 @@ TEST_F(HostileStudy, SettingsThatAreShownAreOfTheirKind) {
                                                                               {"/clock", nullptr},
                                                                               {"/seconds", "long"},
                                                                               {"/board", 1}}) {
-    json description = json::parse(sound);
-    description["settings"][json::json_pointer(place)] = value;
+    Json description = Json::parse(sound);
+    description["settings"][Json::json_pointer(place)] = value;
     study_.storage().put_document(search::kDescriptionKey, description.dump());
     expect_refused("the study is damaged: ");
   }
@@ -131,12 +131,12 @@ TEST_F(HostileStudy, ACurveOfManyEpochsTakesNoMemory) {
 TEST_F(HostileStudy, FilesBesideTheFolderAreNotRead) {
   const study::Claim claim = study_.begin("a");
   study::Ending ending = search::to_ending(sample_.trials[0]);
-  json result = json::parse(ending.result);
+  Json result = Json::parse(ending.result);
   result["file"] = "/etc/passwd";
   ending.result = result.dump();
   study_.storage().finish(claim, ending);
   expect_refused("a stored trial's file is /etc/passwd, which is not in the study's folder");
-  json run = search::FinalistRun{};
+  Json run = search::FinalistRun{};
   for (const char* file : {"/etc/passwd", "../model.tflite", "trials/../../model.tflite"}) {
     run["file"] = file;
     EXPECT_THROW(run.get<search::FinalistRun>(), Error) << file;

@@ -374,7 +374,7 @@ TEST_F(LiveServerTest, TellsOfChangesAsTheyCome) {
     const size_t id = text.rfind("\nid: ") + 5;
     const size_t data = text.rfind("\ndata: ") + 7;
     return std::pair{text.substr(id, text.find('\n', id) - id),
-                     nlohmann::json::parse(text.substr(data, text.find('\n', data) - data))};
+                     Json::parse(text.substr(data, text.find('\n', data) - data))};
   };
   Wire reader(server_->port());
   reader.send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -47,13 +47,12 @@ class LiveStudy {
   void end(const study::Claim& claim, search::TrialResult result) {
     result.number = claim.trial;
     for (const search::StageResult& stage : result.stages)
-      storage_->put_stage(claim, {stage.name, dump_json(nlohmann::json(stage))});
+      storage_->put_stage(claim, {stage.name, dump_json(Json(stage))});
     storage_->finish(claim, search::to_ending(result));
   }
   void add(const search::TrialResult& result) { end(begin(result.config), result); }
   // What a search says of itself.
-  void say(const std::string& state, int beat, double at,
-           const nlohmann::json& tasks = nlohmann::json::array()) {
+  void say(const std::string& state, int beat, double at, const Json& tasks = Json::array()) {
     put(search::kRunKey, {{"id", "run-1"},
                           {"state", state},
                           {"host", "box"},
@@ -62,7 +61,7 @@ class LiveStudy {
                           {"at", at},
                           {"tasks", tasks}});
   }
-  void put(std::string_view key, const nlohmann::json& json) { storage_->put_document(key, dump_json(json)); }
+  void put(std::string_view key, const Json& json) { storage_->put_document(key, dump_json(json)); }
 
  private:
   std::unique_ptr<study::Storage> storage_;

@@ -410,7 +410,7 @@ TEST(Report, CsvHasALineATrialAndQuotesCommas) {
 
 TEST(Report, JsonIsThatOfTheWholeStudy) {
   for (const auto& study : {sample_study(5, 2), sample_study(0, 0)})
-    EXPECT_EQ(study_json(study), nlohmann::json(study).dump(2) + "\n");
+    EXPECT_EQ(study_json(study), Json(study).dump(2) + "\n");
 }
 
 TEST(Report, AnEnormousStudyIsShownInPart) {
@@ -430,7 +430,7 @@ TEST(Report, JsonRoundTripKeepsUnknownNumbersUnknown) {
   const search::StudyResult study = sample_study(1, 1);
   const std::string text = study_json(study);
   EXPECT_EQ(text.find("nan"), std::string::npos);
-  const auto back = nlohmann::json::parse(text).get<search::StudyResult>();
+  const auto back = Json::parse(text).get<search::StudyResult>();
   EXPECT_EQ(study_json(back), text);
   EXPECT_TRUE(std::isnan(back.trials.at(1).accuracy_int8));
   EXPECT_EQ(back.finalists.at(0).runs.at(1).accuracy_float, 0.87);

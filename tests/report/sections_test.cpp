@@ -141,7 +141,7 @@ TEST(Sections, CommandsAreThoseOfThisStudy) {
   search::StudyResult study = sample_study(3, 0);
   study.data_spec = "images:my photos?gray=1";
   const cost::Board& board = cost::builtin_boards().front();
-  study.settings_json = nlohmann::json{{"board", board}, {"runtime", "tflm"}}.dump();
+  study.settings_json = Json{{"board", board}, {"runtime", "tflm"}}.dump();
   const std::string html = usage_section(study, "out/the study");
   const std::string model = "&#39;out/the study/best/model.tflite&#39;";
   EXPECT_NE(html.find("retort eval " + model + " --data &#39;images:my photos?gray=1&#39;\nretort inspect " +
@@ -153,12 +153,12 @@ TEST(Sections, CommandsAreThoseOfThisStudy) {
                       "c/model\nmake -C c/model test"),
             std::string::npos);
   // What the search was begun with that decides which images test.
-  study.settings_json = nlohmann::json{{"split",
-                                        {{"seed", 7},
-                                         {"validation_fraction", 0.2},
-                                         {"most_validation_images", 5000},
-                                         {"test_fraction", 0.3}}},
-                                       {"runtime", "c"}}
+  study.settings_json = Json{{"split",
+                              {{"seed", 7},
+                               {"validation_fraction", 0.2},
+                               {"most_validation_images", 5000},
+                               {"test_fraction", 0.3}}},
+                             {"runtime", "c"}}
                             .dump();
   const std::string other = usage_section(study, "out");
   EXPECT_NE(other.find("gray=1&#39; --validation-images 5000 --test-fraction 0.3 --split-seed 7\nretort "
@@ -177,9 +177,9 @@ TEST(Sections, WhatWasAskedIsToldWithItsLimits) {
       summary_section(study).find("Asked: the most accurate int8 network, as generated C; preset quick."),
       std::string::npos);
   study.settings_json =
-      nlohmann::json{{"runtime", "tflm"},
-                     {"seconds", 480},
-                     {"limits", {{"flash_bytes", 65536}, {"ram_bytes", nullptr}, {"latency_seconds", 0.1}}}}
+      Json{{"runtime", "tflm"},
+           {"seconds", 480},
+           {"limits", {{"flash_bytes", 65536}, {"ram_bytes", nullptr}, {"latency_seconds", 0.1}}}}
           .dump();
   EXPECT_NE(
       summary_section(study).find("Asked: the most accurate int8 network within 64.0 KB of flash, 100 ms an "

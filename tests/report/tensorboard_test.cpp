@@ -37,7 +37,7 @@ TEST(Tensorboard, EveryTrialThatHasBegunIsARun) {
   const auto finish = [&](int number, study::TrialState state, std::vector<double> values) {
     storage->finish(
         storage->claim("w", 60).value().claim,
-        {state, dump_json(nlohmann::json(study.trials.at(static_cast<size_t>(number)))), std::move(values)});
+        {state, dump_json(Json(study.trials.at(static_cast<size_t>(number)))), std::move(values)});
   };
   finish(0, study::TrialState::Complete, {0.8});
   finish(1, study::TrialState::Failed, {});

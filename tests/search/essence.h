@@ -10,8 +10,8 @@
 namespace retort::search {
 
 // Everything that must not depend on time, workers or interruptions.
-inline nlohmann::json essence(const StudyResult& study, const std::filesystem::path& folder) {
-  using nlohmann::json;
+inline Json essence(const StudyResult& study, const std::filesystem::path& folder) {
+  using Json;
   json out = study;
   const auto forget_times = [](json& training) {  // a stage's, the teacher's
     training.erase("seconds");

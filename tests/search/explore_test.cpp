@@ -129,7 +129,7 @@ TEST_F(ExploreTest, TheFrontsSmallerModelsAreFinalistsOfOneRun) {
 TEST_F(ExploreTest, TheNearestMissesAreKeptAndAreNoTrials) {
   const TemporaryFolder folder;
   const StudyResult study = run(folder.path());
-  const nlohmann::json plan = nlohmann::json::parse(study.plan_json).at("exploration");
+  const Json plan = Json::parse(study.plan_json).at("exploration");
   const auto misses = plan.at("nearest_misses");
   ASSERT_GT(misses.size(), 0U);
   EXPECT_EQ(misses.size(), std::min<size_t>(10, plan.at("above_limits").get<size_t>()));

@@ -26,7 +26,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 class Foreign : public testing::Test {
  protected:
@@ -57,10 +56,10 @@ class Foreign : public testing::Test {
 TEST_F(Foreign, APipelineThatNoSearchWouldHaveIsRefused) {
   const auto storage = study::make_memory_storage(objectives());
   publish(*storage, {.pipeline = settings.pipeline, .planned = 3});
-  const json sound = json::parse(*storage->document("work"));
-  const auto refusal = [&](const char* place, const json& value) {
-    json work = sound;
-    work.at(json::json_pointer(place)) = value;
+  const Json sound = Json::parse(*storage->document("work"));
+  const auto refusal = [&](const char* place, const Json& value) {
+    Json work = sound;
+    work.at(Json::json_pointer(place)) = value;
     storage->put_document("work", work.dump());
     return thrown_by([&] { static_cast<void>(shared_work(*storage)); }).sentence;
   };
@@ -70,9 +69,9 @@ TEST_F(Foreign, APipelineThatNoSearchWouldHaveIsRefused) {
             std::string::npos);
   EXPECT_NE(refusal("/pipeline/wider", 1e300).find("the width of the network"), std::string::npos);
   EXPECT_NE(refusal("/pipeline/qat_epochs", -1).find("quantisation-aware training is -1"), std::string::npos);
-  for (const auto& [place, value] : {std::pair<const char*, json>{"/pipeline", json::array()},
+  for (const auto& [place, value] : {std::pair<const char*, Json>{"/pipeline", Json::array()},
                                      {"/planned", "three"},
-                                     {"/teacher", json::object({{"logits.npy", 3}})}})
+                                     {"/teacher", Json::object({{"logits.npy", 3}})}})
     EXPECT_TRUE(refusal(place, value).starts_with("the study's 'work' is damaged: ")) << place;
   // A timed plan has none for a stage that is not there.
   EXPECT_EQ(refusal("/pipeline/channels_epochs", 0), "");
@@ -94,7 +93,7 @@ TEST_F(Foreign, DamagedDocumentsAreNamed) {
     EXPECT_TRUE(refusal().starts_with("the study's 'description' is damaged: ")) << refusal();
   }
   EXPECT_TRUE(thrown_by([&] {
-                static_cast<void>(stored_split(json::object(), dataset));
+                static_cast<void>(stored_split(Json::object(), dataset));
               }).sentence.starts_with("the study's 'split' is damaged: "));
   EXPECT_TRUE(thrown_by([] {
                 static_cast<void>(proposal_of({.number = 3, .proposal = "{}"}));

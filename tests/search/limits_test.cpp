@@ -11,7 +11,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
 
 TEST_F(SearchTest, TheGateSkipsAndNothingIsFinal) {
@@ -66,10 +65,10 @@ TEST_F(SearchTest, WhatFitsIsDecidedOnFootprints) {
   EXPECT_EQ(trial.footprint.model_bytes, trial.flash_bytes);
   EXPECT_GT(trial.footprint.flash_bytes(), trial.flash_bytes);
   ASSERT_TRUE(trial.latency);
-  const json stored = json::parse(read_text(folder.path() / "trials" / "0" / "result.json"));
+  const Json stored = Json::parse(read_text(folder.path() / "trials" / "0" / "result.json"));
   EXPECT_EQ(stored.at("footprint").at("flash").at("total"), trial.footprint.flash_bytes());
   EXPECT_EQ(stored.at("latency").at("milliseconds"), trial.latency->milliseconds);
-  const json card = json::parse(read_text(folder.path() / "best" / "model.json"));
+  const Json card = Json::parse(read_text(folder.path() / "best" / "model.json"));
   EXPECT_EQ(card.at("runtime"), "tflm");
   EXPECT_EQ(card.at("board").at("name"), "nano33ble");
   EXPECT_EQ(card.at("footprint").at("ram").at("total"), trial.footprint.ram_bytes());

@@ -22,7 +22,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 SearchSettings tiny() {
   SearchSettings settings = preset("notebook");
@@ -49,7 +48,7 @@ std::unique_ptr<study::Storage> open(const fs::path& folder) {
 
 void say(study::Storage& storage, const std::string& id, const std::string& state, int beat, double at) {
   storage.put_document(
-      kRunKey, dump_json(json{{"id", id},
+      kRunKey, dump_json(Json{{"id", id},
                               {"state", state},
                               {"host", "box"},
                               {"process", 7},
@@ -79,7 +78,7 @@ TEST(StudyWatch, FollowsASearchInAnotherProcess) {
   const auto storage = open(folder.path());
   storage->put_document(
       kDescriptionKey,
-      dump_json(json{{"settings", {{"preset", "quick"}, {"top", 5}}},
+      dump_json(Json{{"settings", {{"preset", "quick"}, {"top", 5}}},
                      {"data", {{"spec", "x"}, {"content_hash", "y"}, {"classes", {"a", "b"}}}},
                      {"command", "retort search"}}));
   StudyWatch watch(folder.path(), {});
@@ -106,7 +105,7 @@ TEST(StudyWatch, FollowsASearchInAnotherProcess) {
   StageResult quick;
   quick.name = "quick";
   quick.history.epochs.resize(2);
-  storage->put_stage(claim, {"quick", dump_json(json(quick))},
+  storage->put_stage(claim, {"quick", dump_json(Json(quick))},
                      std::vector<study::IntermediateValue>{{1, 0.1}, {2, 0.2}});
   storage->put_values(claim, std::vector<study::IntermediateValue>{{4, 0.4}});
   EXPECT_TRUE(watch.look());
@@ -122,7 +121,7 @@ TEST(StudyWatch, FollowsASearchInAnotherProcess) {
   EXPECT_EQ(live.accuracies[3], 0.4);
   EXPECT_EQ(live.stages, (std::vector<std::pair<std::string, size_t>>{{"quick", 2}}));
   storage->finish(claim, {.state = study::TrialState::Failed,
-                          .result = dump_json(json(TrialResult{.number = 0, .outcome = Outcome::Failed}))});
+                          .result = dump_json(Json(TrialResult{.number = 0, .outcome = Outcome::Failed}))});
   EXPECT_TRUE(watch.look());
   EXPECT_TRUE(watch.run().trials.empty());
 
@@ -231,7 +230,7 @@ TEST(StoredSearch, GoesOnWithoutBeingToldAgain) {
   const SearchSettings settings = tiny();
   run_search(settings, dataset, {.folder = folder.path(), .workers = 2, .command = "retort search out"});
   const StoredSearch stored = stored_search(folder.path());
-  EXPECT_EQ(json(stored.settings), json(settings));
+  EXPECT_EQ(Json(stored.settings), Json(settings));
   EXPECT_EQ(stored.data_spec, "synthetic");
   EXPECT_EQ(stored.command, "retort search out");
 }

@@ -31,7 +31,7 @@ most_dense = 0
   EXPECT_EQ(space.kinds, (std::vector<BlockKind>{BlockKind::Conv, BlockKind::Residual, BlockKind::AvgPool}));
   EXPECT_EQ(space.strides, (std::vector<int>{1, 2}));
   EXPECT_EQ(space.expansions, MicroSpace{}.expansions) << "what is left out is as usual";
-  EXPECT_EQ(nlohmann::json(space).get<MicroSpace>(), space);
+  EXPECT_EQ(Json(space).get<MicroSpace>(), space);
   // Every random network and every change of one is made to lie within.
   Rng rng(4);
   const graph::Shape input{.height = 32, .width = 32, .channels = 1};

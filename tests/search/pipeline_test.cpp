@@ -97,7 +97,7 @@ TEST_F(Pipeline, PruningTellsItsZerosLayerByLayer) {
     weights += static_cast<double>(layer.weights);
   }
   EXPECT_NEAR(zeros / weights, student.stages[2].sparsity, 1e-9);
-  const auto back = nlohmann::json(student.stages[2]).get<StageResult>();
+  const auto back = Json(student.stages[2]).get<StageResult>();
   EXPECT_EQ(back.layers.at(1).name, layers[1].name);
   EXPECT_EQ(back.layers.at(1).sparsity, layers[1].sparsity);
 }
@@ -473,9 +473,9 @@ TEST(Results, SurviveJsonWithUnknownNumbers) {
   study.trials = {trial};
   study.finalists = {{.trial = 0, .runs = {{.seed = 3, .file = "f"}}}};
   study.best = 0;
-  const nlohmann::json json = study;
-  const auto back = nlohmann::json::parse(json.dump()).get<StudyResult>();
-  EXPECT_EQ(nlohmann::json(back), json);
+  const Json json = study;
+  const auto back = Json::parse(json.dump()).get<StudyResult>();
+  EXPECT_EQ(Json(back), json);
   EXPECT_TRUE(std::isnan(back.trials[0].accuracy_int8));
   EXPECT_TRUE(std::isnan(back.finalists[0].runs[0].test_accuracy));
 }

@@ -16,8 +16,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 constexpr size_t kExplored = 4;
 constexpr size_t kHeats = 2;
 constexpr size_t kRecipes = 9;
@@ -60,7 +58,7 @@ class RecipeHeats : public SearchTest {
       if (trial.effort == effort) trials.push_back(trial);
     return trials;
   }
-  static json decision(const StudyResult& study) { return json::parse(study.plan_json).at("recipe"); }
+  static Json decision(const StudyResult& study) { return Json::parse(study.plan_json).at("recipe"); }
 };
 
 TEST_F(RecipeHeats, OneStructureIsTrainedByEachRecipeWithEqualEpochs) {
@@ -95,7 +93,7 @@ TEST_F(RecipeHeats, OneStructureIsTrainedByEachRecipeWithEqualEpochs) {
   // What was decided is what the rule says, and what the candidates and the finalist's other seed have.
   const std::optional<Recipe> better =
       better_recipe(rung, control, static_cast<size_t>(study.validation_images));
-  EXPECT_EQ(decision(study).at("recipe"), better ? json(*better) : json());
+  EXPECT_EQ(decision(study).at("recipe"), better ? Json(*better) : Json());
   for (const TrialResult& trial : with_effort(study, Effort::Full)) EXPECT_EQ(trial.recipe, better);
 }
 
@@ -123,8 +121,8 @@ TEST_F(RecipeHeats, CandidatesAndOtherSeedsAreTrainedByWhatWasDecided) {
   }
   ASSERT_GE(study.finalists.size(), 1U);
   ASSERT_EQ(study.finalists[0].runs.size(), 2U);
-  const json other =
-      json::parse(read_text(folder.path() / "trials" / std::to_string(study.finalists[0].trial) /
+  const Json other =
+      Json::parse(read_text(folder.path() / "trials" / std::to_string(study.finalists[0].trial) /
                             ("seed-" + std::to_string(settings.seed + 1)) / "result.json"));
   EXPECT_EQ(other.get<TrialResult>().recipe, decided);
   EXPECT_EQ(epochs_text(other.get<TrialResult>()), "channels 4, distill 1, prune 1");
@@ -141,7 +139,7 @@ TEST_F(RecipeHeats, OneAndTwoWorkersDecideTheSame) {
 
 TEST_F(RecipeHeats, WhereverTheRungWasCutTheResultIsTheSame) {
   const TemporaryFolder whole;
-  const json expected = essence(run(whole.path()), whole.path());
+  const Json expected = essence(run(whole.path()), whole.path());
   constexpr size_t first = kExplored + kHeats;
   for (const size_t after : {first, first + 1, first + kRecipes / 2, first + kRecipes}) {
     const TemporaryFolder folder;
@@ -155,7 +153,7 @@ TEST_F(RecipeHeats, WithoutThemOrWithoutATeacherThereIsLessToCompare) {
   const TemporaryFolder none;
   const StudyResult without = run(none.path());
   EXPECT_TRUE(with_effort(without, Effort::Recipe).empty());
-  EXPECT_FALSE(json::parse(without.plan_json).contains("recipe"));
+  EXPECT_FALSE(Json::parse(without.plan_json).contains("recipe"));
 
   settings.exploration.recipes = 30;
   settings.exploration.vary = {"distill"};

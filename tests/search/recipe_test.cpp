@@ -12,8 +12,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 const Recipe kRecipe{.alpha = 0.15F, .sparsity = 0.5, .qat = 0.1, .wider = 1.25};
 
 const PipelineSettings& micro() {
@@ -22,14 +20,14 @@ const PipelineSettings& micro() {
 }
 
 TEST(Recipe, JsonKeepsItExactly) {
-  EXPECT_EQ(parse_json(dump_json(json(kRecipe))).get<Recipe>(), kRecipe);
+  EXPECT_EQ(parse_json(dump_json(Json(kRecipe))).get<Recipe>(), kRecipe);
   const Recipe control = recipe_of(micro());
-  EXPECT_EQ(parse_json(dump_json(json(control))).get<Recipe>(), control);
+  EXPECT_EQ(parse_json(dump_json(Json(control))).get<Recipe>(), control);
 }
 
 TEST(Recipe, WhatIsNoRecipeIsRefusedByItsField) {
-  const auto refusal = [](const char* field, const json& value) {
-    json stored = kRecipe;
+  const auto refusal = [](const char* field, const Json& value) {
+    Json stored = kRecipe;
     stored[field] = value;
     const Thrown thrown = thrown_by([&] { static_cast<void>(stored.get<Recipe>()); });
     EXPECT_EQ(thrown.code, ErrorCode::Failure);
@@ -37,16 +35,16 @@ TEST(Recipe, WhatIsNoRecipeIsRefusedByItsField) {
         << field << " " << value << ": " << thrown.sentence;
   };
   for (const char* field : {"alpha", "sparsity", "qat", "wider"}) {
-    for (const json& value :
-         {json("0.5"), json(), json::array({1}), json::object(), json(true), json(-1), json(1e300), json(5)})
+    for (const Json& value :
+         {Json("0.5"), Json(), Json::array({1}), Json::object(), Json(true), Json(-1), Json(1e300), Json(5)})
       refusal(field, value);
-    json lacks = kRecipe;
+    Json lacks = kRecipe;
     lacks.erase(field);
     EXPECT_NE(thrown_by([&] { static_cast<void>(lacks.get<Recipe>()); }).sentence.find(field),
               std::string::npos);
   }
   refusal("wider", 0.9);
-  for (const json& value : {json(3), json("recipe"), json::array(), json()})
+  for (const Json& value : {Json(3), Json("recipe"), Json::array(), Json()})
     EXPECT_NE(thrown_by([&] { static_cast<void>(value.get<Recipe>()); }).sentence, "") << value;
 }
 
@@ -58,11 +56,11 @@ TEST(Recipe, SaysInWordsWhatItDoes) {
 
 TEST(Recipe, TheSettingsOwnChangesNothing) {
   for (PipelineSettings settings : {micro(), preset("quick").pipeline, preset("notebook").pipeline}) {
-    EXPECT_EQ(json(with_recipe(settings, recipe_of(settings))), json(settings));
+    EXPECT_EQ(Json(with_recipe(settings, recipe_of(settings))), Json(settings));
     settings.stages = {"channels", "distill", "export"};
     settings.wider = 1.4;
-    EXPECT_EQ(json(with_recipe(settings, recipe_of(settings))), json(settings));
-    EXPECT_EQ(json(with_recipe(settings, std::nullopt)), json(settings));
+    EXPECT_EQ(Json(with_recipe(settings, recipe_of(settings))), Json(settings));
+    EXPECT_EQ(Json(with_recipe(settings, std::nullopt)), Json(settings));
   }
 }
 
@@ -161,19 +159,19 @@ TEST(Recipe, TravelsWithAProposalAndAResult) {
   stored.proposal.graph = graph::graph_from_config("conv 8, gap", {8, 8, 1}, 3);
   EXPECT_EQ(from_stored(to_stored(stored)).recipe, std::nullopt) << "as those of earlier studies";
   stored.recipe = kRecipe;
-  json text = to_stored(stored);
+  Json text = to_stored(stored);
   EXPECT_EQ(from_stored(text).recipe, kRecipe);
   text["recipe"]["wider"] = 1e9;
   EXPECT_NE(thrown_by([&] { from_stored(text); }).sentence.find("wider"), std::string::npos);
 
   TrialResult trial;
   trial.outcome = Outcome::Failed;
-  EXPECT_EQ(json(trial).get<TrialResult>().recipe, std::nullopt);
-  json earlier = trial;
+  EXPECT_EQ(Json(trial).get<TrialResult>().recipe, std::nullopt);
+  Json earlier = trial;
   earlier.erase("recipe");
   EXPECT_EQ(earlier.get<TrialResult>().recipe, std::nullopt);
   trial.recipe = kRecipe;
-  EXPECT_EQ(json(trial).get<TrialResult>().recipe, kRecipe);
+  EXPECT_EQ(Json(trial).get<TrialResult>().recipe, kRecipe);
 }
 
 }  // namespace

@@ -16,7 +16,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 TrialResult trained(int number) {
   TrialResult trial;
@@ -36,7 +35,7 @@ TrialResult trained(int number) {
 study::TrialRecord record_of(const TrialResult& trial) {
   study::TrialRecord record{.number = trial.number, .state = study::TrialState::Complete};
   record.result = to_ending(trial).result;
-  for (const StageResult& stage : trial.stages) record.stages.push_back({stage.name, dump_json(json(stage))});
+  for (const StageResult& stage : trial.stages) record.stages.push_back({stage.name, dump_json(Json(stage))});
   return record;
 }
 
@@ -44,7 +43,7 @@ TEST(Record, EpochsAreStoredOnceAndComeBackWithTheStages) {
   const TrialResult trial = trained(3);
   study::TrialRecord record = record_of(trial);
   EXPECT_EQ(record.result.find("validation_accuracy\":0.1"), std::string::npos);
-  EXPECT_EQ(json(stored_result(record)), json(trial));
+  EXPECT_EQ(Json(stored_result(record)), Json(trial));
   record.stages.clear();
   const TrialResult bare = stored_result(record);
   ASSERT_EQ(bare.stages.size(), 2U);
@@ -53,8 +52,8 @@ TEST(Record, EpochsAreStoredOnceAndComeBackWithTheStages) {
   EXPECT_TRUE(bare.stages[0].layers.empty());
   EXPECT_EQ(epochs_text(bare), epochs_text(trial));
   // As it was stored before stages were apart.
-  record.result = dump_json(json(trial));
-  EXPECT_EQ(json(stored_result(record)), json(trial));
+  record.result = dump_json(Json(trial));
+  EXPECT_EQ(Json(stored_result(record)), Json(trial));
 }
 
 TEST(Record, EpochsThatWereNotValidatedCountAndHaveNoValue) {
@@ -71,7 +70,7 @@ TEST(Record, EpochsThatWereNotValidatedCountAndHaveNoValue) {
   const TrialResult again = stored_result(record_of(trial));
   EXPECT_TRUE(std::isnan(again.stages.back().history.epochs.at(1).validation_accuracy));
   EXPECT_EQ(again.stages.back().history.epochs.at(2).validation_accuracy, 0.75);
-  EXPECT_NE(dump_json(json(trial)).find("\"validation_accuracy\":null"), std::string::npos);
+  EXPECT_NE(dump_json(Json(trial)).find("\"validation_accuracy\":null"), std::string::npos);
 }
 
 TEST(Record, OfALargeStudyTheFirstTrialsAndTheTopOnesHaveEpochs) {
@@ -81,7 +80,7 @@ TEST(Record, OfALargeStudyTheFirstTrialsAndTheTopOnesHaveEpochs) {
   settings.top = 2;
   storage->put_document(
       kDescriptionKey,
-      dump_json(json{{"settings", settings},
+      dump_json(Json{{"settings", settings},
                      {"data", {{"spec", "s"}, {"content_hash", "h"}, {"classes", {"a", "b"}}}},
                      {"command", ""}}));
   ASSERT_TRUE(storage->add_trials(0, std::vector<study::NewTrial>(kTrials, {.proposal = "{}"})));

@@ -27,7 +27,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
 
 std::string hash_of(const std::string& config) {
@@ -67,14 +66,14 @@ TEST_F(SearchTest, FindsConfirmsAndWritesTheBest) {
     EXPECT_EQ(trial.accuracy_int8, shown.validation_accuracy);
     EXPECT_EQ(trial.accuracy_float, shown.accuracy_float);
     EXPECT_EQ(trial.stages.size(), 4U);
-    const json stored = json::parse(read_text((folder.path() / shown.file).parent_path() / "result.json"));
-    EXPECT_EQ(json(trial), stored);
+    const Json stored = Json::parse(read_text((folder.path() / shown.file).parent_path() / "result.json"));
+    EXPECT_EQ(Json(trial), stored);
   }
   EXPECT_GE(study.finalists[0].validation_mean, study.finalists[1].validation_mean);
   const auto best = read_file(folder.path() / "best" / "model.tflite");
   std::vector<uint32_t> all(dataset.test.count());
   for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
-  const json card = json::parse(read_text(folder.path() / "best" / "model.json"));
+  const Json card = Json::parse(read_text(folder.path() / "best" / "model.json"));
   EXPECT_DOUBLE_EQ(card.at("test").at("accuracy_int8"), int8_accuracy(best, dataset.test, all, {}));
   EXPECT_EQ(card.at("sha256"), sha256_hex(best));
   // What it gets wrong is found in the same reading of the test set.
@@ -100,7 +99,7 @@ TEST_F(SearchTest, FindsConfirmsAndWritesTheBest) {
   ASSERT_TRUE(analysis->labels);
   EXPECT_EQ(analysis->labels->validation.images, study.validation_images);
   EXPECT_EQ(analysis->labels->train.images, study.train_images);
-  EXPECT_EQ(card.at("classes"), json(dataset.classes));
+  EXPECT_EQ(card.at("classes"), Json(dataset.classes));
   EXPECT_EQ(essence(load_study(folder.path()), folder.path()), essence(study, folder.path()));
 }
 
@@ -113,7 +112,7 @@ TEST_F(SearchTest, WorkersChangeNothingButTheTime) {
 TEST_F(SearchTest, StoppedAtRandomMomentsItEndsTheSame) {
   const TemporaryFolder plain;
   StopsAt never;
-  const json expected = essence(
+  const Json expected = essence(
       run_search(settings, dataset, {.folder = plain.path(), .workers = 2, .progress = never}), plain.path());
 
   const TemporaryFolder folder;
@@ -318,7 +317,7 @@ TEST(Finalists, TheCardIsOfTheExportedRun) {
   finalist.best_run = 1;
   study.finalists = {finalist};
   study.best = 1;
-  const json card = json::parse(model_card(study, folder.path(), study.best));
+  const Json card = Json::parse(model_card(study, folder.path(), study.best));
   EXPECT_EQ(card.at("accuracy_int8"), 0.7);
   EXPECT_EQ(card.at("accuracy_float"), 0.75);
   EXPECT_EQ(card.at("sparsity"), 0.5);
@@ -331,19 +330,19 @@ TEST_F(SearchTest, TheCardSaysWhatTheDatasValuesAreInTheModel) {
     const StudyResult study = run(folder.path());
     EXPECT_EQ(study.range, dataset.range);
     EXPECT_EQ(load_study(folder.path()).range, dataset.range);
-    return json::parse(read_text(folder.path() / "best" / "model.json")).at("input");
+    return Json::parse(read_text(folder.path() / "best" / "model.json")).at("input");
   };
   settings.configs = {"1,1,8,0"};
   settings.finalist_seeds = 1;
-  const json bytes = input();
+  const Json bytes = input();
   EXPECT_EQ(bytes.at("meaning"), "a byte b of the image stands for b / 255; an int8 input is b - 128");
-  EXPECT_EQ(bytes.at("range"), json({{"low", 0}, {"high", 1}}));
+  EXPECT_EQ(bytes.at("range"), Json({{"low", 0}, {"high", 1}}));
   dataset.range = {-2, 6};
-  const json sensor = input();
+  const Json sensor = input();
   EXPECT_EQ(sensor.at("meaning"),
             "a value v is the byte b = round(255 * (v - low) / (high - low)), from 0 to 255; it stands for "
             "b / 255; an int8 input is b - 128");
-  EXPECT_EQ(sensor.at("range"), json({{"low", -2}, {"high", 6}}));
+  EXPECT_EQ(sensor.at("range"), Json({{"low", -2}, {"high", 6}}));
 }
 
 TEST(ParetoFront, HoldsWhatNoOtherBeats) {

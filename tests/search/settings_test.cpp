@@ -11,8 +11,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 TEST(Settings, NotebookPresetHasTheNotebooksNumbers) {
   const SearchSettings settings = preset("notebook");
   const PipelineSettings& pipeline = settings.pipeline;
@@ -45,8 +43,8 @@ TEST(Settings, EveryPresetIsValidAndSurvivesJson) {
   for (const std::string& name : preset_names()) {
     const SearchSettings settings = preset(name);
     EXPECT_NO_THROW(validate(settings));
-    const json first = settings;
-    EXPECT_EQ(json(first.get<SearchSettings>()), first) << name;
+    const Json first = settings;
+    EXPECT_EQ(Json(first.get<SearchSettings>()), first) << name;
   }
 }
 
@@ -80,11 +78,11 @@ TEST(Settings, EveryFieldSurvivesJson) {
   settings.teacher.optimizer = {.beta1 = 0.25F};
   settings.teacher.config = "1 block";
   settings.space = {.blocks = {1}, .layers = {2}, .filters = {3}, .dense_layers = {4, 5}, .dense_units = {6}};
-  const json flat = json(settings).flatten();
+  const Json flat = Json(settings).flatten();
   const SearchSettings fresh;
-  const json defaults = json(fresh).flatten();
-  const auto back = json(settings).get<SearchSettings>();
-  EXPECT_EQ(json(back).flatten(), flat);
+  const Json defaults = Json(fresh).flatten();
+  const auto back = Json(settings).get<SearchSettings>();
+  EXPECT_EQ(Json(back).flatten(), flat);
   EXPECT_NE(flat, defaults);
   EXPECT_EQ(back.pipeline.views.max_shift, 2);
   EXPECT_EQ(back.limits.macs, 2'000'000);

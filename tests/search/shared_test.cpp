@@ -24,7 +24,6 @@ namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 class SharedTest : public testing::Test {
  protected:
@@ -238,7 +237,7 @@ TEST_F(SharedTest, FilesThatADatabaseNamesAreNotWritten) {
         .number = 0,
         .stages = {
             {"files",
-             json{{"stages.json", stranger}, {"../escaped", stranger}, {"model.tflite", stranger}}.dump()}}};
+             Json{{"stages.json", stranger}, {"../escaped", stranger}, {"model.tflite", stranger}}.dump()}}};
     get_files(*storage, record, at("taken"), "trial");
   }
   EXPECT_EQ(read_text(at("taken/trial/model.tflite")), "bad");

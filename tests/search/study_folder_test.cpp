@@ -15,7 +15,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
 
 TEST_F(SearchTest, OtherSettingsOrDataAreRefusedWithWhatDiffers) {
@@ -54,8 +53,8 @@ TEST_F(SearchTest, WhatAKilledOneLeftHalfWrittenGoesAsTheNextBegins) {
 TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
   const auto as_before = [](const fs::path& folder, int64_t flash_limit) {
     const auto storage = study::open_storage(study::sqlite_place(folder / "study.db"), study::Access::Write);
-    json description = json::parse(*storage->document(kDescriptionKey));
-    json& stored = description.at("settings");
+    Json description = Json::parse(*storage->document(kDescriptionKey));
+    Json& stored = description.at("settings");
     stored.erase("runtime");
     stored.erase("board");
     stored.at("pipeline").erase("precision");
@@ -94,7 +93,7 @@ TEST_F(SearchTest, StudiesOfAnEarlierVersionGoOnWithoutTheirLimits) {
   EXPECT_NE(thrown.sentence.find("holds a search of an earlier version, whose --flash and --ram limited"),
             std::string::npos)
       << thrown.sentence;
-  json trial = first.trials.at(0);
+  Json trial = first.trials.at(0);
   trial.erase("footprint");
   trial.erase("latency");
   EXPECT_EQ(trial.get<TrialResult>().footprint, cost::Footprint{});
@@ -110,7 +109,7 @@ TEST_F(SearchTest, AStudyOfAnEarlierVersionKeepsItsSplit) {
   {
     const auto storage =
         study::open_storage(study::sqlite_place(folder.path() / "study.db"), study::Access::Write);
-    json description = json::parse(*storage->document(kDescriptionKey));
+    Json description = Json::parse(*storage->document(kDescriptionKey));
     description.at("settings").at("split").erase("most_validation_images");
     storage->put_document(kDescriptionKey, description.dump());
   }

@@ -8,6 +8,7 @@
 #include <locale>
 #include <string>
 
+#include "base/json.h"
 #include "essence.h"
 #include "search/search.h"
 #include "synthetic.h"
@@ -17,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-nlohmann::json found() {
+Json found() {
   SearchSettings settings = preset("notebook");
   settings.sampler = "list";
   settings.configs = {"1,1,8,0", "1,1,8,1,8"};
@@ -32,7 +33,7 @@ nlohmann::json found() {
   settings.top = 1;
   settings.finalist_seeds = 1;
   const TemporaryFolder folder;
-  nlohmann::json out =
+  Json out =
       essence(run_search(settings, synthetic(), {.folder = folder.path(), .workers = 2}), folder.path());
   // Read back, as a later run under this locale would.
   out["read"] = essence(load_study(folder.path()), folder.path());
@@ -62,7 +63,7 @@ class Surroundings : public testing::Test {
 TEST_F(Surroundings, OtherLocalesGiveTheSame) {
   const TemporaryFolder locales;
   if (!make_german(locales.path())) GTEST_SKIP() << "no localedef, or no sources of locales";
-  const nlohmann::json expected = found();
+  const Json expected = found();
   setenv("LOCPATH", locales.path().c_str(), 1);
   ASSERT_NE(std::setlocale(LC_ALL, "de_DE.UTF-8"), nullptr);
   ASSERT_EQ(std::string(std::localeconv()->decimal_point), ",");
@@ -72,7 +73,7 @@ TEST_F(Surroundings, OtherLocalesGiveTheSame) {
 }
 
 TEST_F(Surroundings, OtherTimeZonesGiveTheSame) {
-  const nlohmann::json expected = found();
+  const Json expected = found();
   for (const char* zone : {"XXX-05:45", "YYY+11"}) {
     setenv("TZ", zone, 1);
     tzset();

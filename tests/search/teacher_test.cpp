@@ -91,7 +91,7 @@ TEST_F(SearchTest, AnswersToViewsOfAnEarlierVersionAreRefused) {
               }).code,
               ErrorCode::Interrupted);
     const fs::path note = folder.path() / "teacher" / "logits.json";
-    auto json = nlohmann::json::parse(read_text(note));
+    auto json = Json::parse(read_text(note));
     json.erase("views");
     write_text_atomic(note, json.dump());
     const auto images = static_cast<int64_t>(dataset.train.count());

@@ -16,8 +16,6 @@
 namespace retort::search {
 namespace {
 
-using nlohmann::json;
-
 std::string hash_of(const std::string& config) {
   return graph::structural_hash(graph::graph_from_config(config, {8, 8, 1}, 3));
 }
@@ -35,7 +33,7 @@ TEST_F(SearchTest, WithAndWithoutATimeLimitAreTwoSearches) {
   const TemporaryFolder timed;
   settings.seconds = 2;
   const StudyResult study = run(timed.path());
-  EXPECT_TRUE(json::parse(study.plan_json).contains("distill")) << study.plan_json;
+  EXPECT_TRUE(Json::parse(study.plan_json).contains("distill")) << study.plan_json;
   // More time for what is finished changes nothing, and is said so.
   for (const std::optional<double> seconds : {std::optional<double>(100), std::optional<double>()}) {
     settings.seconds = seconds;
@@ -114,7 +112,7 @@ TEST_F(SearchTest, MoreTimeTakesUpWhatWasLeftOut) {
   const StudyResult all = run_for(std::nullopt, said);
   EXPECT_EQ(all.left_out, 0);
   for (const Finalist& finalist : all.finalists) EXPECT_EQ(finalist.runs.size(), 2U);
-  EXPECT_EQ(json::parse(load_study(folder.path()).settings_json).at("seconds"), json());
+  EXPECT_EQ(Json::parse(load_study(folder.path()).settings_json).at("seconds"), Json());
   run_for(std::nullopt, said);
   EXPECT_NE(said.find("nothing is left to do"), std::string::npos) << said;
 }
@@ -124,7 +122,7 @@ TEST_F(SearchTest, AnUntimedSearchMakesNothingOfAPlanWithoutStructures) {
   const TemporaryFolder folder;
   settings.configs = {"1,1,8,0"};
   settings.finalist_seeds = 1;
-  const json plan = {{"quick", 7}, {"limit_seconds", 20}, {"planned", 1}};
+  const Json plan = {{"quick", 7}, {"limit_seconds", 20}, {"planned", 1}};
   StudyFolder(folder.path()).put_document(kPlanKey, plan);
   Listener listener;
   const StudyResult study =

@@ -19,11 +19,14 @@ namespace retort::engine::onednn {
 // Floats of a vector register under the instruction set that oneDNN will use (ONEDNN_MAX_CPU_ISA is
 // respected): the longest block of channels.
 int channel_block();
-// "AVX2", "AVX-512", …
+// "AVX2", "AVX-512", "AVX-512 with bfloat16", "Intel's AVX-512": what shapes the numbers that training gives.
 std::string instruction_set();
-// Whether that set multiplies bfloat16 (AVX512_BF16 or AMX), and whether it does so by whole matrices (AMX).
+// Whether the processor is Intel's and has AVX-512: its servers multiply float32 in two units of 512 bits.
+bool has_intels_avx512();
+// Whether bfloat16 is multiplied quicker than float32: by AVX512_BF16 but on Intel's, which does half as much so as its two
+// units in float32 (a Xeon with AMX: 228 and 432 GFLOP/s on two cores). AMX would be quicker, but oneDNN's convolutions for it
+// take no blocks of channels.
 bool multiplies_bfloat16();
-bool multiplies_matrices();
 
 enum class Activation { None, Relu, Relu6 };
 enum class Bias { Absent, Present };

@@ -50,15 +50,20 @@ int channel_block() {
   return has(dnnl_cpu_isa_avx512_core) ? 16 : 8;
 }
 
-bool multiplies_bfloat16() {
-  return has(dnnl_cpu_isa_avx512_core_bf16);
+bool has_intels_avx512() {
+#if defined(__x86_64__)
+  return has(dnnl_cpu_isa_avx512_core) && __builtin_cpu_is("intel");
+#else
+  return false;
+#endif
 }
-bool multiplies_matrices() {
-  return has(dnnl_cpu_isa_avx512_core_amx);
+bool multiplies_bfloat16() {
+  return has(dnnl_cpu_isa_avx512_core_bf16) && !has_intels_avx512();
 }
 
 std::string instruction_set() {
-  if (has(dnnl_cpu_isa_avx512_core_bf16)) return "AVX-512 with bfloat16";
+  if (has_intels_avx512()) return "Intel's AVX-512";
+  if (multiplies_bfloat16()) return "AVX-512 with bfloat16";
   if (has(dnnl_cpu_isa_avx512_core)) return "AVX-512";
   if (has(dnnl_cpu_isa_avx2)) return "AVX2";
   if (has(dnnl_cpu_isa_avx)) return "AVX";

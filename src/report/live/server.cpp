@@ -256,7 +256,7 @@ class LiveServer::Implementation {
       if (view) {
         known = view->version;
         said = Clock::now();
-        nlohmann::json versions = {{"trials", view->trials_version}};
+        Json versions = {{"trials", view->trials_version}};
         for (const auto& [name, section] : view->sections) versions[name] = section.version;
         return fmt::format("retry: 2000\nid: {}\nevent: view\ndata: {}\n\n", known, dump_json(versions));
       }
