@@ -375,7 +375,7 @@ int main(int argc, char** argv) {
     }
     const std::filesystem::path folder = argv[1];
     const std::vector<retort::Case> cases = retort::all_cases();
-    Json list = Json::array();
+    retort::Json list = retort::Json::array();
     for (size_t i = 0; i < cases.size(); ++i) {
       if (!forced)
         list.push_back(retort::run(cases[i], i, folder));
