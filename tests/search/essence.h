@@ -11,19 +11,18 @@ namespace retort::search {
 
 // Everything that must not depend on time, workers or interruptions.
 inline Json essence(const StudyResult& study, const std::filesystem::path& folder) {
-  using Json;
-  json out = study;
-  const auto forget_times = [](json& training) {  // a stage's, the teacher's
+  Json out = study;
+  const auto forget_times = [](Json& training) {  // a stage's, the teacher's
     training.erase("seconds");
     training["history"].erase("seconds");
-    for (json& epoch : training["history"]["epochs"]) epoch.erase("seconds");
+    for (Json& epoch : training["history"]["epochs"]) epoch.erase("seconds");
   };
   out.erase("seconds");
   forget_times(out["teacher"]);
   out["teacher"].erase("logits_seconds");
-  for (json& trial : out["trials"]) {
+  for (Json& trial : out["trials"]) {
     trial.erase("seconds");
-    for (json& stage : trial["stages"]) forget_times(stage);
+    for (Json& stage : trial["stages"]) forget_times(stage);
     if (trial["outcome"] == "complete") trial["bytes"] = sha256_hex(read_file(folder / trial["file"]));
   }
   if (study.best >= 0) out["best_bytes"] = sha256_hex(read_file(folder / "best" / "model.tflite"));
