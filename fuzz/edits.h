@@ -41,8 +41,7 @@ class Source {
 
 // Of all kinds; discarded where the input says what is no JSON.
 inline Json awkward(Source& source) {
-  using Json;
-  static const std::array<json, 22> values = {json(),
+  static const std::array<Json, 22> values = {Json(),
                                               -1,
                                               0,
                                               1,
@@ -60,14 +59,14 @@ inline Json awkward(Source& source) {
                                               0.5,
                                               "",
                                               kCanary,
-                                              json::array(),
-                                              json::object(),
+                                              Json::array(),
+                                              Json::object(),
                                               true,
-                                              json::array({json::array({1e300})})};
+                                              Json::array({Json::array({1e300})})};
   const size_t choice = source.byte() % (values.size() + 2);
   if (choice < values.size()) return values[choice];
   if (choice == values.size()) return source.text();
-  return json::parse(source.text(), nullptr, false, true);
+  return Json::parse(source.text(), nullptr, false, true);
 }
 
 // Counts the values within, itself included, and gives the one of that number.
