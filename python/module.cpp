@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/parallel.h"
 #include "cli/inspect.h"
 #include "cli/options.h"
 #include "cli/parse_sentence.h"
@@ -119,6 +120,7 @@ class Search {
       const nb::gil_scoped_release without_lock;
       // In the study's folder, so that every command finds them again.
       const std::filesystem::path kept = command_.folder / "data";
+      refuse_link(kept);
       dataset = data::dataset_of_arrays("npy:" + kept.string(), std::move(arrays), classes, {});
       if (!std::filesystem::exists(command_.folder / "study.db"))
         data::export_npy(*dataset, data::stratified_split(*dataset, command_.settings.split), kept);
@@ -166,6 +168,15 @@ std::span<const uint8_t> view(const nb::bytes& bytes) {
   return {static_cast<const uint8_t*>(bytes.data()), bytes.size()};
 }
 
+nb::bytes read_model(const std::string& file) {
+  std::vector<uint8_t> bytes;
+  {
+    const nb::gil_scoped_release without_lock;
+    bytes = read_file(file, int8::kMostTfliteBytes);
+  }
+  return nb::bytes(bytes.data(), bytes.size());
+}
+
 // (outputs, accuracy or None, seconds). `images`: N × whatever the model takes, uint8. `labels`: N, uint16.
 nb::tuple evaluate(
     const nb::bytes& model, const std::string& name,
@@ -173,7 +184,7 @@ nb::tuple evaluate(
     const std::optional<nb::ndarray<const uint16_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>>& labels,
     int threads) {
   const int8::QuantGraph graph = int8::read_tflite(view(model), name);
-  const int8::Evaluator evaluator(graph);
+  int8::Evaluator evaluator(graph);
   const size_t count = images.ndim() == 0 ? 0 : images.shape(0);
   if (count == 0) throw_usage("x has no images");
   if (images.size() != count * evaluator.image_bytes()) {
@@ -193,6 +204,8 @@ nb::tuple evaluate(
     std::vector<uint32_t> indices(count);
     std::iota(indices.begin(), indices.end(), 0U);
     const auto start = std::chrono::steady_clock::now();
+    // More than there are cores would each take memory for nothing.
+    threads = std::min(threads, available_cores());
     outputs = int8::run_all(evaluator, {{images.data(), images.size()}, indices}, threads, [](size_t) {
       const nb::gil_scoped_acquire with_lock;
       if (PyErr_CheckSignals() != 0) throw nb::python_error();
@@ -221,11 +234,14 @@ std::string inspect(const nb::bytes& model, const std::string& name, const std::
 
 nb::object to_bytes(const nb::ndarray<const float, nb::c_contig, nb::device::cpu>& values, float low,
                     float high) {
-  if (!(low < high))
-    throw_usage("value_range is ({}, {}): the first must be less than the second", low, high);
+  if (!data::is_range({low, high}))
+    throw_usage("value_range is ({}, {}): the first must be less than the second, both finite numbers", low,
+                high);
   std::vector<size_t> shape;
   for (size_t d = 0; d < values.ndim(); ++d) shape.push_back(values.shape(d));
-  return numpy(data::to_bytes({values.data(), values.size()}, {low, high}), shape);
+  const std::span<const float> all(values.data(), values.size());
+  if (!all.empty()) data::require_finite(all, shape.empty() ? 1 : all.size() / shape[0], "x");
+  return numpy(data::to_bytes(all, {low, high}), shape);
 }
 
 }  // namespace
@@ -245,6 +261,7 @@ NB_MODULE(_retort, module) {
            "y_test"_a.none(), "classes"_a, "progress"_a.none());
   module.def("load", &here::load, "folder"_a);
   module.def("search_options", &here::search_options);
+  module.def("read_model", &here::read_model, "file"_a);
   module.def("evaluate", &here::evaluate, "model"_a, "name"_a, "images"_a, "labels"_a.none(), "threads"_a);
   module.def("inspect", &here::inspect, "model"_a, "name"_a, "words"_a);
   module.def("to_bytes", &here::to_bytes, "values"_a, "low"_a, "high"_a);

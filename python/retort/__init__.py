@@ -203,8 +203,5 @@ def _labels(y: ArrayLike) -> np.ndarray:
 def _model(model: Model) -> tuple[bytes, str]:
     if isinstance(model, (bytes, bytearray, memoryview)):
         return bytes(model), "the model"
-    path = Path(model)
-    try:
-        return path.read_bytes(), str(path)
-    except OSError as error:
-        raise RetortError(f"{path}: {error.strerror}") from error
+    path = str(Path(model))
+    return _retort.read_model(path), path

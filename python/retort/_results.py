@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Columns of trials.csv that are words; all others are numbers, None where nothing is known.
-_WORDS = {"config", "outcome", "reason", "hash", "file", "effort"}
+# Columns of trials.csv that are words, whatever is in them; all others are numbers, None where nothing is known.
+_WORDS = {"config", "outcome", "reason", "hash", "file", "effort", "diverged", "recipe"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def _value(name: str, field: str) -> Any:
         return field
     if field == "":
         return None
-    try:
-        return int(field)
-    except ValueError:
-        return float(field)
+    for number in (int, float):
+        try:
+            return number(field)
+        except ValueError:
+            pass
+    return field  # of a column that is new

@@ -1,5 +1,6 @@
 import ast
 import inspect as python_inspect
+import os
 import re
 from pathlib import Path
 
@@ -50,6 +51,42 @@ def test_refuses_what_the_model_does_not_take(result, x, y, sentence):
         retort.evaluate(result.model, x, y)
 
 
+@pytest.mark.parametrize(
+    ("x", "value_range", "sentence"),
+    [
+        ([0, 1, np.nan, 1], (0, 1), "x: image 1 holds NaN \\(value 2 of the file\\); values must be finite"),
+        ([0, -np.inf, 0, 1], (0, 1), "x: image 0 holds an infinity"),
+        ([0, 1, 0, 1], (-np.inf, 1), "value_range is \\(-inf, 1\\): .* both finite"),
+        ([0, 1, 0, 1], (0, np.nan), "value_range is \\(0, nan\\): .* both finite"),
+        ([0, 1, 0, 1], (1, 1), "value_range is \\(1, 1\\): the first must be less"),
+    ],
+)
+def test_refuses_values_that_no_byte_stands_for(x, value_range, sentence):
+    with pytest.raises(retort.UsageError, match=sentence):
+        retort.evaluate(b"not looked at yet", np.array(x, np.float32).reshape(2, 2, 1), value_range=value_range)
+
+
+def test_makes_no_more_threads_than_there_are_cores(result):
+    def most_address_space():
+        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmPeak:"))
+        return int(line.split()[1]) * 1024
+
+    x = np.zeros((5000, 8, 8, 1), np.uint8)
+    retort.evaluate(result.model, x)
+    before = most_address_space()
+    retort.evaluate(result.model, x, threads=10**6)
+    assert most_address_space() - before < 5 << 30  # 5000 stacks would be 40 GB
+
+
+def test_a_model_is_a_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", tmp_path / "pipe"):
+        with pytest.raises(retort.UsageError, match="is not a regular file"):
+            retort.inspect(path)
+        with pytest.raises(retort.UsageError, match="is not a regular file"):
+            retort.evaluate(path, np.zeros((1, 8, 8, 1), np.uint8))
+
+
 def test_inspect_knows_the_cost(result):
     told = retort.inspect(result.model_path)
     assert told["flash_bytes"] == result.best["flash_bytes"]
@@ -61,7 +98,7 @@ def test_inspect_knows_the_cost(result):
 def test_errors_name_the_model(tmp_path):
     with pytest.raises(retort.RetortError, match="the model: "):
         retort.inspect(b"no model at all")
-    with pytest.raises(retort.RetortError, match="none.tflite: No such file"):
+    with pytest.raises(retort.RetortError, match="none.tflite: cannot be read: No such file"):
         retort.inspect(tmp_path / "none.tflite")
     with pytest.raises(retort.UsageError, match="--board: .*toaster"):
         retort.inspect(b"", board="toaster")

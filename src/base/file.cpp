@@ -102,8 +102,7 @@ void remove_temporaries(const fs::path& folder, std::chrono::seconds age) {
   std::error_code error;
   const auto now = fs::file_time_type::clock::now();
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (!name.starts_with(".retort-") || !name.ends_with(".tmp")) continue;
+    if (!is_temporary(it->path())) continue;
     std::error_code ignored;
     const auto written = age.count() > 0 ? fs::last_write_time(it->path(), ignored) : now - age;
     if (!ignored && now - written >= age) fs::remove_all(it->path(), ignored);
@@ -161,8 +160,7 @@ fs::path through_link(const fs::path& path) {
 void refuse_link(const fs::path& path) {
   std::error_code ignored;
   if (fs::is_symlink(path, ignored))
-    throw_usage("{}: is a link, and what is written there would lie elsewhere: put a folder in its place",
-                path.string());
+    throw_usage("{}: is a link, which may lead anywhere: put what it stands for in its place", path.string());
 }
 
 fs::path without_links(const fs::path& home, const fs::path& below) {

@@ -55,15 +55,15 @@ inline constexpr std::chrono::seconds kStaleAge = std::chrono::hours(1);
 // Sixteen hexadecimal digits from the system's randomness: a name that nobody else has or can guess.
 std::string random_hex();
 
-// Holds an exclusive lock on a file while it lives (flock), so that two searches do not share a folder.
 // The file that a link of this name leads to; the path itself where there is none. For what a user says where to write.
 std::filesystem::path through_link(const std::filesystem::path& path);
 
-// Throws Error(Usage) when `path` is a link: what is written below it would lie elsewhere.
+// Throws Error(Usage) when `path` is a link: what is written or read there would lie elsewhere.
 void refuse_link(const std::filesystem::path& path);
 // home / below, where no part of `below` is a link; throws the same.
 std::filesystem::path without_links(const std::filesystem::path& home, const std::filesystem::path& below);
 
+// Holds an exclusive lock on a file while it lives (flock), so that two searches do not share a folder.
 class FileLock {
  public:
   // Throws Error(Failure) saying that `path` is in use when another process holds it.

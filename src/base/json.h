@@ -82,6 +82,16 @@ inline Json parse_json(std::string_view text) {
   return Json::parse(text);
 }
 
+// The object that a text is; an empty one for a text that is none, or that parse_json() refuses.
+inline Json parse_json_object(std::string_view text) {
+  try {
+    Json json = parse_json(text);
+    return json.is_object() ? std::move(json) : Json::object();
+  } catch (const Json::exception&) {
+    return Json::object();
+  }
+}
+
 // The text of a value: `indent` spaces a level, or one line. All JSON that is written goes through here:
 // names of files may be any bytes, JSON is UTF-8, and dump() alone throws; what is not UTF-8 becomes U+FFFD.
 template <typename AnyJson>

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/control_groups.h"
+#include "base/error.h"
 
 namespace retort {
 
@@ -90,6 +91,42 @@ void parallel_for(size_t count, size_t chunk, int threads, const std::function<v
   }
   work();
   for (std::thread& helper : helpers) helper.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+void all_at_once(size_t count, const std::function<void(size_t, std::barrier<>&)>& body) {
+  if (count == 0) return;
+  std::barrier together(static_cast<std::ptrdiff_t>(count));
+  std::exception_ptr failure;
+  std::mutex failure_mutex;
+  bool has_all = true;
+  const auto work = [&](size_t i) {
+    together.arrive_and_wait();  // all are there, or it is known that they are not
+    if (!has_all) return;
+    try {
+      body(i, together);
+    } catch (...) {
+      const std::lock_guard lock(failure_mutex);
+      if (!failure) failure = std::current_exception();
+    }
+    together.arrive_and_drop();
+  };
+
+  std::vector<std::jthread> others;
+  others.reserve(count);
+  try {
+    while (others.size() + 1 < count) others.emplace_back(work, others.size() + 1);
+  } catch (const std::exception&) {
+    has_all = false;
+    for (size_t i = others.size() + 1; i < count; ++i) together.arrive_and_drop();
+  }
+  const size_t given = others.size() + 1;
+  work(0);
+  others.clear();
+  if (!has_all)
+    throw_failure(
+        "the system gives {} threads, and {} are needed at once: allow more (ulimit -u) or ask for fewer",
+        given, count);
   if (failure) std::rethrow_exception(failure);
 }
 

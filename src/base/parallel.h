@@ -1,6 +1,7 @@
 // A plain parallel loop for coarse work (decoding images, evaluating shards).
 #pragma once
 
+#include <barrier>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
@@ -24,5 +25,10 @@ std::optional<int> quota_cores(const std::filesystem::path& mount = "/sys/fs/cgr
 // Fewer than one thread means all available cores; a chunk of 0 counts as 1. The first exception is rethrown
 // on the caller's thread after all threads have stopped.
 void parallel_for(size_t count, size_t chunk, int threads, const std::function<void(size_t)>& body);
+
+// Calls body(i, together) once for each i in [0, count), all at the same time, each on a thread of its own: they may wait for each
+// other at `together`, where one that has ended is waited for no more. The first exception is rethrown when all have ended. Throws
+// Error(Failure), before any is called, where the system does not give so many threads.
+void all_at_once(size_t count, const std::function<void(size_t, std::barrier<>&)>& body);
 
 }  // namespace retort

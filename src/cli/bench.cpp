@@ -8,7 +8,6 @@
 #include <memory>
 #include <numeric>
 #include <optional>
-#include <thread>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -210,8 +209,7 @@ Measurement measure(const graph::Graph& graph, const data::ImageSet& images,
         std::make_unique<Candidate>(graph, images, options, teacher, static_cast<uint64_t>(i)));
   result.memory_bytes = candidates.front()->memory_bytes();
   std::vector<std::array<double, parts>> speeds(candidates.size());
-  std::barrier together(networks);
-  const auto work = [&](size_t which) {
+  all_at_once(candidates.size(), [&](size_t which, std::barrier<>& together) {
     for (int i = 0; i < 3; ++i) candidates[which]->step();
     for (double& speed : speeds[which]) {
       together.arrive_and_wait();
@@ -225,11 +223,7 @@ Measurement measure(const graph::Graph& graph, const data::ImageSet& images,
       } while (passed < seconds / parts && !interrupt_token().stop_requested());
       speed = trained / passed;
     }
-  };
-  std::vector<std::jthread> workers;
-  for (size_t i = 1; i < candidates.size(); ++i) workers.emplace_back(work, i);
-  work(0);
-  workers.clear();
+  });
   if (interrupt_token().stop_requested())
     throw Error(ErrorCode::Interrupted, "the measurement was interrupted");
   for (int part = 0; part < parts; ++part) {
@@ -244,10 +238,7 @@ Measurement measure(const graph::Graph& graph, const data::ImageSet& images,
 double peak_of_cores(int cores, const std::function<double(double)>& peak_of_core) {
   constexpr double seconds = 0.3;
   std::vector<double> peaks(static_cast<size_t>(cores));
-  {
-    std::vector<std::jthread> workers;
-    for (double& peak : peaks) workers.emplace_back([&] { peak = peak_of_core(seconds); });
-  }
+  all_at_once(peaks.size(), [&](size_t core, std::barrier<>&) { peaks[core] = peak_of_core(seconds); });
   return std::accumulate(peaks.begin(), peaks.end(), 0.0);
 }
 

@@ -60,7 +60,7 @@ int8::QuantGraph reference_file(const std::string& name) {
 std::vector<uint8_t> random_images(const int8::Evaluator& evaluator) {
   constexpr size_t most_images = 4096;
   constexpr size_t most_bytes = size_t{1} << 22U;
-  const size_t count = std::clamp<size_t>(most_bytes / evaluator.image_bytes(), 64, most_images);
+  const size_t count = std::clamp<size_t>(most_bytes / evaluator.image_bytes(), 1, most_images);
   std::vector<uint8_t> images(count * evaluator.image_bytes());
   Rng rng(1);
   for (uint8_t& byte : images) byte = static_cast<uint8_t>(rng.next_u32());
@@ -73,7 +73,7 @@ double images_per_second(int8::Evaluator& evaluator, std::span<const uint8_t> im
   constexpr double stretch_seconds = 2e-3;
   const size_t most = images.size() / evaluator.image_bytes();
   std::vector<int8_t> outputs(most * evaluator.outputs());
-  size_t count = 8;
+  size_t count = std::min<size_t>(8, most);
   double best = 0;
   double passed = 0;
   const auto start = Clock::now();
@@ -91,7 +91,7 @@ double images_per_second(int8::Evaluator& evaluator, std::span<const uint8_t> im
 }
 
 // For as many images as a search judges a candidate by, on all cores; the best of three.
-double judging_seconds(const int8::Evaluator& evaluator, std::span<const uint8_t> images) {
+double judging_seconds(int8::Evaluator& evaluator, std::span<const uint8_t> images) {
   std::vector<uint32_t> indices(kJudgedImages);
   for (size_t i = 0; i < indices.size(); ++i)
     indices[i] = static_cast<uint32_t>(i % (images.size() / evaluator.image_bytes()));

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <barrier>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <thread>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/parallel.h"
 #include "base/rng.h"
 #include "cli/bench.h"
 #include "cli/options.h"
@@ -53,9 +56,11 @@ study::Ending ending() {
           .values = {0.5}};
 }
 
+constexpr std::string_view kOwnStudies = "bench ";
+
 std::unique_ptr<study::Storage> open(const BenchStudyCommand& command, std::string_view what) {
-  return study::open_storage({.url = command.url, .study = fmt::format("bench {} {}", what, getpid())},
-                             {{"accuracy"}});
+  return study::open_storage(
+      {.url = command.url, .study = fmt::format("{}{} {}", kOwnStudies, what, getpid())}, {{"accuracy"}});
 }
 void add(study::Storage& storage, int count) {
   constexpr int kAtOnce = 1000;
@@ -73,11 +78,7 @@ Json measure_claims(const BenchStudyCommand& command) {
     std::vector<std::unique_ptr<study::Storage>> storages;
     for (int i = 0; i < command.clients; ++i) storages.push_back(open(command, "claims"));
     const auto start = Clock::now();
-    {
-      std::vector<std::jthread> threads;
-      for (int i = 0; i < command.clients; ++i)
-        threads.emplace_back([&, i] { body(*storages[static_cast<size_t>(i)], i); });
-    }
+    all_at_once(storages.size(), [&](size_t i, std::barrier<>&) { body(*storages[i], static_cast<int>(i)); });
     return seconds_since(start);
   };
   const double claim_seconds = on_clients([&](study::Storage& storage, int i) {
@@ -119,57 +120,50 @@ Json measure_workers(const BenchStudyCommand& command) {
   std::atomic<int> trials = 0;
   std::vector<double> training(static_cast<size_t>(command.workers), 0);
   std::vector<double> alive(static_cast<size_t>(command.workers), 0);
-  {
-    std::vector<std::jthread> threads;
-    for (int i = 0; i < command.workers; ++i)
-      threads.emplace_back([&, i] {
-        const auto worker = static_cast<size_t>(i);
-        Rng rng = Rng(1).fork(fmt::format("{}", i));
-        // Workers of a search that runs are somewhere in their trials.
-        std::this_thread::sleep_for(
-            std::chrono::duration<double>(rng.uniform(0, 1) * command.trial_seconds / 4));
-        const auto start = Clock::now();
-        const auto train = [&](double seconds) {
-          const auto begun = Clock::now();
-          std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-          training[worker] += seconds_since(begun);
-        };
-        while (seconds_since(start) < command.seconds) {
-          const auto claimed = storage->claim(fmt::format("worker {}", i), 60);
-          if (!claimed) break;
-          double since_beat = 0;
-          double since_value = 0;
-          int beats = 0;
-          int step_number = 0;
-          for (int stage = 0; stage < kStages && seconds_since(start) < command.seconds; ++stage) {
-            double left = command.trial_seconds * (0.5 + rng.uniform(0, 1)) / kStages;
-            while (left > 0) {
-              const double step = std::min({left, kBeatSeconds - since_beat, kValueSeconds - since_value});
-              train(step);
-              left -= step;
-              since_beat += step;
-              since_value += step;
-              if (since_value >= kValueSeconds) {
-                storage->put_values(claimed->claim,
-                                    std::vector<study::IntermediateValue>{{step_number++, 0.5}});
-                since_value = 0;
-              }
-              if (since_beat < kBeatSeconds) continue;
-              storage->heartbeat(std::vector{claimed->claim});
-              since_beat = 0;
-              if (++beats % kBeatsACheckpoint == 0)
-                storage->put_checkpoint(claimed->claim, bytes_of(kCheckpointBytes, rng));
-            }
-            storage->put_stage(claimed->claim, {fmt::format("stage {}", stage), std::string(500, 's')},
-                               std::vector<study::IntermediateValue>{{stage, 0.5}});
+  all_at_once(training.size(), [&](size_t worker, std::barrier<>&) {
+    Rng rng = Rng(1).fork(fmt::format("{}", worker));
+    // Workers of a search that runs are somewhere in their trials.
+    std::this_thread::sleep_for(std::chrono::duration<double>(rng.uniform(0, 1) * command.trial_seconds / 4));
+    const auto start = Clock::now();
+    const auto train = [&](double seconds) {
+      const auto begun = Clock::now();
+      std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+      training[worker] += seconds_since(begun);
+    };
+    while (seconds_since(start) < command.seconds) {
+      const auto claimed = storage->claim(fmt::format("worker {}", worker), 60);
+      if (!claimed) break;
+      double since_beat = 0;
+      double since_value = 0;
+      int beats = 0;
+      int step_number = 0;
+      for (int stage = 0; stage < kStages && seconds_since(start) < command.seconds; ++stage) {
+        double left = command.trial_seconds * (0.5 + rng.uniform(0, 1)) / kStages;
+        while (left > 0) {
+          const double step = std::min({left, kBeatSeconds - since_beat, kValueSeconds - since_value});
+          train(step);
+          left -= step;
+          since_beat += step;
+          since_value += step;
+          if (since_value >= kValueSeconds) {
+            storage->put_values(claimed->claim, std::vector<study::IntermediateValue>{{step_number++, 0.5}});
+            since_value = 0;
           }
-          for (const size_t size : kFileBytes) storage->put_artefact(bytes_of(size, rng));
-          storage->finish(claimed->claim, ending());
-          ++trials;
+          if (since_beat < kBeatSeconds) continue;
+          storage->heartbeat(std::vector{claimed->claim});
+          since_beat = 0;
+          if (++beats % kBeatsACheckpoint == 0)
+            storage->put_checkpoint(claimed->claim, bytes_of(kCheckpointBytes, rng));
         }
-        alive[worker] = seconds_since(start);
-      });
-  }
+        storage->put_stage(claimed->claim, {fmt::format("stage {}", stage), std::string(500, 's')},
+                           std::vector<study::IntermediateValue>{{stage, 0.5}});
+      }
+      for (const size_t size : kFileBytes) storage->put_artefact(bytes_of(size, rng));
+      storage->finish(claimed->claim, ending());
+      ++trials;
+    }
+    alive[worker] = seconds_since(start);
+  });
   double trained = 0;
   double lived = 0;
   for (size_t i = 0; i < training.size(); ++i) {
@@ -205,7 +199,23 @@ Json measure_size(const BenchStudyCommand& command) {
           {"claim_seconds", seconds_since(start)}};
 }
 
+// What is measured stays in the database, and is no search's to find among its own.
+void refuse_others_database(const std::string& url) {
+  std::vector<std::string> names;
+  try {
+    names = study::study_names(url);
+  } catch (const Error&) {  // one without tables yet; what else is wrong with it, open() says
+    return;
+  }
+  const auto other =
+      std::ranges::find_if_not(names, [](std::string_view name) { return name.starts_with(kOwnStudies); });
+  if (other != names.end())
+    throw_usage("the database holds other studies, such as '{}': name one for this alone, or a new one",
+                *other);
+}
+
 void run(const BenchStudyCommand& command) {
+  refuse_others_database(command.url);
   Terminal terminal(command.output);
   Json result = Json::object();
   if (command.claims > 0) result["claims"] = measure_claims(command);

@@ -69,7 +69,7 @@ void run(const EvalCommand& command) {
   Terminal terminal(command.output);
   const int8::QuantGraph graph =
       int8::read_tflite(read_file(command.file, int8::kMostTfliteBytes), command.file.string());
-  const int8::Evaluator evaluator(graph);
+  int8::Evaluator evaluator(graph);
   const size_t width = evaluator.outputs();
   const auto dataset = load_for(command.data, graph, command.file.string(), terminal);
   if (width != dataset->classes.size())

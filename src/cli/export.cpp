@@ -1,14 +1,11 @@
 // retort export: a trained model as a file that devices read, or as a package with the code that runs it.
 #include <fmt/ranges.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <filesystem>
 #include <memory>
 
-#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -84,11 +81,11 @@ Exported from_weights(const ExportCommand& command, Terminal& terminal) {
 
 // model.json of a search beside the file, where it tells of this very file.
 std::string about(const std::filesystem::path& model, std::span<const uint8_t> tflite) {
+  constexpr uint64_t kMostBytes = uint64_t{16} << 20U;
   const std::filesystem::path file = model.parent_path() / "model.json";
   if (!std::filesystem::exists(file)) return {};
-  std::string text = read_text(file);
-  const Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object() || json.value("sha256", Json()) != sha256_hex(tflite)) return {};
+  std::string text = read_text(file, kMostBytes);
+  if (parse_json_object(text).value("sha256", Json()) != sha256_hex(tflite)) return {};
   return text;
 }
 
@@ -133,25 +130,14 @@ void write_package(const std::filesystem::path& folder, const deploy::Files& fil
   }
   fs::path whole = folder;
   if (!whole.has_filename()) whole = whole.parent_path();  // "out/"
-  // Of this process alone: two may export to the same place at once.
+  // What is wrong with it, the next line says.
   std::error_code ignored;
   fs::create_directories(whole.parent_path(), ignored);
-  const fs::path partial = make_temporary(
-      whole.has_parent_path() ? whole.parent_path() : fs::path("."), [&](const fs::path& name) {
-        if (::mkdir(name.c_str(), 0777) == 0) return true;
-        if (errno != EEXIST) throw_failure("{}: cannot be made: {}", whole.string(), system_reason(errno));
-        return false;
-      });
-  try {
-    for (const auto& [path, content] : files) write_text_atomic(partial / path, content);
-    fs::rename(partial, whole);
-  } catch (const fs::filesystem_error& error) {
-    fs::remove_all(partial, ignored);
-    throw_failure("{}: cannot be made: {}", whole.string(), error.code().message());
-  } catch (...) {
-    fs::remove_all(partial, ignored);
-    throw;
-  }
+  // Of this process alone: two may export to the same place at once.
+  const StagingFolder staging(whole.parent_path());
+  constexpr const char* kPackage = "package";
+  for (const auto& [path, content] : files) write_text_atomic(staging.path() / kPackage / path, content);
+  staging.move_out(kPackage, whole);
 }
 
 void run(const ExportCommand& command) {

@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <exception>
@@ -20,10 +23,20 @@ using retort::ErrorCode;
 
 constexpr int kWrongUse = static_cast<int>(ErrorCode::Usage);
 
-// The sentence may name what strangers wrote: it stays one line and moves no cursor.
+// The sentence may name what strangers wrote: it stays one line and moves no cursor. It may repeat a URL: without its password.
+// Where it cannot be written, the exit code alone says it.
 int complain(const std::string& sentence, int exit_code) {
-  fmt::print(stderr, "retort: {}\n", retort::cli::without_controls(sentence));
+  const std::string shown = retort::cli::without_controls(retort::study::hide_passwords(sentence));
+  std::fputs(fmt::format("retort: {}\n", shown).c_str(), stderr);
   return exit_code;
+}
+
+// Else the next file that is opened would be taken for standard output, and words written into it. Opened the wrong way round:
+// who writes there is told so, as before.
+void open_what_is_closed() {
+  for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; ++descriptor)
+    if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF)
+      static_cast<void>(::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY));
 }
 
 int run(int argc, char** argv) {
@@ -70,6 +83,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_what_is_closed();
   retort::cli::remember_program(argv);
   retort::cli::let_waiting_threads_sleep();
   try {

@@ -5,15 +5,31 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/temporary.h"
 
 namespace retort::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kIdentity = "identity.json";
+constexpr const char* kLock = ".lock";
+
 fs::path beside(const fs::path& out) {
   fs::path folder = out.has_filename() ? out : out.parent_path();
   return folder += ".unfinished";
+}
+
+// It will be removed with everything in it: what has other files and no work of ours is somebody's own.
+const fs::path& require_ours(const fs::path& folder) {
+  std::error_code missing;
+  const fs::directory_iterator files(folder, missing);
+  if (!fs::exists(folder / kIdentity, missing) &&
+      std::any_of(begin(files), end(files), [](const fs::directory_entry& entry) {
+        return entry.path().filename() != kLock && !is_temporary(entry.path());
+      }))
+    throw_usage("{}: is not the work of a stopped command: remove it or give another --out", folder.string());
+  return folder;
 }
 
 // "settings distill_epochs: 20, now 10", of the first that differs.
@@ -38,8 +54,8 @@ std::string difference(const Json& before, const Json& now) {
 }  // namespace
 
 Unfinished::Unfinished(const fs::path& out, const Json& identity, ProgressSink& progress)
-    : folder_(beside(out)), lock_(std::make_unique<FileLock>(folder_ / ".lock")) {
-  const fs::path file = folder_ / "identity.json";
+    : folder_(beside(out)), lock_(std::make_unique<FileLock>(require_ours(folder_) / kLock)) {
+  const fs::path file = folder_ / kIdentity;
   if (holds_work()) {
     Json before;
     try {

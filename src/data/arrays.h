@@ -31,7 +31,13 @@ struct ArrayData {
   std::optional<Test> test;
 };
 
-// The bytes that stand for these values: round(255 · (x − low) / (high − low)), clamped. low < high.
+// Throws Error(Usage) naming the first of the values, `image_values` an image, that is no finite number.
+void require_finite(std::span<const float> values, size_t image_values, std::string_view name);
+
+// Whether bytes can stand for it: low < high, both finite.
+bool is_range(ValueRange range);
+
+// The bytes that stand for these values: round(255 · (x − low) / (high − low)), clamped. They are finite, and is_range(range).
 std::vector<uint8_t> to_bytes(std::span<const float> values, ValueRange range);
 
 // As load_dataset gives them: checked and hashed. `name` becomes the spec; `classes` names the classes, "0", "1", … when

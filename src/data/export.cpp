@@ -1,7 +1,5 @@
 #include "data/export.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -12,8 +10,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "base/temporary.h"
 #include "data/image_file.h"
 #include "data/npy.h"
+#include "data/readers.h"
 
 namespace retort::data {
 namespace {
@@ -68,26 +68,25 @@ void write_images(const ImageSet& set, const std::vector<std::string>& classes,
 
 void export_images(const Dataset& dataset, const std::filesystem::path& folder, int threads) {
   namespace fs = std::filesystem;
+  constexpr const char* kPictures = "pictures";  // of the mode that the user's folders have
   if (const int channels = dataset.train.shape.channels; channels != 1 && channels != 3)
     throw_usage("{}: its images have {} channels: pictures have 1 or 3", dataset.spec, channels);
   const std::vector<std::string> classes = folder_names(dataset);
   if (fs::exists(folder) && !(fs::is_directory(folder) && fs::is_empty(folder)))
     throw_usage("{}: is not empty: pictures go into a new folder", folder.string());
   const fs::path whole = fs::absolute(folder / "").parent_path();
-  const fs::path partial =
-      whole.parent_path() / fmt::format(".{}.partial-{}", whole.filename().string(), getpid());
   try {
+    fs::create_directories(whole.parent_path());
+    const StagingFolder staging(whole.parent_path());
+    const fs::path pictures = staging.path() / kPictures;
     const bool has_test = dataset.test.count() > 0;
-    write_images(dataset.train, classes, has_test ? partial / "train" : partial, threads);
-    if (has_test) write_images(dataset.test, classes, partial / "test", threads);
-    if (fs::exists(whole)) fs::remove(whole);
-    fs::rename(partial, whole);
-  } catch (const std::exception& error) {
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
-    if (const auto* system = dynamic_cast<const fs::filesystem_error*>(&error))
-      throw_failure("{}: cannot be written: {}", folder.string(), system->code().message());
-    throw;
+    write_images(dataset.train, classes, has_test || are_sets(classes) ? pictures / "train" : pictures,
+                 threads);
+    if (has_test) write_images(dataset.test, classes, pictures / "test", threads);
+    fs::remove(whole);
+    staging.move_out(kPictures, whole);
+  } catch (const fs::filesystem_error& error) {
+    throw_failure("{}: cannot be written: {}", folder.string(), error.code().message());
   }
 }
 

@@ -21,10 +21,10 @@ void export_npy(const Dataset& dataset, const Split& split, const std::filesyste
 // Of a dataset.json: the names of as many classes as there may be.
 inline constexpr uint64_t kMostDescriptionBytes = uint64_t{16} << 20U;
 
-// A data set as PNG files that `images:DIR` reads: train/CLASS/00000.png and test/CLASS/…, without test images
-// CLASS/00000.png alone. A / in a class's name becomes -. `folder` is new or empty and appears whole or not at all. On up
-// to `threads` threads (0: all cores). Error(Usage) for images of other than 1 or 3 channels, for classes whose names are
-// no names of folders; Error(Failure) naming the file that can't be written.
+// A data set as PNG files that `images:DIR` reads: train/CLASS/00000.png and test/CLASS/…; without test images
+// CLASS/00000.png alone, unless are_sets() of the classes' names. A / in a class's name becomes -. `folder` is new or empty
+// and appears whole or not at all. On up to `threads` threads (0: all cores). Error(Usage) for images of other than 1 or 3
+// channels, for classes whose names are no names of folders; Error(Failure) naming the file that can't be written.
 void export_images(const Dataset& dataset, const std::filesystem::path& folder, int threads = 0);
 
 }  // namespace retort::data

@@ -109,18 +109,18 @@ void refuse_misnamed_sets(const fs::path& root, const std::vector<std::string>& 
 
 enum class Layout { Classes, TrainAndTest };
 
-// train/ and test/ are sets, not classes, when nothing else is there; so a class may be called train.
+bool is_validation(std::string_view folder) {
+  return folder == "val" || folder == "valid" || folder == "validation";
+}
+
 Layout find_layout(const fs::path& root) {
   const std::vector<std::string> folders = list(root).folders;
-  const std::set<std::string> validation = {"val", "valid", "validation"};
-  if (!std::binary_search(folders.begin(), folders.end(), "train")) {
-    refuse_misnamed_sets(root, folders);
+  if (!are_sets(folders)) {
+    if (!std::ranges::binary_search(folders, "train")) refuse_misnamed_sets(root, folders);
     return Layout::Classes;
   }
   for (const std::string& name : folders)
-    if (name != "train" && name != "test" && !validation.contains(name)) return Layout::Classes;
-  for (const std::string& name : folders)
-    if (validation.contains(name))
+    if (is_validation(name))
       throw_usage(
           "{}: validation images are split off train/ by Retort; move these into train/<class> or elsewhere",
           (root / name).string());
@@ -179,7 +179,7 @@ class Loader {
     std::vector<SurveyedImage> noted(survey != nullptr ? sources.size() : 0);
     std::vector<std::string> reasons(sources.size());
     parallel_for(sources.size(), 16, options_.threads, [&](size_t i) {
-      if (const std::optional<DecodedImage> image = decode(sources[i], &reasons[i])) {
+      if (std::optional<DecodedImage> image = decode(sources[i], &reasons[i])) {
         if (survey != nullptr) noted[i] = survey_image(sources[i].path.string(), image->shape, image->pixels);
         place(*image, {set.pixels.data() + i * shape_.bytes(), shape_.bytes()});
         set.labels[i] = sources[i].label;
@@ -240,20 +240,20 @@ class Loader {
     }
   }
 
-  void place(const DecodedImage& image, std::span<uint8_t> out) {
+  // Writes over the picture's own pixels on the way, so as to take no memory for a second one.
+  void place(DecodedImage& image, std::span<uint8_t> out) {
     if (image.shape.channels != 1) color_seen_ = true;
-    const ImageShape recolored = {image.shape.height, image.shape.width, shape_.channels};
-    if (recolored.height != shape_.height || recolored.width != shape_.width) resized_ = true;
-    if (image.shape.channels == shape_.channels) {
-      resize(image.pixels, recolored, out, shape_);
-      return;
+    if (image.shape.height != shape_.height || image.shape.width != shape_.width) resized_ = true;
+    if (image.shape.channels == 3 && shape_.channels == 1) {
+      to_gray(image.pixels, std::span(image.pixels).first(image.pixels.size() / 3));
+      image.shape.channels = 1;
     }
-    std::vector<uint8_t> colors(recolored.bytes());
-    if (shape_.channels == 1)
-      to_gray(image.pixels, colors);
-    else
-      for (size_t p = 0; p < colors.size(); ++p) colors[p] = image.pixels[p / 3];
-    resize(colors, recolored, out, shape_);
+    const ImageShape placed = {shape_.height, shape_.width, image.shape.channels};
+    resize(std::span(image.pixels).first(image.shape.bytes()), image.shape, out.first(placed.bytes()),
+           placed);
+    // Grey to three equal channels, from the end: each pixel goes to behind those that still wait.
+    if (placed.channels != shape_.channels)
+      for (size_t i = out.size(); i-- > 0;) out[i] = out[i / 3];
   }
 
   void report() {
@@ -354,6 +354,14 @@ class FolderReader final : public Reader {
 };
 
 }  // namespace
+
+// No other name may be there, so a class may be called train.
+bool are_sets(std::span<const std::string> folders) {
+  return std::ranges::find(folders, "train") != folders.end() &&
+         std::ranges::all_of(folders, [](const std::string& name) {
+           return name == "train" || name == "test" || is_validation(name);
+         });
+}
 
 ImageFiles image_files(const Dataset& dataset) {
   try {

@@ -32,6 +32,10 @@ void check_size(uint64_t width, uint64_t height, const std::string& name) {
                 kMaxImagePixels >> 20);
 }
 
+MemoryShare share_for_pixels(uint64_t bytes, const std::string& name) {
+  return {bytes, name + ": its pixels"};
+}
+
 // ---- Exif: how the camera was held.
 
 constexpr int kExifMarker = JPEG_APP0 + 1;
@@ -68,20 +72,17 @@ int exif_orientation(std::span<const uint8_t> segment) {
   return 1;
 }
 
-// The picture upright. From 5 on rows and columns change places.
-DecodedImage turn(DecodedImage image, int orientation) {
-  if (orientation == 1) return image;
+// Makes the picture upright. From 5 on rows and columns change places.
+void turn(DecodedImage& image, int orientation) {
+  if (orientation == 1) return;
   const bool transposed = orientation >= 5;
   const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
   const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
   const auto height = static_cast<size_t>(image.shape.height);
   const auto width = static_cast<size_t>(image.shape.width);
   const auto channels = static_cast<size_t>(image.shape.channels);
-  DecodedImage turned;
-  turned.shape = image.shape;
-  if (transposed) std::swap(turned.shape.height, turned.shape.width);
-  turned.pixels.resize(image.pixels.size());
-  uint8_t* out = turned.pixels.data();
+  std::vector<uint8_t> turned(image.pixels.size());
+  uint8_t* out = turned.data();
   for (size_t y = 0; y < (transposed ? width : height); ++y)
     for (size_t x = 0; x < (transposed ? height : width); ++x) {
       const size_t row = transposed ? x : y;
@@ -91,7 +92,8 @@ DecodedImage turn(DecodedImage image, int orientation) {
                                                        channels;
       out = std::copy_n(pixel, channels, out);
     }
-  return turned;
+  image.pixels = std::move(turned);
+  if (transposed) std::swap(image.shape.height, image.shape.width);
 }
 
 // ---- JPEG. libjpeg reports errors by a call that must not return, so decoding runs between setjmp and
@@ -179,6 +181,15 @@ bool jpeg_read_pixels(Jpeg& jpeg, uint8_t* pixels, size_t row_bytes) {
   return true;
 }
 
+// Of a picture in several scans libjpeg keeps the coefficients of all blocks until the last one has come.
+uint64_t coefficient_bytes(jpeg_decompress_struct& info) {
+  if (jpeg_has_multiple_scans(&info) == FALSE) return 0;
+  uint64_t blocks = 0;
+  for (const jpeg_component_info& part : std::span(info.comp_info, static_cast<size_t>(info.num_components)))
+    blocks += uint64_t{part.width_in_blocks} * part.height_in_blocks;
+  return blocks * sizeof(JBLOCK);
+}
+
 // Adobe's programs store inverted inks.
 std::vector<uint8_t> cmyk_to_rgb(const std::vector<uint8_t>& cmyk, uint8_t invert) {
   std::vector<uint8_t> rgb(cmyk.size() / 4 * 3);
@@ -205,14 +216,18 @@ DecodedImage decode_jpeg(std::span<const uint8_t> file, const std::string& name)
     orientation = exif_orientation({marker->data, marker->data_length});
   DecodedImage image;
   image.shape = {static_cast<int>(jpeg.info.image_height), static_cast<int>(jpeg.info.image_width), channels};
-  image.pixels.resize(image.shape.bytes());
+  const uint64_t bytes = image.shape.bytes();
+  const bool copied = channels == 4 || orientation != 1;
+  image.memory = share_for_pixels(bytes + std::max(coefficient_bytes(jpeg.info), copied ? bytes : 0), name);
+  image.pixels.resize(bytes);
   if (!jpeg_read_pixels(jpeg, image.pixels.data(), static_cast<size_t>(image.shape.width) * channels))
     throw_usage("{}: broken JPEG: {}", name, jpeg.message.data());
   if (channels == 4) {
     image.pixels = cmyk_to_rgb(image.pixels, jpeg.info.saw_Adobe_marker != 0 ? 0xff : 0);
     image.shape.channels = 3;
   }
-  return turn(std::move(image), orientation);
+  turn(image, orientation);
+  return image;
 }
 
 // ---- PNG, in the same manner.
@@ -284,6 +299,7 @@ DecodedImage decode_png(std::span<const uint8_t> file, const std::string& name) 
   const size_t row_bytes = static_cast<size_t>(width) * image.shape.channels;
   if (png_get_rowbytes(reader.png, reader.info) != row_bytes)
     throw_usage("{}: broken PNG: its pixels have an unknown layout", name);
+  image.memory = share_for_pixels(image.shape.bytes() + height * sizeof(png_bytep), name);
   image.pixels.resize(image.shape.bytes());
   std::vector<png_bytep> rows(height);
   for (size_t y = 0; y < height; ++y) rows[y] = image.pixels.data() + y * row_bytes;

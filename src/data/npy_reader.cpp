@@ -41,19 +41,24 @@ Images image_shape(const NpyArray& array, const std::string& name) {
           {static_cast<int>(array.shape[1]), static_cast<int>(array.shape[2]), static_cast<int>(channels)}};
 }
 
+std::string_view not_finite(float value) {
+  return std::isnan(value) ? "NaN" : "an infinity";
+}
+
 // Every value of images that are not left out is finite: either it throws or it takes such images' labels.
 std::vector<float> finite_floats(const NpyArray& array, const std::string& name, const LoadOptions& options,
                                  std::vector<uint16_t>& labels) {
   std::vector<float> values = array.as_float();
   const size_t image_values = values.size() / labels.size();
+  if (options.bad_images == BadImages::Fail) {
+    require_finite(values, image_values, name);
+    return values;
+  }
   for (size_t i = 0; i < values.size(); ++i) {
     if (std::isfinite(values[i])) continue;
-    if (options.bad_images == BadImages::Fail)
-      throw_usage("{}: image {} holds {} (value {} of the file); values must be finite numbers", name,
-                  i / image_values, std::isnan(values[i]) ? "NaN" : "an infinity", i);
     if (labels[i / image_values] != kNoLabel)
       note_left_out(options, fmt::format("{}, image {}", name, i / image_values),
-                    std::isnan(values[i]) ? "holds NaN" : "holds an infinity");
+                    fmt::format("holds {}", not_finite(values[i])));
     labels[i / image_values] = kNoLabel;
     values[i] = 0;
   }
@@ -219,9 +224,9 @@ class NpyReader final : public Reader {
                     dataset.classes.size());
       const ValueRange range = {description.at("range").at("low").get<float>(),
                                 description.at("range").at("high").get<float>()};
-      if (!(range.low < range.high) || !std::isfinite(range.low) || !std::isfinite(range.high))
-        throw_usage("{}: the range is {} to {}: low must be below high", path.string(), range.low,
-                    range.high);
+      if (!is_range(range))
+        throw_usage("{}: the range is {} to {}: low must be below high, both finite numbers", path.string(),
+                    range.low, range.high);
       dataset.classes = classes;
       if (as_bytes) dataset.range = range;
     } catch (const Json::exception& error) {
@@ -236,6 +241,18 @@ class NpyReader final : public Reader {
 
 std::unique_ptr<Reader> make_npy_reader() {
   return std::make_unique<NpyReader>();
+}
+
+void require_finite(std::span<const float> values, size_t image_values, std::string_view name) {
+  const auto bad = std::ranges::find_if_not(values, [](float value) { return std::isfinite(value); });
+  if (bad == values.end()) return;
+  const auto at = static_cast<size_t>(bad - values.begin());
+  throw_usage("{}: image {} holds {} (value {} of the file); values must be finite numbers", name,
+              at / image_values, not_finite(*bad), at);
+}
+
+bool is_range(ValueRange range) {
+  return range.low < range.high && std::isfinite(range.low) && std::isfinite(range.high);
 }
 
 std::vector<uint8_t> to_bytes(std::span<const float> values, ValueRange range) {

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "base/sizes.h"
+
 namespace retort::data {
 namespace {
 
@@ -66,8 +68,12 @@ void resize(std::span<const uint8_t> image, ImageShape from, std::span<uint8_t> 
   const size_t source_row = static_cast<size_t>(from.width) * channels;
   const size_t row = static_cast<size_t>(to.width) * channels;
 
-  std::vector<uint16_t> narrowed(static_cast<size_t>(from.height) * row);
-  for (size_t y = 0; y < static_cast<size_t>(from.height); ++y) {
+  // Of the narrowed rows only those that one row of the output is made of: a picture of strangers may be a million rows high.
+  const auto kept = static_cast<size_t>(std::ranges::max(down.taps, {}, &Taps::count).count);
+  require_memory(saturating_product({kept, row, sizeof(uint16_t)}), "resizing an image");
+  std::vector<uint16_t> narrowed(kept * row);
+  const auto narrow = [&](size_t y) {
+    uint16_t* narrow_row = narrowed.data() + y % kept * row;
     for (size_t x = 0; x < across.taps.size(); ++x) {
       const Taps& taps = across.taps[x];
       for (size_t c = 0; c < channels; ++c) {
@@ -75,17 +81,19 @@ void resize(std::span<const uint8_t> image, ImageShape from, std::span<uint8_t> 
         for (int i = 0; i < taps.count; ++i)
           sum += uint64_t{across.weights[taps.weights + i]} *
                  image[y * source_row + static_cast<size_t>(taps.first + i) * channels + c];
-        narrowed[y * row + x * channels + c] = static_cast<uint16_t>((256 * sum + taps.sum / 2) / taps.sum);
+        narrow_row[x * channels + c] = static_cast<uint16_t>((256 * sum + taps.sum / 2) / taps.sum);
       }
     }
-  }
+  };
+  size_t next = 0;
   std::vector<uint64_t> sums(row);
   for (size_t y = 0; y < down.taps.size(); ++y) {
     const Taps& taps = down.taps[y];
+    for (; next < static_cast<size_t>(taps.first + taps.count); ++next) narrow(next);
     std::fill(sums.begin(), sums.end(), 0);
     for (int i = 0; i < taps.count; ++i) {
       const uint64_t weight = down.weights[taps.weights + i];
-      const uint16_t* source = narrowed.data() + static_cast<size_t>(taps.first + i) * row;
+      const uint16_t* source = narrowed.data() + static_cast<size_t>(taps.first + i) % kept * row;
       for (size_t x = 0; x < row; ++x) sums[x] += weight * source[x];
     }
     for (size_t x = 0; x < row; ++x)

@@ -11,7 +11,7 @@ namespace retort::data {
 
 // grey = 0.2989 R + 0.5870 G + 0.1140 B (the notebook's weights, the ITU-R BT.601 luma), rounded to the
 // nearest byte; computed in integers as (2989 R + 5870 G + 1140 B + 5000) div 10000. `rgb` has three bytes a
-// pixel.
+// pixel; `gray` may lie at its beginning.
 void to_gray(std::span<const uint8_t> rgb, std::span<uint8_t> gray);
 
 // Separable triangle filter, widened by the scale when shrinking so that every source pixel counts
@@ -19,7 +19,8 @@ void to_gray(std::span<const uint8_t> rgb, std::span<uint8_t> gray);
 // Σ w(i) over the source pixels i inside the image, w(i) = max(0, 1 − |i + ½ − c| / r), c = (o + ½)·s.
 // In integers, so that a device gives the same bytes (deploy/runtime/image.c): the weights are 2·max(in, out)
 // times these, columns are filtered first to 256ths of a level, rounded, then rows, rounded again, halves up.
-// The same size gives the same bytes. `from` and `to` have the same channels.
+// The same size gives the same bytes. `from` and `to` have the same channels. Throws Error(Usage) where memory is not left for
+// the columns of as many rows as make one.
 void resize(std::span<const uint8_t> image, ImageShape from, std::span<uint8_t> out, ImageShape to);
 
 }  // namespace retort::data

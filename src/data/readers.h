@@ -38,6 +38,9 @@ std::unique_ptr<Reader> make_folder_reader();
 // classes and what bytes stand for.
 std::unique_ptr<Reader> make_npy_reader();
 
+// Whether folders of these names are the sets of `images:DIR`, train/ with or without others, and not its classes.
+bool are_sets(std::span<const std::string> folders);
+
 // Throws Error(Usage) when there is no such folder.
 void require_folder(const std::filesystem::path& path);
 

@@ -3,7 +3,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -27,29 +26,6 @@ namespace fs = std::filesystem;
 
 struct ArchiveCleanup {
   void operator()(archive* reader) const { archive_read_free(reader); }
-};
-
-// A folder that goes away with what is still in it.
-class Staging {
- public:
-  explicit Staging(const fs::path& beside) {
-    remove_temporaries(beside, kStaleAge);
-    path_ = make_temporary(beside, [&](const fs::path& name) {
-      if (::mkdir(name.c_str(), 0700) == 0) return true;
-      if (errno != EEXIST) throw_failure("{}: cannot be written: {}", beside.string(), system_reason(errno));
-      return false;
-    });
-  }
-  ~Staging() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Staging(const Staging&) = delete;
-  Staging& operator=(const Staging&) = delete;
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
 };
 
 class Unpacker {
@@ -159,18 +135,34 @@ class Unpacker {
   std::vector<uint8_t> piece_;  // of an entry, on its way to its file
 };
 
+// Each file to its place below `folder`: all of them, or none where one could not lie there.
+void move_in(const StagingFolder& staging, const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(staging.path())) {
+    const fs::path below = entry.path().lexically_relative(staging.path());
+    if (entry.is_directory()) {
+      const fs::path place = without_links(folder, below);
+      std::error_code error;
+      fs::create_directory(place, error);
+      if (error) throw_failure("{}: cannot be made: {}", place.string(), error.message());
+    } else if (fs::is_directory(fs::symlink_status(folder / below))) {
+      throw_failure("{}: is a folder in a file's place: remove it, or name another folder",
+                    (folder / below).string());
+    } else {
+      files.push_back(below);
+    }
+  }
+  for (const fs::path& file : files) staging.move_out(file, folder / file);
+}
+
 }  // namespace
 
 void unpack(const fs::path& archive, const fs::path& folder, const UnpackLimits& limits,
             ProgressSink& progress) {
   Unpacker unpacker(archive, limits, progress);
-  const Staging staging(folder);
+  const StagingFolder staging(folder);
   unpacker.into(staging.path());
-  for (const fs::directory_entry& entry : fs::directory_iterator(staging.path())) {
-    const fs::path place = folder / entry.path().filename();
-    fs::remove_all(place);
-    fs::rename(entry.path(), place);
-  }
+  move_in(staging, folder);
 }
 
 }  // namespace retort::data

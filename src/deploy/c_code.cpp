@@ -71,9 +71,22 @@ std::string_view runtime_text(std::string_view name) {
 }
 
 void check_for_code(const QuantGraph& graph, const std::string& name) {
-  const auto good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
-  if (name.empty() || !std::all_of(name.begin(), name.end(), good) || (name[0] >= '0' && name[0] <= '9'))
-    throw_usage("\"{}\" is no name for C code: use lower-case letters, digits and _, a letter first", name);
+  const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto good = [&](char c) { return is_letter(c) || is_digit(c) || c == '_'; };
+  // With two _ in a row, as before the _ of name_invoke, C++ keeps a name for itself.
+  if (name.empty() || !std::ranges::all_of(name, good) || !is_letter(name.front()) || name.back() == '_' ||
+      name.find("__") != std::string::npos)
+    throw_usage(
+        "\"{}\" is no name for C code: use lower-case letters, digits and _, a letter first, and no _ last "
+        "or "
+        "beside another",
+        name);
+  constexpr auto kDevices = std::to_array<std::string_view>({"aux", "con", "nul", "prn"});
+  const bool is_port = name.size() == 4 && (name.starts_with("com") || name.starts_with("lpt")) &&
+                       is_digit(name[3]) && name[3] != '0';
+  if (is_port || std::ranges::find(kDevices, name) != kDevices.end())
+    throw_usage("\"{0}\" is no name for C code: on Windows {0}.h is a device, not a file", name);
   // NAME.h lies where compilers look for headers, and some file systems take a.h for A.h.
   constexpr auto kHeaders = std::to_array<std::string_view>(
       {"arduino",   "assert",  "complex", "ctype",  "errno", "fenv",   "float",  "inttypes", "iso646",

@@ -29,8 +29,8 @@ struct CCode {
 // in a window's operator. The graph must have passed the reader's or the lowering's checks.
 CCode generate_c(const int8::QuantGraph& graph, const CCodeOptions& options);
 
-// Throws Error(Usage) for a name that is no prefix for C, or whose NAME.h would hide a system's header, and for a
-// network with several inputs or outputs.
+// Throws Error(Usage) for a name that is no prefix for C, or whose NAME.h would hide a system's header or is no file on
+// Windows, and for a network with several inputs or outputs.
 void check_for_code(const int8::QuantGraph& graph, const std::string& name);
 
 }  // namespace retort::deploy

@@ -126,7 +126,7 @@ std::string cell(std::string_view text) {
   return escaped;
 }
 
-// What is text alone, whatever names it has: no HTML, no links, no code.
+// What is text alone, whatever names it has: no HTML, no words that are links, no code.
 std::string plain(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
@@ -135,7 +135,7 @@ std::string plain(std::string_view text) {
     } else if (c == '&') {
       escaped += "&amp;";
     } else {
-      if (c == '[' || c == '`' || c == '\\') escaped += '\\';
+      if (c == '[' || c == ']' || c == '`' || c == '\\') escaped += '\\';
       escaped += c;
     }
   }
@@ -155,8 +155,10 @@ std::string code_span(std::string_view text) {
   return fmt::format("{0}{1}{2}{1}{0}", ticks, space, text);
 }
 
+// What is none, stands there as what nobody knows.
 std::string share(const Json& value) {
-  return value.is_number() ? fmt::format("{:.2f} %", value.get<double>() * 100) : "not known";
+  const double part = value.is_number() ? value.get<double>() : -1;
+  return part >= 0 && part <= 1 ? fmt::format("{:.2f} %", part * 100) : "not known";
 }
 
 // A command line without --storage and its URL: whoever gets the package has no use for the name of its maker's server.
@@ -184,22 +186,24 @@ std::string without_storage(std::string_view command) {
   return out;
 }
 
-// What a search's model.json tells.
+// What a search's model.json tells, whoever wrote it: text alone.
 std::string training_text(const Json& about) {
   std::string text;
-  const auto line = [&](std::string_view what, const std::string& value) {
-    if (!value.empty()) text += fmt::format("| {} | {} |\n", what, cell(value));
+  const auto row = [&](std::string_view what, const std::string& markdown) {
+    if (!markdown.empty()) text += fmt::format("| {} | {} |\n", what, cell(markdown));
   };
+  const auto line = [&](std::string_view what, const std::string& value) { row(what, plain(value)); };
   const auto string_at = [&](const Json& in, const char* key) {
     const auto found = in.find(key);
     return found != in.end() && found->is_string() ? found->get<std::string>() : std::string();
   };
-  const auto object_at = [&](const char* key) {
+  static const Json kNone = Json::object();
+  const auto object_at = [&](const char* key) -> const Json& {
     const auto found = about.find(key);
-    return found != about.end() && found->is_object() ? *found : Json::object();
+    return found != about.end() && found->is_object() ? *found : kNone;
   };
   text += "\n## Accuracy and making\n\n| | |\n|---|---|\n";
-  const Json test = object_at("test");
+  const Json& test = object_at("test");
   if (test.contains("mean"))
     line("test accuracy, int8",
          fmt::format("{}; over all seeds {} ± {}", share(test.value("accuracy_int8", Json())),
@@ -209,11 +213,11 @@ std::string training_text(const Json& about) {
   line("structure", string_at(about, "config"));
   line("layers", string_at(about, "layers"));
   if (about.contains("sparsity")) line("zeros among the weights", share(about["sparsity"]));
-  const Json data = object_at("data");
-  line("data", plain(string_at(data, "spec")));
+  const Json& data = object_at("data");
+  line("data", string_at(data, "spec"));
   line("SHA-256 of the data", string_at(data, "content_hash"));
-  const Json input = object_at("input");
-  line("input", plain(string_at(input, "meaning")));
+  const Json& input = object_at("input");
+  line("input", string_at(input, "meaning"));
   // Images go from 0 to 1, as the sentence says; what low and high are of other values, it does not.
   if (const auto range = input.find("range"); range != input.end() && range->is_object()) {
     const Json low = range->value("low", Json());
@@ -222,7 +226,7 @@ std::string training_text(const Json& about) {
       line("range of the input",
            fmt::format("low = {:.9g}, high = {:.9g}", low.get<double>(), high.get<double>()));
   }
-  line("teacher", plain(string_at(about, "teacher")));
+  line("teacher", string_at(about, "teacher"));
   if (const auto runs = about.find("runs"); runs != about.end() && runs->is_array()) {
     std::string seeds;
     for (const Json& run : *runs)
@@ -232,7 +236,7 @@ std::string training_text(const Json& about) {
   }
   if (about.contains("seed")) line("seed of this file", dump_json(about["seed"]));
   const std::string command = string_at(about, "command");
-  line("command", command.empty() ? "" : code_span(without_storage(command)));
+  row("command", command.empty() ? "" : code_span(without_storage(command)));
   return text;
 }
 
@@ -395,9 +399,8 @@ std::string card_text(const ModelToExport& model) {
     line("RAM", footprint.ram_bytes(), cost::ram_parts(footprint));
   }
   text += fmt::format("| SHA-256 of the .tflite file | {} |\n", sha256_hex(model.tflite));
-  if (!model.about_json.empty()) {
-    const Json about = Json::parse(model.about_json, nullptr, false);
-    if (about.is_object()) text += training_text(about);
+  if (const Json about = parse_json_object(model.about_json); !about.empty()) {
+    text += training_text(about);
   } else {
     text +=
         "\n## Accuracy and making\n\nNot known: the model was exported without the `model.json` of a "

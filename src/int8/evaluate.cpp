@@ -5,7 +5,9 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/parallel.h"
+#include "base/sizes.h"
 
 namespace retort::int8 {
 namespace {
@@ -13,6 +15,14 @@ namespace {
 constexpr size_t kChunkImages = 256;  // that one thread takes at a time
 // The caller hears how many are done after one chunk a thread, and then about this often.
 constexpr std::chrono::milliseconds kStretch{50};
+
+// For so many threads beside the caller's; where memory is short, for fewer.
+std::vector<Evaluator> copies_of(const Evaluator& evaluator, size_t count) {
+  const uint64_t bytes = std::max<size_t>(evaluator.memory_bytes(), 1);
+  // Half of what is left: the threads, and whatever else runs, need some too.
+  if (count * bytes >= kSmallMemoryBytes) count = std::min<uint64_t>(count, memory_left() / 2 / bytes);
+  return {count, evaluator};
+}
 
 void check(const Evaluator& evaluator, const Selection& selection) {
   const size_t bytes = evaluator.image_bytes();
@@ -30,7 +40,7 @@ int predicted_class(std::span<const int8_t> outputs) {
   return static_cast<int>(std::max_element(outputs.begin(), outputs.end()) - outputs.begin());
 }
 
-std::vector<int8_t> run_all(const Evaluator& evaluator, const Selection& selection, int threads,
+std::vector<int8_t> run_all(Evaluator& evaluator, const Selection& selection, int threads,
                             const std::function<void(size_t done)>& between) {
   check(evaluator, selection);
   const size_t width = evaluator.outputs();
@@ -38,19 +48,21 @@ std::vector<int8_t> run_all(const Evaluator& evaluator, const Selection& selecti
   const auto workers = static_cast<size_t>(threads < 1 ? available_cores() : threads);
   // Few images still share their work out.
   const size_t chunk = std::clamp<size_t>((count + workers - 1) / workers, 1, kChunkImages);
-  std::vector<Evaluator> own(std::min(workers, (count + chunk - 1) / chunk), evaluator);
+  const size_t wanted = std::clamp<size_t>((count + chunk - 1) / chunk, 1, workers);
+  std::vector<Evaluator> copies = copies_of(evaluator, wanted - 1);
+  const size_t evaluators = copies.size() + 1;
 
   std::vector<int8_t> outputs(count * width);
-  size_t stretch = own.size() * chunk;
+  size_t stretch = evaluators * chunk;
   for (size_t begin = 0; begin < count;) {
     const auto start = std::chrono::steady_clock::now();
     const size_t end = std::min(begin + stretch, count);
     std::atomic<size_t> next = begin;
-    parallel_for(own.size(), 1, static_cast<int>(workers), [&](size_t i) {
+    parallel_for(evaluators, 1, static_cast<int>(evaluators), [&](size_t i) {
+      Evaluator& own = i == 0 ? evaluator : copies[i - 1];
       for (size_t first = next.fetch_add(chunk); first < end; first = next.fetch_add(chunk)) {
         const auto indices = selection.indices.subspan(first, std::min(chunk, end - first));
-        own[i].run(selection.images, indices,
-                   std::span(outputs).subspan(first * width, indices.size() * width));
+        own.run(selection.images, indices, std::span(outputs).subspan(first * width, indices.size() * width));
       }
     });
     if (between) between(end);

@@ -22,10 +22,10 @@ struct Selection {
 };
 
 // The outputs of the selected images, indices × outputs, before any DEQUANTIZE, on up to `threads` threads
-// (0: all cores). `between` is called on the caller's thread after every stretch of images, with how many are
+// (0: all cores): this one runs the evaluator, the others copies of it, as many as there is memory for. `between` is called on the caller's thread after every stretch of images, with how many are
 // done; what it throws ends the run. Throws Error(Usage) when an index lies behind the images or these are no
 // whole number of the network's inputs.
-std::vector<int8_t> run_all(const Evaluator& evaluator, const Selection& selection, int threads,
+std::vector<int8_t> run_all(Evaluator& evaluator, const Selection& selection, int threads,
                             const std::function<void(size_t done)>& between = {});
 
 // The same outputs as a file gives them that ends in a DEQUANTIZE to float32; nothing where its output is int8, as

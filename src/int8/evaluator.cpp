@@ -147,6 +147,10 @@ size_t Evaluator::outputs() const {
   return plan_->elements[static_cast<size_t>(plan_->output)];
 }
 
+size_t Evaluator::memory_bytes() const {
+  return plan_->memory_bytes();
+}
+
 void Evaluator::run(std::span<const uint8_t> images, size_t count, std::span<int8_t> outputs) {
   if (images.size() != count * image_bytes())
     throw_usage("{} images have {} bytes; the int8 network takes {} bytes an image", count, images.size(),

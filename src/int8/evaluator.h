@@ -21,15 +21,16 @@ class Evaluator {
  public:
   // The graph must have one input and one output; a float32 input is read by QUANTIZE alone, and a float32
   // output is made by DEQUANTIZE. Throws Error(Usage) otherwise and when the graph does not pass `check`, and
-  // Error(Failure) when its layers or tensors would take more than 256 MiB.
+  // Error(Failure) when its layers or tensors would take more than 256 MiB, or than there is left.
   explicit Evaluator(const QuantGraph& graph);
   ~Evaluator();
   // A copy shares the packed weights and has its own working memory: one evaluator a thread.
   Evaluator(const Evaluator& other);
   Evaluator& operator=(const Evaluator&) = delete;
 
-  [[nodiscard]] size_t image_bytes() const;  // elements of the input
-  [[nodiscard]] size_t outputs() const;      // elements of the output
+  [[nodiscard]] size_t image_bytes() const;   // elements of the input
+  [[nodiscard]] size_t outputs() const;       // elements of the output
+  [[nodiscard]] size_t memory_bytes() const;  // that a copy takes
 
   // A byte b of an image stands for b / 255. An int8 input gets the nearest value of its own grid, which is
   // b − 128 in our files (scale 1/255, zero point −128); a float32 input gets b / 255, which its QUANTIZE

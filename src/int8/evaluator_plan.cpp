@@ -5,6 +5,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/memory.h"
+#include "base/sizes.h"
+#include "base/units.h"
 #include "int8/check.h"
 
 namespace retort::int8 {
@@ -396,6 +399,12 @@ void place_tensors(const std::vector<Step>& steps, const std::vector<size_t>& el
 
 }  // namespace
 
+size_t EvaluationPlan::memory_bytes() const {
+  size_t bytes = most_expanded + most_channels * sizeof(int32_t);
+  for (const size_t image : slot_elements) bytes += image * batch;
+  return bytes;
+}
+
 std::shared_ptr<const EvaluationPlan> plan_evaluation(const QuantGraph& graph) {
   Planner planner(graph);
   planner.require_supported();
@@ -435,6 +444,10 @@ std::shared_ptr<const EvaluationPlan> plan_evaluation(const QuantGraph& graph) {
   if (tensor_bytes > kMostBytes)
     throw_failure("the int8 network is too large to evaluate: its tensors take more than {} MiB",
                   kMostBytes >> 20U);
+  // No Error(Usage), as require_memory() has it: of a search one candidate fails.
+  if (const uint64_t bytes = plan->memory_bytes(); bytes >= kSmallMemoryBytes && bytes > memory_left())
+    throw_failure("the int8 network is too large to evaluate: it takes {}, more than the memory that is left",
+                  format_bytes(static_cast<int64_t>(bytes)));
   return plan;
 }
 

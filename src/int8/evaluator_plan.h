@@ -91,6 +91,9 @@ struct EvaluationPlan {
   size_t batch = 1;
   size_t most_expanded = 0;  // bytes of a layer's expanded input
   size_t most_channels = 0;
+
+  // Of the tensors and of what layers need beside them: what one evaluator has for itself.
+  [[nodiscard]] size_t memory_bytes() const;
 };
 
 // What a byte is on the grid of our files' inputs.

@@ -26,9 +26,9 @@ StudyFiles load_study_files(const search::StudyResult& study, const std::filesys
   const cost::Target target = target_of(study);
   for (const search::TrialResult* trial : top_trials(study)) {
     if (files.models.size() == kMostDetailed) break;
-    const std::filesystem::path file = folder / trial->file;
-    if (trial->file.empty() || !std::filesystem::exists(file)) continue;
+    if (trial->file.empty() || !std::filesystem::exists(folder / trial->file)) continue;
     try {
+      const std::filesystem::path file = without_links(folder, trial->file);
       const std::vector<uint8_t> bytes = read_file(file, int8::kMostTfliteBytes);
       files.models.push_back({trial->number, cost::analyze(int8::read_tflite(bytes, file.string()),
                                                            static_cast<int64_t>(bytes.size()), target)});

@@ -15,10 +15,14 @@
 namespace retort::report {
 namespace {
 
-// RFC 4180: a field with a comma, quote or line break is quoted, its quotes doubled.
+// A text as a field. RFC 4180: one with a comma, quote or line break is quoted, its quotes doubled. Behind an apostrophe
+// spreadsheets take for a text what they would take for a formula.
 std::string csv_field(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
-  std::string out = "\"";
+  const bool is_formula =
+      !text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos;
+  const std::string_view before = is_formula ? "'" : "";
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return fmt::format("{}{}", before, text);
+  std::string out = fmt::format("\"{}", before);
   for (const char c : text) {
     if (c == '"') out += '"';
     out += c;

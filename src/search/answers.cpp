@@ -48,7 +48,7 @@ std::vector<float> softmax(std::span<const float> logits) {
 Answers int8_answers(std::span<const uint8_t> tflite, const data::ImageSet& images,
                      std::span<const uint32_t> indices, std::stop_token stop) {
   const int8::QuantGraph graph = int8::read_tflite(tflite, "the exported model");
-  const int8::Evaluator evaluator(graph);
+  int8::Evaluator evaluator(graph);
   const std::vector<int8_t> outputs =
       int8::run_all(evaluator, {.images = images.pixels, .indices = indices}, 1, [&](size_t) {
         if (stop.stop_requested()) throw Error(ErrorCode::Interrupted, "evaluation was interrupted");

@@ -174,6 +174,7 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     if (error.code() == ErrorCode::Interrupted || error.code() == ErrorCode::Usage) throw;
     result.outcome = Outcome::Failed;
     result.reason = error.what();
+    result.is_hopeless = dynamic_cast<const NoRoom*>(&error) != nullptr;
   } catch (const std::bad_alloc&) {
     result.outcome = Outcome::Failed;
     result.reason =
@@ -189,6 +190,8 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   }
   result.stages = candidate.stages;
   result.diverged = candidate.diverged;
+  // With the lower rate too it would do so again.
+  result.is_hopeless |= result.diverged.size() > kMostDivergences;
   result.quick_accuracy = accuracy_after(result.stages, "quick");
   result.accuracy_float = float_accuracy(result.stages);
   // Training as its own clock counted it over resumed runs, and what this run spent beside it.

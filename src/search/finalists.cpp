@@ -101,7 +101,7 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
   const Json settings = study.settings_json.empty() ? Json() : parse_json(study.settings_json);
   const Json card = {
       {"file", "model.tflite"},
-      {"sha256", sha256_hex(read_file(folder / run.file))},
+      {"sha256", sha256_hex(read_file(without_links(folder, run.file)))},
       {"config", trial->config},
       {"layers", trial->layers},
       {"structural_hash", trial->hash},
@@ -137,7 +137,8 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
 void write_model(const StudyResult& study, const std::filesystem::path& folder, int trial,
                  const std::filesystem::path& to, const std::vector<deploy::ExampleImage>& images) {
   const std::string card = model_card(study, folder, trial);
-  const std::filesystem::path file = folder / best_run_of(study, *find_trial(study, trial)).file;
+  const std::filesystem::path file =
+      without_links(folder, best_run_of(study, *find_trial(study, trial)).file);
   const std::vector<uint8_t> tflite = read_file(file);
   const int8::QuantGraph graph = int8::read_tflite(tflite, file.string());
   const deploy::Files code = deploy::exporter("c").files(

@@ -63,10 +63,10 @@ int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
   const graph::Graph trained = narrows ? compress::widened(graph, settings.wider) : graph;
   if (const int64_t copies = bytes_of_copies(trained);
       context.memory != nullptr && copies > context.memory->limit())
-    throw_failure(
+    throw NoRoom(fmt::format(
         "training it takes more than {} of memory for its weights alone, and this process may have {}: allow "
         "more (--memory)",
-        format_bytes(copies), format_bytes(context.memory->limit()));
+        format_bytes(copies), format_bytes(context.memory->limit())));
   const int64_t as_floats = bytes(trained);
   if (!quantises(settings)) return as_floats;
   const int64_t quantised = bytes(graph::quantized_form(graph));
@@ -76,7 +76,9 @@ int64_t candidate_bytes(const graph::Graph& graph, const Context& context) {
 }
 
 MemoryBudget::MemoryBudget(std::optional<int64_t> limit)
-    : limit_(limit.value_or(std::numeric_limits<int64_t>::max())), shared_(resident_memory()) {
+    : limit_(limit.value_or(std::numeric_limits<int64_t>::max())),
+      shared_(resident_memory()),
+      least_shared_(shared_) {
   if (!limit) limit_ = shared_ + static_cast<int64_t>(kDefaultShare * static_cast<double>(memory_left()));
 }
 
@@ -86,12 +88,44 @@ int64_t MemoryBudget::left() const {
   return std::max<int64_t>(0, limit_ - resident_memory());
 }
 
+// In the line of those that wait, with the budget's mutex held.
+class MemoryBudget::Turn {
+ public:
+  explicit Turn(MemoryBudget& budget) : budget_(budget), ticket_(budget.next_ticket_++) {
+    budget_.waiting_.insert(ticket_);
+  }
+  ~Turn() {
+    budget_.waiting_.erase(ticket_);
+    budget_.changed_.notify_all();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  [[nodiscard]] bool has_come() const { return *budget_.waiting_.begin() == ticket_; }
+
+ private:
+  MemoryBudget& budget_;
+  uint64_t ticket_;
+};
+
 void MemoryBudget::take(int64_t bytes, const std::stop_token& stop, std::string_view batch_option) {
   std::unique_lock lock(mutex_);
+  const auto refuse_beyond = [&](int64_t shared) {
+    if (shared + bytes > limit_)
+      throw NoRoom(fmt::format(
+          "training it takes about {} of memory, and of the {} that this process may have {} are left: allow "
+          "more (--memory) or train on smaller batches ({})",
+          format_bytes(bytes), format_bytes(limit_), format_bytes(std::max<int64_t>(0, limit_ - shared)),
+          batch_option));
+  };
+  // Nobody waits for what will never be there.
+  refuse_beyond(least_shared_);
+  const Turn turn(*this);
   const auto fits = [&] {
+    if (!turn.has_come()) return false;
     if (holders_ == 0) return true;
-    // What was predicted, and what is seen: the others may take more than they should.
-    return shared_ + held_ + bytes <= limit_ && resident_memory() + bytes <= limit_;
+    // What was predicted, and what is seen: the others, and other programs, may take more than they should.
+    return shared_ + held_ + bytes <= limit_ && resident_memory() + bytes <= limit_ &&
+           bytes <= static_cast<int64_t>(memory_left());
   };
   if (!fits() || shared_ + bytes > limit_) engine::release_spare_memory();
   while (!fits()) {
@@ -105,13 +139,9 @@ void MemoryBudget::take(int64_t bytes, const std::stop_token& stop, std::string_
       malloc_trim(0);  // what earlier candidates left with the allocator
       shared_ = resident_memory();
     }
+    least_shared_ = std::min(least_shared_, shared_);
+    refuse_beyond(shared_);
   }
-  if (holders_ == 0 && shared_ + bytes > limit_)
-    throw_failure(
-        "training it takes about {} of memory, and of the {} that this process may have {} are left: allow "
-        "more (--memory) or train on smaller batches ({})",
-        format_bytes(bytes), format_bytes(limit_), format_bytes(std::max<int64_t>(0, limit_ - shared_)),
-        batch_option);
   held_ += bytes;
   ++holders_;
 }

@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stop_token>
+#include <string>
 #include <string_view>
 
+#include "base/error.h"
 #include "graph/graph.h"
 #include "search/pipeline.h"
 
@@ -24,9 +27,15 @@ int64_t training_bytes(const graph::Graph& graph, const engine::CompileOptions& 
 
 // Bytes that a candidate of this structure takes while it goes through the pipeline, beside what all share (data,
 // teacher's logits): training_bytes() of its float form (the wide one, where channels are removed from it) or its
-// quantised form, whichever are more, and what one leaves with the allocator for the other. Throws Error(Failure) where the copies
+// quantised form, whichever are more, and what one leaves with the allocator for the other. Throws NoRoom where the copies
 // of its weights alone are beyond the context's memory: planning a network takes several times its weights by itself.
 int64_t candidate_bytes(const graph::Graph& graph, const Context& context);
+
+// A network that this process cannot have, however long it waits.
+class NoRoom : public Error {
+ public:
+  explicit NoRoom(const std::string& message) : Error(ErrorCode::Failure, message) {}
+};
 
 class MemoryBudget {
  public:
@@ -36,8 +45,9 @@ class MemoryBudget {
   // A share, given back when it goes.
   class Share {
    public:
-    // Waits until `bytes` fit beside the other shares and what the process holds beside them. Throws Error(Failure) when
-    // they would not fit alone, with the option that makes batches smaller; Error(Interrupted) when stopped.
+    // Waits until `bytes` fit beside the other shares, what the process holds beside them and what other programs leave, and
+    // behind those that wait already: a large one has its turn. Throws NoRoom when they would not fit alone, with the option
+    // that makes batches smaller; Error(Interrupted) when stopped.
     Share(MemoryBudget& budget, int64_t bytes, const std::stop_token& stop,
           std::string_view batch_option = "--batch")
         : budget_(budget), bytes_(bytes) {
@@ -57,6 +67,7 @@ class MemoryBudget {
   [[nodiscard]] int64_t left() const;
 
  private:
+  class Turn;
   void take(int64_t bytes, const std::stop_token& stop, std::string_view batch_option);
   void give_back(int64_t bytes);
 
@@ -64,6 +75,9 @@ class MemoryBudget {
   std::mutex mutex_;
   std::condition_variable_any changed_;
   int64_t shared_ = 0;  // what all share, seen whenever nobody holds a share
+  int64_t least_shared_ = 0;
+  std::set<uint64_t> waiting_;  // their tickets
+  uint64_t next_ticket_ = 0;
   int64_t held_ = 0;
   int holders_ = 0;
 };

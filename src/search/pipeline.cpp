@@ -279,7 +279,7 @@ Verdict run_stages(Candidate& candidate, const Context& context) {
 
 double int8_accuracy(std::span<const uint8_t> tflite, const data::ImageSet& images,
                      std::span<const uint32_t> indices, std::stop_token stop) {
-  const int8::Evaluator evaluator(int8::read_tflite(tflite, "the exported model"));
+  int8::Evaluator evaluator(int8::read_tflite(tflite, "the exported model"));
   // One thread: a candidate has no more.
   const std::vector<int8_t> outputs =
       int8::run_all(evaluator, {.images = images.pixels, .indices = indices}, 1, [&](size_t) {

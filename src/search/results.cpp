@@ -46,7 +46,7 @@ Json history_to_json(const engine::History& history) {
 std::string file_from_json(const Json& value) {
   const auto name = value.get<std::string>();
   const std::filesystem::path file = name;
-  if (file.is_absolute() || std::ranges::find(file, "..") != file.end())
+  if (!is_plain_file(name) || file.is_absolute() || std::ranges::find(file, "..") != file.end())
     throw_failure("a stored trial's file is {}, which is not in the study's folder", name);
   return name;
 }
@@ -66,6 +66,13 @@ engine::History history_from_json(const Json& value) {
 }
 
 }  // namespace
+
+bool is_plain_file(std::string_view name) {
+  return std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.' || c == '/';
+  });
+}
 
 std::string_view to_string(Outcome outcome) {
   return std::ranges::find(kOutcomes, outcome, &std::pair<Outcome, const char*>::first)->second;

@@ -61,6 +61,10 @@ enum class Effort {
 std::string_view to_string(Effort effort);   // "full", "recipe", "heat", "explore"
 Effort parse_effort(std::string_view name);  // Error(Failure) for another
 
+// Whether the name of a file is like those of a study's folder: letters, digits, - _ . and / alone. In an address it needs no
+// quoting, and names no other place nor a script.
+bool is_plain_file(std::string_view name);
+
 struct TrialResult {
   int number = 0;      // from 0, in the order proposed
   std::string config;  // "3 blocks, 2 layers, 32 filters, 1 dense, 128 units"
@@ -75,6 +79,7 @@ struct TrialResult {
   std::optional<Recipe> recipe;  // that it was trained by; none: the settings' own
   std::vector<StageResult> stages;
   std::vector<Diverged> diverged;    // in the order of time; mostly none
+  bool is_hopeless = false;          // Failed, and would be again; not stored
   double quick_accuracy = kUnknown;  // validation, float
   double accuracy_float = kUnknown;  // validation, float, before quantising
   double accuracy_int8 = kUnknown;   // validation, bit-exact int8: what is ranked

@@ -94,6 +94,10 @@ study::Place place_of(const fs::path& folder, const study::Place& given) {
         "{}: its {} was not written by this user here, and says that the study is {} in {}; if you trust "
         "that place, name it: --storage URL --study NAME",
         folder.string(), kPlaceFile, shown(there->place.study), shown(there->place.url));
+  // SQLite follows links.
+  if (!there)
+    for (const char* file : {"study.db", "study.db-journal", "study.db-wal", "study.db-shm"})
+      refuse_link(folder / file);
   study::Place place = there ? std::move(there->place) : own_place(folder);
   place.stop = given.stop;
   return place;

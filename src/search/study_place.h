@@ -14,7 +14,7 @@ inline constexpr const char* kWorkerFile =
 
 // Where the study of the search in `folder` is: `given` where that has a URL, else where the folder says that it is, else its
 // own study.db. Reads, and opens nothing. Error(Usage) where the folder names a place and this user's program has not
-// written that (place_mark.h).
+// written that (place_mark.h), and where its study.db is a link.
 study::Place place_of(const std::filesystem::path& folder, const study::Place& given = {});
 // For whoever ends with this stop: nobody waits for its server then.
 study::Place until(const std::stop_token& stop, study::Place place);

@@ -20,6 +20,7 @@
 #include "graph/notebook.h"
 #include "search/plan.h"
 #include "search/recipe.h"
+#include "search/stored_json.h"
 
 namespace retort::search {
 namespace {
@@ -103,10 +104,20 @@ engine::Model untrained_teacher(const SearchSettings& settings, const data::Data
   return model;
 }
 
-// What ended the teacher's trainings so far.
-std::vector<Diverged> load_divergences(const fs::path& path) {
+// What ended the teacher's trainings so far. Where that is damaged it goes, and so does the checkpoint: of which rate it is, nobody
+// knows.
+std::vector<Diverged> load_divergences(const fs::path& path, const fs::path& checkpoint,
+                                       ProgressSink& progress) {
   if (!fs::exists(path)) return {};
-  return parse_json(read_text(path)).get<std::vector<Diverged>>();
+  try {
+    return read_stored(path.string(),
+                       [&] { return parse_json(read_text(path)).get<std::vector<Diverged>>(); });
+  } catch (const Error& error) {
+    progress.message(fmt::format("The teacher begins anew: {}", error.what()));
+    std::error_code ignored;
+    for (const fs::path& file : {checkpoint, path}) fs::remove(file, ignored);
+    return {};
+  }
 }
 
 // Trains it, or goes on from its last epoch. One that diverges begins anew with a lower rate, as a trial does.
@@ -118,7 +129,7 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
   const Rng rng = Rng(settings.seed).fork("teacher");
   const fs::path checkpoint_path = folder / "teacher.checkpoint";
   const fs::path diverged_path = folder / "diverged.json";
-  result.diverged = load_divergences(diverged_path);
+  result.diverged = load_divergences(diverged_path, checkpoint_path, options.progress);
   engine::TrainOptions train_options;
   train_options.epochs = epochs;
   train_options.batch_size = settings.teacher.batch_size;

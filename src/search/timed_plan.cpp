@@ -18,9 +18,12 @@
 namespace retort::search {
 namespace {
 
-// A timed search aims at this share of its time, and keeps some of the rest for its end.
+// A timed search aims at this share of its time, and keeps some of the rest for its end: seconds, but not of a very short one,
+// and a share.
 constexpr double kAim = 0.97;
-constexpr double kClosingShare = 0.02;
+constexpr double kClosingSeconds = 1.5;
+constexpr double kMostClosingShare = 0.02;
+constexpr double kClosingShare = 0.005;
 // Time for measuring one network's speed, and the share of the search's time that all of it may take.
 constexpr double kMeasureSeconds = 0.25;
 constexpr double kMeasureShare = 0.03;
@@ -102,7 +105,8 @@ double resume_plan(Session& session, Json plan) {
 }  // namespace
 
 double closing_seconds(const SearchSettings& settings) {
-  return kClosingShare * settings.seconds.value_or(0);
+  const double seconds = settings.seconds.value_or(0);
+  return std::min(kClosingSeconds, kMostClosingShare * seconds) + kClosingShare * seconds;
 }
 
 double plannable_seconds(const Session& session) {

@@ -30,8 +30,7 @@ bool store(const ClaimedWork& work, const study::Claim& claim, const StoredPropo
   return keep([&] {
     const study::Ending ending = to_ending(result);
     if (result.outcome == Outcome::Failed) {
-      // What diverged with the lower rate too would do so again.
-      const int attempts = result.diverged.size() > kMostDivergences ? 1 : kMostCrashes;
+      const int attempts = result.is_hopeless ? 1 : kMostCrashes;
       return study::is_finished(work.storage.crash(claim, ending, attempts));
     }
     if (work.before_end) work.before_end(claim, proposal);

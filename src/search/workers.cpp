@@ -6,6 +6,7 @@
 #include <exception>
 #include <mutex>
 #include <random>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -19,23 +20,27 @@ void on_workers(int workers, const std::stop_token& user_stop,
   const std::stop_callback forward(user_stop, [&stop] { stop.request_stop(); });
   std::mutex mutex;
   std::exception_ptr first;
-  {
-    std::vector<std::jthread> threads;
-    for (int i = 0; i < workers; ++i)
-      threads.emplace_back([&] {
-        try {
-          job(stop.get_token());
-        } catch (const Error& error) {
-          const std::lock_guard lock(mutex);
-          if (error.code() != ErrorCode::Interrupted && !first) first = std::current_exception();
-          stop.request_stop();
-        } catch (...) {
-          const std::lock_guard lock(mutex);
-          if (!first) first = std::current_exception();
-          stop.request_stop();
-        }
-      });
+  const auto work = [&] {
+    try {
+      job(stop.get_token());
+    } catch (const Error& error) {
+      const std::lock_guard lock(mutex);
+      if (error.code() != ErrorCode::Interrupted && !first) first = std::current_exception();
+      stop.request_stop();
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!first) first = std::current_exception();
+      stop.request_stop();
+    }
+  };
+  std::vector<std::jthread> threads;
+  try {
+    for (int i = 0; i < workers; ++i) threads.emplace_back(work);
+  } catch (const std::system_error&) {
+    // The system gives no more threads: those we have do the work, or else the caller's own.
+    if (threads.empty()) work();
   }
+  threads.clear();
   if (first) std::rethrow_exception(first);
   if (user_stop.stop_requested()) throw Error(ErrorCode::Interrupted, "stopped");
 }

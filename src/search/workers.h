@@ -9,7 +9,8 @@
 
 namespace retort::search {
 
-// Calls job(stop) on `workers` threads and returns when all have. The first error stops the others and is
+// Calls job(stop) on `workers` threads, or as many as the system gives, on the caller's where it gives none, and returns when all
+// have. The first error stops the others and is
 // rethrown; a stop by the user becomes Error(Interrupted).
 void on_workers(int workers, const std::stop_token& user_stop,
                 const std::function<void(const std::stop_token&)>& job);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/temporary.h"
 #include "study/database.h"
 
 namespace retort::study {
@@ -86,23 +87,18 @@ void export_for_optuna(std::string_view url, std::string_view optuna_schema,
                 optuna_schema, kOptunaSchema, kOldOptunaSchema);
   if (std::filesystem::exists(file)) throw_usage("{}: is there already; give another name", file.string());
   const auto from = open_database(url, Access::Read);
-  const std::filesystem::path unfinished = file.string() + ".part";
-  std::filesystem::remove(unfinished);
-  try {
-    const auto to = open_sqlite(unfinished, Access::Write);
-    from->transact(Transaction::Read, [&](Connection& source) {
-      to->transact(Transaction::Write, [&](Connection& target) {
-        make_optuna_tables(target, to->dialect(), optuna_schema);
-        for (const int64_t study : ids_of(*from, source, studies)) copy_study(source, target, study);
-      });
+  // With SQLite's own files beside the copy.
+  const StagingFolder staging(file.parent_path());
+  constexpr const char* kCopy = "copy.db";
+  auto to = open_sqlite(staging.path() / kCopy, Access::Write);
+  from->transact(Transaction::Read, [&](Connection& source) {
+    to->transact(Transaction::Write, [&](Connection& target) {
+      make_optuna_tables(target, to->dialect(), optuna_schema);
+      for (const int64_t study : ids_of(*from, source, studies)) copy_study(source, target, study);
     });
-  } catch (...) {
-    std::error_code ignored;
-    for (const char* ending : {"", "-wal", "-shm"})
-      std::filesystem::remove(unfinished.string() + ending, ignored);
-    throw;
-  }
-  std::filesystem::rename(unfinished, file);
+  });
+  to.reset();  // all of it is in the one file then
+  staging.move_out(kCopy, file);
 }
 
 }  // namespace retort::study

@@ -36,6 +36,14 @@ TEST(Json, WhatIsNestedTooDeeplyIsRefusedBeforeItIsParsed) {
   EXPECT_THROW(parse_json("{"), Json::exception);
 }
 
+TEST(Json, WhatIsNoObjectIsAnEmptyOne) {
+  EXPECT_EQ(parse_json_object(R"({"a": 1})").at("a"), 1);
+  for (const std::string& text :
+       {std::string(), std::string("{"), std::string("[1]"), std::string(R"({"a": 1e999})"),
+        R"({"a": )" + std::string(64, '[') + std::string(64, ']') + "}"})
+    EXPECT_EQ(parse_json_object(text), Json::object()) << text;
+}
+
 template <typename T>
 bool is_taken(const char* text) {
   try {

@@ -3,14 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <barrier>
 #include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
+#include "no_more_threads.h"
 
 namespace retort {
 namespace {
@@ -41,6 +44,52 @@ TEST(ParallelFor, RethrowsTheFirstExceptionAndStops) {
       EXPECT_EQ(calls, 11U);
     }
   }
+}
+
+TEST(AllAtOnce, EachIsThereForTheOthers) {
+  for (const size_t count : {0, 1, 2, 9}) {
+    std::atomic<size_t> there = 0;
+    std::vector<size_t> seen(count);
+    all_at_once(count, [&](size_t i, std::barrier<>& together) {
+      ++there;
+      together.arrive_and_wait();
+      seen[i] = there;
+    });
+    EXPECT_EQ(seen, std::vector<size_t>(count, count));
+  }
+}
+
+TEST(AllAtOnce, WhoThrowsIsWaitedForNoMore) {
+  for (const size_t bad : {0, 2}) {
+    std::atomic<int> ended = 0;
+    try {
+      all_at_once(4, [&](size_t i, std::barrier<>& together) {
+        if (i == bad) throw std::runtime_error("bad");
+        for (int wait = 0; wait < 3; ++wait) together.arrive_and_wait();
+        ++ended;
+      });
+      ADD_FAILURE() << "no exception";
+    } catch (const std::runtime_error& error) {
+      EXPECT_STREQ(error.what(), "bad");
+    }
+    EXPECT_EQ(ended, 3);
+  }
+}
+
+TEST(AllAtOnce, WithoutThreadsNoneBegins) {
+  const NoMoreThreads none;
+  int calls = 0;
+  EXPECT_THROW(all_at_once(3, [&](size_t, std::barrier<>&) { ++calls; }), Error);
+  EXPECT_EQ(calls, 0);
+  all_at_once(1, [&](size_t, std::barrier<>&) { ++calls; });
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(ParallelFor, GoesOnWithTheThreadsThatThereAre) {
+  const NoMoreThreads none;
+  int calls = 0;
+  parallel_for(100, 1, 4, [&](size_t) { ++calls; });
+  EXPECT_EQ(calls, 100);
 }
 
 TEST(AvailableCores, IsAtLeastOne) {

@@ -55,6 +55,36 @@ TEST(Temporary, FilesHaveTheUsersModeAndLeaveNothing) {
   EXPECT_EQ(entries, 1);
 }
 
+TEST(Staging, IsTheUsersAloneAndGoesWithWhatIsLeftInIt) {
+  const TemporaryFolder folder;
+  fs::path path;
+  {
+    const StagingFolder staging(folder.path());
+    path = staging.path();
+    EXPECT_TRUE(is_temporary(path));
+    EXPECT_EQ(path.parent_path(), folder.path());
+    EXPECT_EQ(fs::status(path).permissions(), fs::perms::owner_all);
+    write_text_atomic(path / "one", "text");
+    write_text_atomic(path / "two/three", "text");
+    staging.move_out("one", folder.path() / "moved");
+    EXPECT_THROW(staging.move_out("one", folder.path() / "again"), Error);
+  }
+  EXPECT_FALSE(fs::exists(path));
+  EXPECT_EQ(read_text(folder.path() / "moved"), "text");
+}
+
+TEST(Staging, RemovesWhatIsOldAndLeavesWhatIsBeingMade) {
+  const TemporaryFolder folder;
+  const fs::path stale = folder.path() / ".retort-0.tmp";
+  const fs::path fresh = folder.path() / ".retort-1.tmp";
+  for (const fs::path& left : {stale, fresh}) write_text_atomic(left / "half", "of it");
+  fs::last_write_time(stale, fs::file_time_type::clock::now() - 2 * kStaleAge);
+  const StagingFolder staging(folder.path());
+  EXPECT_FALSE(fs::exists(stale));
+  EXPECT_TRUE(fs::exists(fresh));
+  EXPECT_THROW(StagingFolder(folder.path() / "none"), Error);
+}
+
 class Homeless : public testing::Test {
  protected:
   Homeless() {

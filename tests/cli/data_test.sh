@@ -250,6 +250,9 @@ echo other >"$work/mnist/t10k-labels-idx1-ubyte.gz"
 bad 1 "t10k-labels-idx1-ubyte.gz: is there, but it is not the published file (4542 bytes" \
   data fetch mnist "$work/mnist" --from https://localhost:1
 bad 1 "$work/file: the folder cannot be made: " data fetch mnist "$work/file"
+bad 1 "https://me:***@127.0.0.1:1/x/t10k-labels-idx1-ubyte.gz: " data fetch mnist "$work/new" --from https://me:s3cret@127.0.0.1:1/x
+[[ $err != *s3cret* ]] || fail "the password of a mirror is repeated"
+bad 2 '"http://me:***@127.0.0.1" is no address' data fetch mnist "$work/new" --from http://me:s3cret@127.0.0.1
 mkdir "$work/done" "$work/done/cifar-10-batches-bin"
 batches=(data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch)
 for name in "${batches[@]}"; do : >"$work/done/cifar-10-batches-bin/$name.bin"; done

@@ -37,6 +37,17 @@ if [ -w /dev/full ]; then
   [[ $err == *"retort: cannot write to standard output: "* ]] || fail "a full disk is not named: $err"
 fi
 
+# An error that cannot be said is an exit code.
+for words in /dev/full closed; do
+  [ "$words" = closed ] || [ -w "$words" ] || continue
+  code=0
+  if [ "$words" = closed ]; then "$retort" nonsense 2>&- || code=$?; else "$retort" nonsense 2>"$words" || code=$?; fi
+  [ "$code" = 2 ] || fail "wrong use with standard error $words gives exit code $code instead of 2"
+done
+code=0
+"$retort" --version >&- 2>"$work/err" || code=$?
+[ "$code" = 1 ] || fail "a closed standard output gives exit code $code instead of 1"
+
 # await COMMAND…: until it succeeds, at most twenty seconds.
 await() {
   for ((i = 0; i < 200; ++i)); do
@@ -84,6 +95,13 @@ run data check "images:$work/names"
 case "$out$err" in *$'\e'* | *$'\n''retort: all fine'*) fail "a name is not shown as text" ;; esac
 [[ $out$err == *"x retort: all fine.png"* ]] || fail "the broken file is not named"
 
+# What is somebody's own beside --out stays.
+mkdir "$work/early.unfinished"
+echo notes >"$work/early.unfinished/notes.txt"
+bad 2 "early.unfinished: is not the work of a stopped command" "${train[@]}" --epochs 1 --out "$work/early"
+[ -s "$work/early.unfinished/notes.txt" ] || fail "a file beside --out is gone"
+rm -r "$work/early.unfinished"
+
 # Stopped before anything was finished, there is nothing to keep.
 begin teacher --data "idx:$work/idx" --config '2 blocks, 3 layers, 256 filters' --threads 1 --out "$work/early"
 await test -e "$work/early.unfinished"
@@ -110,6 +128,14 @@ await grep -q '^Going on with the stopped run in ' "$work/out"
 kill "$pid"
 ended 130 "a stop"
 unset OMP_WAIT_POLICY
+
+# Words for a closed standard error reach no file of ours.
+"$retort" "${train[@]}" --epochs 100000 >"$work/out" 2>&- </dev/null &
+pid=$!
+await grep -q '^Going on with the stopped run in ' "$work/out"
+kill "$pid"
+ended 130 "a stop without a standard error"
+[ ! -s "$work/stopped.unfinished/.lock" ] || fail "the lock holds $(cat "$work/stopped.unfinished/.lock")"
 
 # Cut and taken up again, training gives the bytes of the uncut run.
 cut() {  # cut CHECKPOINT ARGUMENTS…: with --out in two runs, and uncut

@@ -153,6 +153,14 @@ for runtime in c tflm; do
     grep -qF "| $parts |" "$work/c2/MODEL_CARD.md" || fail "the model card and inspect differ: $parts"
   done <"$work/parts"
 done
+# A stranger's model.json beside the file, deeper than any of ours; and one larger.
+mkdir "$work/strange" && cp "$work/a.tflite" "$work/strange/m.tflite"
+printf '{"sha256": "%s", "test": %s1%s}' "$(sha256sum <"$work/a.tflite" | cut -c 1-64)" \
+  "$(printf '{"a":%.0s' {1..200000})" "$(printf '}%.0s' {1..200000})" >"$work/strange/model.json"
+good export "$work/strange/m.tflite" --to c --out "$work/strange/c"
+grep -q "^Not known: " "$work/strange/c/MODEL_CARD.md" || fail "the card tells of a model.json without end"
+truncate -s 17M "$work/strange/model.json"
+bad 2 "$work/strange/model.json" export "$work/strange/m.tflite" --to c --out "$work/x"
 # Never over nor among someone's own files.
 mkdir "$work/mine" "$work/empty" && echo "# Mine" >"$work/mine/README.md"
 bad 2 "--out: $work/mine holds other files" export "$work/a.tflite" --to c --out "$work/mine"
@@ -162,6 +170,8 @@ bad 2 "--out: $work/c2 holds other files" export "$work/a.tflite" --to zephyr --
 (cd "$work/empty" && "$retort" export ../a.tflite --to c --out . >"$work/out" 2>&1 && [ -s model.c ]) ||
   fail "into the empty folder that one stands in: $(cat "$work/out")"
 bad 2 "\"My model\" is no name for C code" export "$work/a.tflite" --to c --name "My model" --out "$work/x"
+bad 2 "\"_\" is no name for C code" export "$work/a.tflite" --to arduino --name _ --out "$work/x"
+bad 2 "on Windows con.h is a device" export "$work/a.tflite" --to c --name con --out "$work/x"
 bad 2 "--name is for packages" export "$work/int8/weights.retort" --name digits --out "$work/x"
 bad 2 "--ends is for weights" export "$work/a.tflite" --to c --ends int8 --out "$work/x"
 for run in 1 2 3 4; do  # at once: one of them makes it, whole

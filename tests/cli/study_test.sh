@@ -47,6 +47,19 @@ several() {
 }
 several "sqlite:$work/shared.db" sqlite
 
+# ---- the bench of databases: in one of its own, over and over, and in no other
+small_bench=(--clients 2 --claims 4 --workers 2 --trial-seconds 0.1 --seconds 1 --trials 3 --json)
+for i in 1 2; do
+  good bench study "sqlite:$work/bench.db" "${small_bench[@]}"
+  says '"trials": 3'
+done
+good study list "sqlite:$work/alone/study.db"
+before=$out
+bad 2 "the database holds other studies, such as 'retort'" bench study "sqlite:$work/alone/study.db" "${small_bench[@]}"
+good study list "sqlite:$work/alone/study.db"
+[ "$out" = "$before" ] || fail "a refused bench leaves studies: $out"
+bad 1 "" bench study "sqlite:$work" "${small_bench[@]}"
+
 if start_postgres; then
   several "$postgres" postgresql
   # ---- all connections are cut, at random moments

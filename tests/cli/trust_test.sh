@@ -108,6 +108,10 @@ for file in report.html trials.csv study.json; do ln -sf "$work/victim" "$work/l
 good report "$work/linked"
 [ "$(cat "$work/victim")" = precious ] || fail "report has written through a link"
 [ -s "$work/linked/report.html" ] && [ ! -L "$work/linked/report.html" ] || fail "the link was not replaced"
+model=$(cd "$work/linked" && ls trials/*/model.tflite | head -1)
+mv "$work/linked/$model" "$work/private.tflite" && ln -s "$work/private.tflite" "$work/linked/$model"
+bad 2 "model.tflite: is a link" pick "$work/linked" --flash 1M --out "$work/picked"
+[ ! -e "$work/picked/model.tflite" ] || fail "pick has copied a file from outside of the study"
 rm -rf "$work/linked/trials" && mkdir "$work/elsewhere" && ln -s "$work/elsewhere" "$work/linked/trials"
 bad 2 "linked/trials: is a link" search "$work/linked"
 

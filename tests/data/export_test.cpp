@@ -1,6 +1,8 @@
 #include "data/export.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <iterator>
@@ -62,6 +64,39 @@ TEST(ExportImages, LeavesOtherFilesAloneAndNamesWhatCannotBe) {
   odd.classes = {"a/b", "c"};
   export_images(odd, folder / "new");
   EXPECT_TRUE(fs::exists(folder / "new/train/a-b/00001.png"));
+}
+
+TEST(ExportImages, GoesThroughNoLinkAndHasTheUsersMode) {
+  TestFolder folder;
+  fs::create_directory(folder / "elsewhere");
+  // By the name that an earlier version wrote to, which anybody can guess.
+  const fs::path guessed = folder / fmt::format(".new.partial-{}", ::getpid());
+  fs::create_directory_symlink(folder / "elsewhere", guessed);
+  const mode_t before = ::umask(027);
+  export_images(pets(3), folder / "new");
+  ::umask(before);
+  EXPECT_TRUE(fs::is_empty(folder / "elsewhere"));
+  EXPECT_TRUE(fs::is_symlink(guessed));
+  struct stat status{};
+  ASSERT_EQ(::lstat(folder.at("new").c_str(), &status), 0);
+  EXPECT_TRUE(S_ISDIR(status.st_mode));
+  EXPECT_EQ(status.st_mode & 0777U, 0750U);
+}
+
+TEST(ExportImages, ComeBackWhenClassesAreNamedLikeSets) {
+  for (const std::vector<std::string>& names :
+       {std::vector<std::string>{"test", "train"}, {"train", "val"}, {"Test", "train"}, {"cat", "train"}})
+    for (const bool with_test : {false, true}) {
+      TestFolder folder;
+      Dataset dataset = pets(1);
+      dataset.classes = names;
+      if (!with_test) dataset.test = {};
+      export_images(dataset, folder / "new");
+      const auto again = load("images:" + folder.at("new"));
+      EXPECT_EQ(again->classes, names);
+      EXPECT_EQ(again->train.pixels, dataset.train.pixels);
+      EXPECT_EQ(again->test.pixels, dataset.test.pixels);
+    }
 }
 
 TEST_F(Folder, ExportedArraysReadBackAsTheSameImages) {

@@ -99,7 +99,32 @@ TEST_F(Unpack, FilesAndFolders) {
   // Again, over what is there.
   EXPECT_EQ(result({{"top/a", bytes_of("new")}}), "no error");
   EXPECT_EQ(read_text(folder_ / "top/a"), "new");
-  EXPECT_FALSE(fs::exists(folder_ / "top/deep"));
+  EXPECT_EQ(read_text(folder_ / "top/deep/er/b"), "two") << "what the archive does not hold stays";
+}
+
+TEST_F(Unpack, ReplacesNoFolderAndGoesThroughNoLink) {
+  const auto refusal = [&] {
+    return failure([&] { unpack(folder_ / "a.tar.gz", folder_.path(), {.bytes = 1000}, silent_progress()); });
+  };
+  write_bytes(folder_ / "a.tar.gz", tar_gz({{"first", {}}, {"top/a", bytes_of("one")}}));
+  write_text_atomic(folder_ / "top/a/mine", "mine");
+  EXPECT_EQ(refusal(), folder_.at("top/a: is a folder in a file's place: remove it, or name another folder"));
+  EXPECT_EQ(read_text(folder_ / "top/a/mine"), "mine");
+  fs::rename(folder_ / "top", folder_ / "elsewhere");
+  fs::create_directory_symlink(folder_ / "elsewhere", folder_ / "top");
+  EXPECT_TRUE(refusal().starts_with(folder_.at("top: is a link"))) << refusal();
+  fs::remove(folder_ / "top");
+  write_text_atomic(folder_ / "top", "mine");
+  EXPECT_TRUE(refusal().starts_with(folder_.at("top: cannot be made: "))) << refusal();
+  EXPECT_EQ(read_text(folder_ / "top"), "mine");
+  EXPECT_FALSE(fs::exists(folder_ / "first")) << "all or nothing";
+  fs::remove(folder_ / "top");
+  write_text_atomic(folder_ / "victim", "precious");
+  fs::create_directory(folder_ / "top");
+  fs::create_symlink(folder_ / "victim", folder_ / "top/a");
+  EXPECT_EQ(refusal(), "no error");
+  EXPECT_EQ(read_text(folder_ / "victim"), "precious");
+  EXPECT_EQ(read_text(folder_ / "top/a"), "one");
 }
 
 TEST_F(Unpack, WhatAKilledOneLeftGoesWhenItIsOld) {
@@ -421,6 +446,23 @@ TEST(RemoteSets, AreNotTakenForThereByTheNamesOfTheirFiles) {
   EXPECT_EQ(result(remote_set("cifar10")), "no error");
   EXPECT_NE(result(remote_set("mnist")).find("; by hand: put "), std::string::npos)
       << "sizes alone do not tell it from Fashion-MNIST";
+}
+
+TEST(RemoteSets, FetchedAnewLeaveWhatIsNotTheirs) {
+  const TestFolder folder;
+  const std::vector<uint8_t> archive = tar_gz({{"inside/a", bytes_of("1")}, {"inside/b", bytes_of("2")}});
+  write_text_atomic(folder / "inside/a", "1");
+  write_text_atomic(folder / "inside/notes", "mine");
+  write_bytes(folder / "set.tar.gz", archive);
+  fetch({.name = "set",
+         .format = "images",
+         .bases = {"https://localhost:1"},
+         .files = {{"set.tar.gz", static_cast<int64_t>(archive.size()), sha256_hex(archive)}},
+         .contents = {{"inside/a", 1}, {"inside/b", 1}},
+         .archive_bytes = 2},
+        folder.path(), {}, silent_progress());
+  EXPECT_EQ(read_text(folder / "inside/b"), "2");
+  EXPECT_EQ(read_text(folder / "inside/notes"), "mine");
 }
 
 TEST(RemoteSets, AreWellFormed) {

@@ -2,14 +2,20 @@
 
 #include <gtest/gtest.h>
 #include <png.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <fstream>
+#include <future>
 #include <string>
 
+#include "base/memory.h"
+#include "base/memory_share.h"
 #include "data/fixtures.h"
+#include "data/preprocess.h"
 
 namespace retort::data {
 namespace {
@@ -262,6 +268,23 @@ TEST(ImageFile, RefusesEmptyAndUnknownFiles) {
             "cat/1.img: is neither a JPEG nor a PNG image");
 }
 
+constexpr uint8_t kBaseline = 0xc0;
+constexpr uint8_t kProgressive = 0xc2;
+
+// A JPEG that announces so many pixels each way, and this kind of scans.
+std::vector<uint8_t> jpeg_of_side(uint16_t side, uint8_t kind = kBaseline, Mode mode = Mode::Rgb) {
+  const ImageShape shape = {8, 8, mode == Mode::Cmyk ? 4 : 3};
+  std::vector<uint8_t> jpeg = encode_jpeg(gradient(shape), shape, 90, mode);
+  constexpr std::array<uint8_t, 2> kFrame = {0xff, kBaseline};
+  const auto frame = std::ranges::search(jpeg, kFrame).begin() - jpeg.begin();
+  jpeg.at(static_cast<size_t>(frame) + 1) = kind;
+  for (const size_t at : {5U, 7U}) {
+    jpeg.at(static_cast<size_t>(frame) + at) = static_cast<uint8_t>(side >> 8U);
+    jpeg.at(static_cast<size_t>(frame) + at + 1) = static_cast<uint8_t>(side);
+  }
+  return jpeg;
+}
+
 TEST(ImageFile, RefusesBombsByTheirHeaderAlone) {
   // A PNG header that announces 60,000 x 60,000 pixels, with a right checksum.
   std::vector<uint8_t> png = encode_png(std::vector<uint8_t>{1}, {1, 1, 1});
@@ -286,15 +309,70 @@ TEST(ImageFile, RefusesBombsByTheirHeaderAlone) {
   set_size(0x7fffffff, 0x7fffffff);
   EXPECT_TRUE(decode_error(png).starts_with("cat/1.img: broken PNG: ")) << decode_error(png);
 
-  const ImageShape shape = {8, 8, 3};
-  std::vector<uint8_t> jpeg = encode_jpeg(gradient(shape), shape);
-  for (size_t i = 0; i + 9 < jpeg.size(); ++i)
-    if (jpeg[i] == 0xff && jpeg[i + 1] == 0xc0) {
-      for (size_t at = i + 5; at < i + 9; ++at) jpeg[at] = 0xfd;
-      break;
-    }
-  EXPECT_EQ(decode_error(jpeg),
+  EXPECT_EQ(decode_error(jpeg_of_side(0xfdfd)),
             "cat/1.img: 65021x65021 pixels are more than the 64 million an image may have");
+}
+
+TEST(ImageFile, ALargeOneWaitsForTheMemoryThatOthersHold) {
+  constexpr int kSide = 4096;  // in bytes, as much as is asked for
+  const std::vector<uint8_t> file =
+      encode_png(std::vector<uint8_t>(kSide * (kSide / 8)), kSide, kSide, PNG_COLOR_TYPE_GRAY, 1);
+  MemoryShare held(memory_left(), "all");
+  std::future<DecodedImage> image = std::async(std::launch::async, [&] { return decode_image(file, "x"); });
+  EXPECT_EQ(image.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  EXPECT_EQ(decode_error(encode_png(std::vector<uint8_t>{7}, {1, 1, 1})), "no error") << "a small one";
+  held = {};
+  EXPECT_EQ(image.get().shape, (ImageShape{kSide, kSide, 1}));
+}
+
+// What is left of memory is less than any of these pictures takes.
+class LittleMemory : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(::getrlimit(RLIMIT_AS, &before_), 0);
+    const auto most = static_cast<rlim_t>(address_space("VmSize:") + (int64_t{50} << 20));
+    const rlimit tight{.rlim_cur = most, .rlim_max = before_.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_AS, &tight), 0);
+  }
+  void TearDown() override { ::setrlimit(RLIMIT_AS, &before_); }
+  // "0.2 GB" of the sentence that refuses the file.
+  static std::string refused(std::span<const uint8_t> file) {
+    const std::string sentence = decode_error(file);
+    const std::string start = "cat/1.img: its pixels would take ";
+    return sentence.starts_with(start) && sentence.ends_with(" GB of memory that are left")
+               ? sentence.substr(start.size(), 6)
+               : sentence;
+  }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(LittleMemory, IsAskedForBeforePixelsTakeIt) {
+  constexpr int kSide = 8000;
+  EXPECT_EQ(
+      refused(encode_png(std::vector<uint8_t>(kSide * (kSide / 8)), kSide, kSide, PNG_COLOR_TYPE_GRAY, 1)),
+      "0.1 GB");
+  const std::vector<uint8_t> jpeg = jpeg_of_side(kSide);
+  EXPECT_EQ(refused(jpeg), "0.2 GB");
+  EXPECT_EQ(refused(with_segment(jpeg, exif(6, true))), "0.4 GB") << "it is turned";
+  EXPECT_EQ(refused(jpeg_of_side(kSide, kProgressive)), "0.4 GB")
+      << "coefficients of two bytes, half as many in colours";
+  EXPECT_EQ(refused(jpeg_of_side(kSide, kBaseline, Mode::Cmyk)), "0.5 GB") << "inks, and colours of them";
+  EXPECT_EQ(decode_error(encode_png(std::vector<uint8_t>{7}, {1, 1, 1})), "no error");
+}
+
+TEST_F(LittleMemory, IsEnoughToResizeATallPicture) {
+  constexpr ImageShape kTall = {1'000'000, 8, 1};
+  constexpr ImageShape kSmall = {96, 96, 1};
+  std::vector<uint8_t> small(kSmall.bytes());
+  resize(std::vector<uint8_t>(kTall.bytes(), 7), kTall, small, kSmall);
+  EXPECT_EQ(small, std::vector<uint8_t>(kSmall.bytes(), 7));
+  constexpr ImageShape kFlat = {1, 4096, 1};  // of all rows at once
+  std::vector<uint8_t> flat(kFlat.bytes());
+  EXPECT_TRUE(usage_error([&] {
+                resize(std::vector<uint8_t>(kTall.bytes(), 7), kTall, flat, kFlat);
+              }).starts_with("resizing an image would take 8.2 GB, more than "));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "data/arrays.h"
 #include "data/fixtures.h"
 #include "data/npy.h"
 
@@ -93,10 +94,23 @@ TEST_F(NpyFolder, TakesNamesAndRangeFromItsDescription) {
   describe(R"({"classes": ["cat"], "range": {"low": -2, "high": 3}})");
   EXPECT_EQ(error(), folder_.at("dataset.json") + ": names 1 classes, and the labels have 2");
   describe(R"({"classes": ["cat", "dog"], "range": {"low": 3, "high": 3}})");
-  EXPECT_EQ(error(), folder_.at("dataset.json") + ": the range is 3 to 3: low must be below high");
+  EXPECT_EQ(error(), folder_.at("dataset.json") +
+                         ": the range is 3 to 3: low must be below high, both finite numbers");
   describe("{");
   EXPECT_TRUE(error().starts_with(folder_.at("dataset.json") + ": is no description of a data set"))
       << error();
+}
+
+TEST(Values, ThatBytesCannotStandForAreRefused) {
+  const std::vector<float> values = {0, 1, 2, std::nanf(""), 4, INFINITY};
+  EXPECT_EQ(usage_error([&] { require_finite(values, 2, "x"); }),
+            "x: image 1 holds NaN (value 3 of the file); values must be finite numbers");
+  EXPECT_EQ(usage_error([&] { require_finite(std::span(values).last(2), 1, "x"); }),
+            "x: image 1 holds an infinity (value 1 of the file); values must be finite numbers");
+  EXPECT_EQ(usage_error([&] { require_finite(std::span(values).first(3), 1, "x"); }), "no error");
+  EXPECT_TRUE(is_range({-1, 3.4e38F}));
+  for (const ValueRange range : {ValueRange{1, 1}, {2, 1}, {-INFINITY, 1}, {0, INFINITY}, {NAN, 1}, {0, NAN}})
+    EXPECT_FALSE(is_range(range)) << range.low << " " << range.high;
 }
 
 TEST_F(NpyFolder, QuantisesTheWidestRange) {

@@ -31,6 +31,16 @@ TEST(Gray, HasTheNotebooksWeightsRoundedToNearest) {
   EXPECT_EQ(gray, (std::vector<uint8_t>{0, 255}));
 }
 
+TEST(Gray, MayLieWhereTheColoursWere) {
+  Rng rng(5);
+  std::vector<uint8_t> pixels = random_bytes(3 * 1000, rng);
+  std::vector<uint8_t> gray(1000);
+  to_gray(pixels, gray);
+  to_gray(pixels, std::span(pixels).first(gray.size()));
+  pixels.resize(gray.size());
+  EXPECT_EQ(pixels, gray);
+}
+
 TEST(Resize, SameSizeIsTheSameImage) {
   Rng rng(2);
   for (int i = 0; i < 20; ++i) {

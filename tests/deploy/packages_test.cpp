@@ -70,17 +70,20 @@ TEST(Packages, TheGoldenBytesAreCompiledOnce) {
   }
 }
 
-TEST(Packages, NamesDoNotHideHeaders) {
+TEST(Packages, NamesAreOfCAndOfFiles) {
   Rng rng(4);
   const int8::QuantGraph graph = int8::random_network(rng);
   const std::vector<uint8_t> file = int8::write_tflite(graph);
-  for (const char* name : {"stdint", "string", "arduino", "9", "a b", ""})
-    for (const char* kind : {"c", "tflm"})
-      EXPECT_THROW(
-          (void)exporter(kind).files(
-              {.graph = graph, .tflite = file, .name = name, .about_json = "", .command = "", .images = {}}),
-          Error)
-          << kind << ", " << name;
+  for (const char* kind : {"c", "tflm"}) {
+    const auto make = [&](const char* name) {
+      (void)exporter(kind).files(
+          {.graph = graph, .tflite = file, .name = name, .about_json = "", .command = "", .images = {}});
+    };
+    for (const char* name : {"stdint", "string", "arduino", "9", "9a", "a b", "A", "", "_", "_a", "a_",
+                             "a__b", "con", "nul", "aux", "prn", "com1", "lpt9"})
+      EXPECT_THROW(make(name), Error) << kind << ", " << name;
+    for (const char* name : {"a_b9", "com10"}) EXPECT_NO_THROW(make(name)) << kind << ", " << name;
+  }
 }
 
 TEST(Packages, TheModelCardIsATableWhateverTheNames) {
@@ -116,8 +119,49 @@ TEST(Packages, NamesInTheModelCardAreTextAlone) {
   const Files files = exporter("c").files(
       {.graph = graph, .tflite = file, .about_json = "{}", .command = "retort export", .images = {}});
   const std::string& card = files.at("MODEL_CARD.md");
-  EXPECT_NE(card.find("&lt;img src=x>&amp; \\[2J \\[a](b)"), std::string::npos) << card;
+  EXPECT_NE(card.find("&lt;img src=x>&amp; \\[2J \\[a\\](b)"), std::string::npos) << card;
   EXPECT_EQ(card.find('\033'), std::string::npos);
+}
+
+std::string card_about(const std::string& about_json) {
+  Rng rng(5);
+  const int8::QuantGraph graph = int8::random_network(rng, int8::Ends::Int8);
+  const std::vector<uint8_t> file = int8::write_tflite(graph);
+  return exporter("c")
+      .files({.graph = graph, .tflite = file, .about_json = about_json, .command = "", .images = {}})
+      .at("MODEL_CARD.md");
+}
+
+TEST(Packages, WhatIsToldOfTheMakingIsTextAlone) {
+  const std::string bad = "\"<b>[a](https://b)\"";
+  const std::string card = card_about(R"({"config": )" + bad + R"(, "layers": )" + bad + R"(, "teacher": )" +
+                                      bad + R"(, "data": {"spec": )" + bad + R"(, "content_hash": )" + bad +
+                                      R"(}, "input": {"meaning": )" + bad + R"(}, "seed": )" + bad +
+                                      R"(, "runs": [{"seed": )" + bad + "}]}");
+  EXPECT_EQ(card.find('<'), std::string::npos) << card;
+  const std::string text = R"(&lt;b>\[a\](https://b))";
+  size_t told = 0;
+  for (size_t at = card.find(text); at != std::string::npos; at = card.find(text, at + 1)) ++told;
+  EXPECT_EQ(told, 8U) << card;
+}
+
+TEST(Packages, SharesAreWithinOne) {
+  const std::string card = card_about(R"({"accuracy_int8": 1e300, "accuracy_float": 0.5, "sparsity": -1,
+                                          "test": {"mean": 2, "accuracy_int8": "all", "spread": 0.25}})");
+  const auto says = [&](const char* text) { EXPECT_NE(card.find(text), std::string::npos) << text << card; };
+  says("| validation accuracy, int8 | not known |");
+  says("| validation accuracy before quantising | 50.00 % |");
+  says("| zeros among the weights | not known |");
+  says("| test accuracy, int8 | not known; over all seeds not known ± 25.00 % |");
+}
+
+TEST(Packages, WhatIsTooDeepIsNotTold) {
+  constexpr int kLevels = 200'000;
+  std::string deep;
+  for (int i = 0; i < kLevels; ++i) deep += R"({"a":)";
+  const std::string card =
+      card_about(R"({"config": "1 block", "test": )" + deep + "1" + std::string(kLevels, '}') + "}");
+  EXPECT_NE(card.find("Not known"), std::string::npos) << card;
 }
 
 }  // namespace

@@ -1,6 +1,10 @@
 #include "int8/evaluate.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "base/error.h"
 #include "int8/against_interpreter.h"
@@ -27,7 +31,7 @@ TEST(Evaluate, OutputsAreTheInterpretersWhateverTheThreadsAndTheOrder) {
     labels[i] = static_cast<uint16_t>(rng.below(static_cast<uint32_t>(outputs.size())));
     if (predicted_class(outputs) == labels[i]) ++correct;
   }
-  const Evaluator evaluator(network);
+  Evaluator evaluator(network);
   for (const int threads : {1, 2, 5}) {
     size_t last = 0;
     const std::vector<int8_t> outputs = run_all(evaluator, {input, indices}, threads, [&](size_t done) {
@@ -45,7 +49,7 @@ TEST(Evaluate, OutputsAreTheInterpretersWhateverTheThreadsAndTheOrder) {
 
 TEST(Evaluate, RefusesWhatIsNoImage) {
   Rng rng(13);
-  const Evaluator evaluator(random_network(rng));
+  Evaluator evaluator(random_network(rng));
   const std::vector<uint8_t> input(evaluator.image_bytes() * 3);
   const std::vector<uint32_t> indices = {2, 3};
   EXPECT_THROW(run_all(evaluator, {input, indices}, 1), Error);
@@ -55,7 +59,7 @@ TEST(Evaluate, RefusesWhatIsNoImage) {
 
 TEST(Evaluate, EndsWithWhatIsThrownBetween) {
   Rng rng(14);
-  const Evaluator evaluator(random_network(rng));
+  Evaluator evaluator(random_network(rng));
   const std::vector<uint8_t> input(evaluator.image_bytes());
   const std::vector<uint32_t> indices(2000, 0);
   size_t heard = 0;
@@ -66,6 +70,65 @@ TEST(Evaluate, EndsWithWhatIsThrownBetween) {
                        }),
                Error);
   EXPECT_EQ(heard, 1U);
+}
+
+// Takes a picture of so many pixels a side, and keeps the largest of each 64 × 64.
+QuantGraph pools(int side) {
+  constexpr int kFilter = 64;
+  const Quantization grid{{1.0F / 255}, {-128}, 0};
+  MaxPool2D pool;
+  pool.filter_height = pool.filter_width = pool.stride_height = pool.stride_width = kFilter;
+  QuantGraph g;
+  g.tensors = {{"x", Type::Int8, {1, side, side, 1}, grid, {}},
+               {"y", Type::Int8, {1, side / kFilter, side / kFilter, 1}, grid, {}}};
+  g.operators = {{pool, {0}, {1}}};
+  g.inputs = {0};
+  g.outputs = {1};
+  return g;
+}
+
+// As long as it lives this process may take so many bytes more.
+class LittleMemory {
+ public:
+  explicit LittleMemory(uint64_t left) {
+    uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    EXPECT_EQ(::getrlimit(RLIMIT_AS, &before_), 0);
+    const rlimit tight{.rlim_cur = pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) + left,
+                       .rlim_max = before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_AS, &tight), 0);
+  }
+  ~LittleMemory() { ::setrlimit(RLIMIT_AS, &before_); }
+  LittleMemory(const LittleMemory&) = delete;
+  LittleMemory& operator=(const LittleMemory&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST(Evaluate, HasNoMoreThreadsThanThereIsMemoryFor) {
+  Evaluator evaluator(pools(2048));
+  EXPECT_GE(evaluator.memory_bytes(), evaluator.image_bytes());
+  const std::vector<uint8_t> image(evaluator.image_bytes(), 200);
+  const std::vector<uint32_t> indices(64, 0);
+  const std::vector<int8_t> expected(indices.size() * evaluator.outputs(), 200 - 128);
+  const LittleMemory memory(evaluator.memory_bytes() * 8);
+  EXPECT_EQ(run_all(evaluator, {image, indices}, 64), expected);
+}
+
+TEST(Evaluate, ANetworkThatIsTooLargeForWhatIsLeftIsRefused) {
+  const QuantGraph large = pools(8192);
+  const auto refused = [&] {
+    try {
+      const Evaluator evaluator(large);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(refused(), "");
+  const LittleMemory memory(uint64_t{32} << 20U);
+  EXPECT_NE(refused().find("more than the memory that is left"), std::string::npos) << refused();
 }
 
 TEST(Evaluate, TiesGoToTheFirst) {

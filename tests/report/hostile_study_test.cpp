@@ -137,7 +137,9 @@ TEST_F(HostileStudy, FilesBesideTheFolderAreNotRead) {
   study_.storage().finish(claim, ending);
   expect_refused("a stored trial's file is /etc/passwd, which is not in the study's folder");
   Json run = search::FinalistRun{};
-  for (const char* file : {"/etc/passwd", "../model.tflite", "trials/../../model.tflite"}) {
+  // Of the last two reports would make links.
+  for (const char* file : {"/etc/passwd", "../model.tflite", "trials/../../model.tflite",
+                           "javascript:alert(1)", "https://example.org/model.tflite"}) {
     run["file"] = file;
     EXPECT_THROW(run.get<search::FinalistRun>(), Error) << file;
   }

@@ -408,6 +408,20 @@ TEST(Report, CsvHasALineATrialAndQuotesCommas) {
   EXPECT_EQ(std::ranges::count(columns, columns.front()), static_cast<std::ptrdiff_t>(columns.size()));
 }
 
+TEST(Report, NoTextOfTheCsvIsAFormula) {
+  search::StudyResult study = sample_study(2, 1);
+  for (const std::string sign : {"=", "+", "-", "@", "\t", "\r"}) {
+    study.trials[0].config = sign + "1";
+    study.trials[0].reason = sign + "HYPERLINK(\"a\",2)";
+    study.trials[0].seconds = -2;
+    const std::string csv = trials_csv(study);
+    EXPECT_EQ(csv.find("," + sign + "1,"), std::string::npos) << csv;
+    EXPECT_NE(csv.find("'" + sign + "1"), std::string::npos) << csv;
+    EXPECT_NE(csv.find(",\"'" + sign + "HYPERLINK(\"\"a\"\",2)\","), std::string::npos) << csv;
+    EXPECT_NE(csv.find(",-2,"), std::string::npos) << "numbers stay";
+  }
+}
+
 TEST(Report, JsonIsThatOfTheWholeStudy) {
   for (const auto& study : {sample_study(5, 2), sample_study(0, 0)})
     EXPECT_EQ(study_json(study), Json(study).dump(2) + "\n");

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "base/memory.h"
 #include "graph/notebook.h"
 #include "search/search.h"
+#include "search_fixture.h"
 #include "synthetic.h"
 
 namespace retort::search {
@@ -119,9 +121,13 @@ TEST(MemoryBudget, ACandidateWithoutRoomFailsAlone) {
   SearchSettings settings = small({"1,1,8,0", "3,3,48,0", "1,1,16,0"});
   settings.pipeline.batch_size = 512;
   const data::Dataset dataset = synthetic(400, 60, 16);
-  const StudyResult study = run_search(
-      settings, dataset,
-      {.folder = folder.path(), .workers = 2, .memory_bytes = resident_memory() + 250 * kMegabyte});
+  Listener listener;
+  const StudyResult study = run_search(settings, dataset,
+                                       {.folder = folder.path(),
+                                        .workers = 2,
+                                        .memory_bytes = resident_memory() + 250 * kMegabyte,
+                                        .progress = listener});
+  EXPECT_EQ(listener.said.find("tried once more"), std::string::npos) << listener.said;
   ASSERT_EQ(study.trials.size(), 3U);
   EXPECT_EQ(study.trials[0].outcome, Outcome::Complete) << study.trials[0].reason;
   EXPECT_EQ(study.trials[2].outcome, Outcome::Complete) << study.trials[2].reason;
@@ -215,6 +221,33 @@ TEST(MemoryBudget, OnlyAsManyBeginAsFit) {
   EXPECT_EQ(done, 10);
   EXPECT_GE(most, 1);
   EXPECT_LE(most, 3);
+}
+
+// What will never fit is told so while others train: its worker has other work.
+TEST(MemoryBudget, WhatIsBeyondTheLimitDoesNotWait) {
+  MemoryBudget budget(resident_memory() + 1500 * kMegabyte);
+  const MemoryBudget::Share first(budget, 1000 * kMegabyte, {});
+  EXPECT_THROW(const MemoryBudget::Share second(budget, 2000 * kMegabyte, {}), NoRoom);
+}
+
+// Small ones that come later do not slip in before it for ever.
+TEST(MemoryBudget, ALargeOneHasItsTurn) {
+  MemoryBudget budget(resident_memory() + 1500 * kMegabyte);
+  std::optional<MemoryBudget::Share> first(std::in_place, budget, 500 * kMegabyte, std::stop_token());
+  std::atomic<bool> large_is_in = false;
+  std::atomic<bool> small_was_first = false;
+  const std::jthread large([&] {
+    const MemoryBudget::Share share(budget, 1200 * kMegabyte, {});
+    large_is_in = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // it waits by now
+  const std::jthread small([&] {
+    const MemoryBudget::Share share(budget, 100 * kMegabyte, {});
+    small_was_first = !large_is_in;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_FALSE(small_was_first);
+  first.reset();
 }
 
 TEST(MemoryBudget, WhoWaitsCanBeStopped) {

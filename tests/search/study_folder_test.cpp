@@ -209,6 +209,10 @@ TEST_F(SearchTest, LinksInAStudysFolderLeadNowhere) {
     EXPECT_NE(thrown.sentence.find(std::string(part) + ": is a link"), std::string::npos) << thrown.sentence;
     fs::remove(folder.path() / part);
   }
+  fs::create_symlink(elsewhere.path() / "study.db", folder.path() / "study.db");
+  EXPECT_NE(thrown_by([&] { StudyFolder(folder.path()); }).sentence.find("study.db: is a link"),
+            std::string::npos);
+  EXPECT_NE(thrown_by([&] { load_study(folder.path()); }).sentence.find("study.db: is a link"), std::string::npos);
   EXPECT_TRUE(fs::is_empty(elsewhere.path()));
 }
 

@@ -138,6 +138,26 @@ TEST_F(SearchTest, StoppedInTheTeachersTrainingItSaysHowToGoOn) {
   EXPECT_EQ(thrown.sentence, "stopped while the teacher was prepared; the same command goes on from here");
 }
 
+TEST_F(SearchTest, ATeacherWhoseDivergencesAreDamagedBeginsAnew) {
+  settings.teacher = {.config = "1,1,8,0", .epochs = 1};
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  for (const char* damaged : {"{", R"([{"stage": 1}])"}) {
+    const TemporaryFolder folder;
+    std::stop_source stop;
+    stop.request_stop();
+    EXPECT_EQ(thrown_by([&] { run(folder.path(), 1, stop.get_token()); }).code, ErrorCode::Interrupted);
+    const fs::path file = folder.path() / "teacher" / "diverged.json";
+    write_text_atomic(file, damaged);
+    Listener listener;
+    const StudyResult study =
+        run_search(settings, dataset, {.folder = folder.path(), .workers = 1, .progress = listener});
+    EXPECT_EQ(study.teacher.source, "trained");
+    EXPECT_NE(listener.said.find("The teacher begins anew: "), std::string::npos) << listener.said;
+    EXPECT_NE(listener.said.find(file.string()), std::string::npos) << listener.said;
+  }
+}
+
 TEST_F(SearchTest, AnotherTeachersNetworkIsTrained) {
   const TemporaryFolder folder;
   settings.teacher = {.config = "1,1,8,0", .epochs = 1};

@@ -5,8 +5,10 @@
 #include <atomic>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "base/error.h"
+#include "no_more_threads.h"
 #include "synthetic.h"
 
 namespace retort::search {
@@ -44,6 +46,16 @@ TEST(Workers, AStopByTheUserReachesAllAndIsAnInterruption) {
   });
   EXPECT_EQ(ended, 2);
   EXPECT_EQ(thrown.code, ErrorCode::Interrupted);
+}
+
+TEST(Workers, WithoutThreadsTheCallersDoesTheWork) {
+  const NoMoreThreads none;
+  std::vector<std::thread::id> threads;
+  on_workers(3, {}, [&](const std::stop_token&) { threads.push_back(std::this_thread::get_id()); });
+  EXPECT_EQ(threads, std::vector{std::this_thread::get_id()});
+  EXPECT_EQ(
+      thrown_by([] { on_workers(3, {}, [](const std::stop_token&) { throw_usage("wrong"); }); }).sentence,
+      "wrong");
 }
 
 TEST(Waiting, OneAsksForAllLessAndLessOften) {

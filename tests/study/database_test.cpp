@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
 #include <thread>
 
 #include "base/error.h"
@@ -263,7 +264,21 @@ TEST_P(DatabaseContract, ACopyHasAllStudiesOrThoseThatAreNamed) {
   const std::vector<std::string> missing = {"retort", "nobody"};
   EXPECT_THROW(export_for_optuna(place_.url, kOptunaSchema, folder_.path() / "x.db", missing), Error);
   EXPECT_FALSE(fs::exists(folder_.path() / "x.db"));
-  EXPECT_FALSE(fs::exists(folder_.path() / "x.db.part"));
+}
+
+TEST_P(DatabaseContract, ACopyLeavesNothingElseAndOverwritesNothing) {
+  add({"a"});
+  TemporaryFolder other;
+  const fs::path copy = other.path() / "copy.db";
+  const fs::path mine = other.path() / "copy.db.part";
+  write_text_atomic(mine, "mine");
+  export_for_optuna(place_.url, kOptunaSchema, copy);
+  EXPECT_EQ(read_text(mine), "mine");
+  const std::vector<std::string> missing = {"nobody"};
+  EXPECT_THROW(export_for_optuna(place_.url, kOptunaSchema, other.path() / "x.db", missing), Error);
+  std::set<fs::path> left;
+  for (const fs::directory_entry& entry : fs::directory_iterator(other.path())) left.insert(entry.path());
+  EXPECT_EQ(left, (std::set<fs::path>{copy, mine}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, DatabaseContract, testing::Values(Kind::Sqlite), kKindName);

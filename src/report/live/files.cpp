@@ -13,20 +13,13 @@ namespace fs = std::filesystem;
 
 constexpr uintmax_t kLargest = uintmax_t{64} << 20U;
 
-// Names that an address needs no quoting for; a study has no others.
-bool is_plain(const std::string& file) {
-  return !file.empty() && std::ranges::all_of(file, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.' || c == '/';
-  });
-}
-
 }  // namespace
 
 std::vector<std::string> files_of(const search::StudyResult& study, const search::TrialResult& trial) {
   std::vector<std::string> files;
   const auto add = [&](const std::string& file) {
-    if (is_plain(file) && std::ranges::count(files, file) == 0) files.push_back(file);
+    if (!file.empty() && search::is_plain_file(file) && std::ranges::count(files, file) == 0)
+      files.push_back(file);
   };
   add(trial.file);
   if (const search::Finalist* finalist = search::find_finalist(study, trial.number))
