@@ -13,7 +13,7 @@ namespace retort {
 class MemoryShare {
  public:
   MemoryShare() = default;
-  // Throws Error(Usage) as require_memory() does, where it is too much even alone.
+  // Throws NoMemory as require_memory() does, where it is too much even alone.
   MemoryShare(uint64_t bytes, std::string_view what);
   ~MemoryShare();
   MemoryShare(MemoryShare&& other) noexcept : bytes_(std::exchange(other.bytes_, 0)) {}

@@ -1,6 +1,5 @@
 #include "base/sizes.h"
 
-#include "base/error.h"
 #include "base/memory.h"
 
 namespace retort {
@@ -10,8 +9,9 @@ void require_memory(uint64_t bytes, std::string_view what) {
   constexpr double kGigabyte = 1e9;
   const uint64_t left = memory_left();
   if (bytes > left)
-    throw_usage("{} would take {:.1f} GB, more than the {:.1f} GB of memory that are left", what,
-                static_cast<double>(bytes) / kGigabyte, static_cast<double>(left) / kGigabyte);
+    throw NoMemory(fmt::format("{} would take {:.1f} GB, more than the {:.1f} GB of memory that are left",
+                               what, static_cast<double>(bytes) / kGigabyte,
+                               static_cast<double>(left) / kGigabyte));
 }
 
 }  // namespace retort

@@ -7,8 +7,11 @@
 #include <initializer_list>
 #include <limits>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
+
+#include "base/error.h"
 
 namespace retort {
 
@@ -29,7 +32,13 @@ constexpr uint64_t saturating_product(std::initializer_list<T> sizes) {
   return saturating_product(std::span<const T>(sizes.begin(), sizes.size()));
 }
 
-// Throws Error(Usage) "`what` would take 12.3 GB, more than the 8.0 GB of memory that are left" when memory_left() says so:
+// What was read is sound, but has no room on this machine now.
+class NoMemory : public Error {
+ public:
+  explicit NoMemory(const std::string& message) : Error(ErrorCode::Usage, message) {}
+};
+
+// Throws NoMemory "`what` would take 12.3 GB, more than the 8.0 GB of memory that are left" when memory_left() says so:
 // before the memory is asked for, which the system might grant and then not have. Less than kSmallMemoryBytes is always
 // granted: the question costs as much as reading a picture.
 inline constexpr uint64_t kSmallMemoryBytes = uint64_t{16} << 20U;

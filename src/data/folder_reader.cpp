@@ -231,6 +231,8 @@ class Loader {
   std::optional<DecodedImage> decode(const Source& source, std::string* reason = nullptr) const {
     try {
       return decode_image(read_file(source.path, kMostImageFileBytes), source.path.string());
+    } catch (const NoMemory&) {
+      throw;  // it is not the image's fault
     } catch (const Error& error) {
       if (options_.bad_images == BadImages::Fail || error.code() != ErrorCode::Usage) throw;
       const std::string_view sentence = error.what();

@@ -1,11 +1,8 @@
 #include "int8/evaluate.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
-#include <fstream>
-
+#include "address_space_limit.h"
 #include "base/error.h"
 #include "int8/against_interpreter.h"
 
@@ -87,24 +84,7 @@ QuantGraph pools(int side) {
   return g;
 }
 
-// As long as it lives this process may take so many bytes more.
-class LittleMemory {
- public:
-  explicit LittleMemory(uint64_t left) {
-    uint64_t pages = 0;
-    std::ifstream("/proc/self/statm") >> pages;
-    EXPECT_EQ(::getrlimit(RLIMIT_AS, &before_), 0);
-    const rlimit tight{.rlim_cur = pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) + left,
-                       .rlim_max = before_.rlim_max};
-    EXPECT_EQ(::setrlimit(RLIMIT_AS, &tight), 0);
-  }
-  ~LittleMemory() { ::setrlimit(RLIMIT_AS, &before_); }
-  LittleMemory(const LittleMemory&) = delete;
-  LittleMemory& operator=(const LittleMemory&) = delete;
-
- private:
-  rlimit before_{};
-};
+#ifndef RETORT_SANITIZED
 
 TEST(Evaluate, HasNoMoreThreadsThanThereIsMemoryFor) {
   Evaluator evaluator(pools(2048));
@@ -112,7 +92,7 @@ TEST(Evaluate, HasNoMoreThreadsThanThereIsMemoryFor) {
   const std::vector<uint8_t> image(evaluator.image_bytes(), 200);
   const std::vector<uint32_t> indices(64, 0);
   const std::vector<int8_t> expected(indices.size() * evaluator.outputs(), 200 - 128);
-  const LittleMemory memory(evaluator.memory_bytes() * 8);
+  const AddressSpaceLimit memory(evaluator.memory_bytes() * 8);
   EXPECT_EQ(run_all(evaluator, {image, indices}, 64), expected);
 }
 
@@ -127,9 +107,11 @@ TEST(Evaluate, ANetworkThatIsTooLargeForWhatIsLeftIsRefused) {
     return std::string();
   };
   EXPECT_EQ(refused(), "");
-  const LittleMemory memory(uint64_t{32} << 20U);
+  const AddressSpaceLimit memory(uint64_t{32} << 20U);
   EXPECT_NE(refused().find("more than the memory that is left"), std::string::npos) << refused();
 }
+
+#endif
 
 TEST(Evaluate, TiesGoToTheFirst) {
   const std::vector<int8_t> outputs = {-3, 7, 7, 2};

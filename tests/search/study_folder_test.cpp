@@ -212,7 +212,8 @@ TEST_F(SearchTest, LinksInAStudysFolderLeadNowhere) {
   fs::create_symlink(elsewhere.path() / "study.db", folder.path() / "study.db");
   EXPECT_NE(thrown_by([&] { StudyFolder(folder.path()); }).sentence.find("study.db: is a link"),
             std::string::npos);
-  EXPECT_NE(thrown_by([&] { load_study(folder.path()); }).sentence.find("study.db: is a link"), std::string::npos);
+  EXPECT_NE(thrown_by([&] { load_study(folder.path()); }).sentence.find("study.db: is a link"),
+            std::string::npos);
   EXPECT_TRUE(fs::is_empty(elsewhere.path()));
 }
 
