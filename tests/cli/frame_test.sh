@@ -98,7 +98,7 @@ case "$out$err" in *$'\e'* | *$'\n''retort: all fine'*) fail "a name is not show
 # What is somebody's own beside --out stays.
 mkdir "$work/early.unfinished"
 echo notes >"$work/early.unfinished/notes.txt"
-bad 2 "early.unfinished: is not the work of a stopped command" "${train[@]}" --epochs 1 --out "$work/early"
+bad 2 "early.unfinished: is not the work of a stopped command" "${train[@]/%stopped/early}" --epochs 1
 [ -s "$work/early.unfinished/notes.txt" ] || fail "a file beside --out is gone"
 rm -r "$work/early.unfinished"
 
