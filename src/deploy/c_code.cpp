@@ -78,9 +78,8 @@ void check_for_code(const QuantGraph& graph, const std::string& name) {
   if (name.empty() || !std::ranges::all_of(name, good) || !is_letter(name.front()) || name.back() == '_' ||
       name.find("__") != std::string::npos)
     throw_usage(
-        "\"{}\" is no name for C code: use lower-case letters, digits and _, a letter first, and no _ last "
-        "or "
-        "beside another",
+        "\"{}\" is no name for C code: use lower-case letters, digits and _, a letter first, no _ last or "
+        "doubled",
         name);
   constexpr auto kDevices = std::to_array<std::string_view>({"aux", "con", "nul", "prn"});
   const bool is_port = name.size() == 4 && (name.starts_with("com") || name.starts_with("lpt")) &&
