@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/temporary.h"
+#include "engine/trainer.h"
 
 namespace retort::cli {
 namespace {
@@ -85,7 +86,9 @@ void Unfinished::finish() {
   fs::remove_all(folder_, ignored);
 }
 
-void Unfinished::rethrow(const Error& error) const {
+void Unfinished::rethrow(const Error& error) {
+  // The same command would come to the same step, and another one be refused because of this.
+  if (dynamic_cast<const engine::Divergence*>(&error) != nullptr) finish();
   if (error.code() != ErrorCode::Interrupted || !holds_work()) throw error;
   throw Error(error.code(), fmt::format("{}; the same command goes on from its last whole epoch, kept in {}",
                                         error.what(), folder_.string()));

@@ -30,8 +30,9 @@ class Unfinished {
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
   // The result is stored: the folder goes.
   void finish();
-  // Throws the error on; an interruption with how to go on, where something was kept.
-  [[noreturn]] void rethrow(const Error& error) const;
+  // Throws the error on; an interruption with how to go on, where something was kept. What diverged is not gone on with: the
+  // folder goes.
+  [[noreturn]] void rethrow(const Error& error);
 
  private:
   [[nodiscard]] bool holds_work() const;

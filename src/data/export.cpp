@@ -91,6 +91,12 @@ void export_images(const Dataset& dataset, const std::filesystem::path& folder, 
 }
 
 void export_npy(const Dataset& dataset, const Split& split, const std::filesystem::path& folder) {
+  // Only an export has the split beside the arrays.
+  if (!std::filesystem::exists(folder / "train_indices.npy"))
+    for (const char* array : {"x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy"})
+      if (std::filesystem::exists(folder / array))
+        throw_usage("{}: its {} is not of an earlier export, and would be lost: give a new folder",
+                    folder.string(), array);
   write_set(dataset.train, folder / "x_train.npy", folder / "y_train.npy");
   if (dataset.test.count() > 0) {
     write_set(dataset.test, folder / "x_test.npy", folder / "y_test.npy");

@@ -7,7 +7,8 @@
 
 namespace retort::data {
 
-// Writes into `folder` (created when missing), in the data set's own order:
+// Writes into `folder` (created when missing; an earlier export in it is replaced, arrays of another origin are refused), in the
+// data set's own order:
 // - x_train.npy: images × height × width × channels, uint8; y_train.npy: images, int64;
 // - x_test.npy and y_test.npy when there are test images, else these two are removed;
 // - train_indices.npy, validation_indices.npy and test_indices.npy: the split's rows of x_train, int64. A
@@ -16,7 +17,7 @@ namespace retort::data {
 //   is low + b · (high − low) / 255.
 // Logits of all of x_train, one row an image, are logits in the data set's order. Beside dataset.json, or
 // with a copy of it beside them, they are checked against its content_hash (compress/distillation.h). Throws
-// Error(Failure) naming the file that can't be written.
+// Error(Usage) for those arrays, Error(Failure) naming the file that can't be written.
 void export_npy(const Dataset& dataset, const Split& split, const std::filesystem::path& folder);
 // Of a dataset.json: the names of as many classes as there may be.
 inline constexpr uint64_t kMostDescriptionBytes = uint64_t{16} << 20U;

@@ -85,7 +85,7 @@ void say_when_poor(const TeacherResult& teacher, const StageResult& quick, const
   if (!(quick.validation_accuracy > teacher.validation_accuracy) || said.test_and_set()) return;
   session.options.progress.message(fmt::format(
       "The teacher has {:.2f}% on validation and a student {:.2f}% without it: so poor a teacher makes "
-      "students worse. Train it longer (--teacher-epochs) or leave it out of the loss (--distill-alpha 1).",
+      "students worse. Train it longer (--teacher-epochs) or do without (--teacher none).",
       teacher.validation_accuracy * 100, quick.validation_accuracy * 100));
 }
 

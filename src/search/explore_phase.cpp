@@ -84,11 +84,19 @@ std::vector<double> measure_epochs(Session& session, const std::vector<graph::Gr
   return epochs;
 }
 
-// Structures of all sizes that time quickly, whose speed tells that of the others. Flat data have no such
+// For measuring one structure: so much, or in a short time this share of it.
+double measuring_seconds(const Session& session, double usual, double share) {
+  return std::min(usual, share * session.settings.seconds.value_or(0));
+}
+
+struct MeasuredSpeeds {
+  SpeedModel model;
+  double quickest_epoch = 0;  // seconds; 0: nothing was measured
+};
+// Of structures of all sizes that time quickly, whose speed tells that of the others. Flat data have no such
 // structures; what is proposed for them is measured alone.
-SpeedModel measure_speed_model(Session& session) {
+MeasuredSpeeds measure_speeds(Session& session) {
   constexpr size_t kNetworks = 8;
-  constexpr double kSeconds = 0.25;
   constexpr size_t kDraws = 64;
   constexpr double kMostMacs = 2e7;
   const graph::Shape input = input_shape(session.dataset);
@@ -104,12 +112,15 @@ SpeedModel measure_speed_model(Session& session) {
   // Of large images hardly any is small.
   std::ranges::stable_sort(larger, {}, [](const graph::Graph& graph) { return engine::work_of(graph).macs; });
   for (size_t i = 0; graphs.size() < kNetworks; ++i) graphs.push_back(std::move(larger[i]));
-  const std::vector<double> seconds = measure_epochs(session, graphs, kSeconds);
+  const std::vector<double> seconds =
+      measure_epochs(session, graphs, measuring_seconds(session, 0.25, 0.005));
   std::vector<MeasuredWork> measured;
   for (size_t i = 0; i < graphs.size(); ++i)
     measured.push_back(
         {.work = engine::work_of(graphs[i], session.pipeline.precision), .epoch_seconds = seconds[i]});
-  return fit_speed(measured);
+  std::erase_if(measured, [](const MeasuredWork& each) { return !(each.epoch_seconds > 0); });
+  const auto quickest = std::ranges::min_element(measured, {}, &MeasuredWork::epoch_seconds);
+  return {fit_speed(measured), quickest == measured.end() ? 0 : quickest->epoch_seconds};
 }
 
 Exploring decide(Session& session) {
@@ -119,13 +130,15 @@ Exploring decide(Session& session) {
   Exploring exploring{.epochs = exploration.epochs};
   if (settings.seconds) {
     session.options.progress.message("Measuring the speed of a few networks.");
-    exploring.speed = measure_speed_model(session);
+    const MeasuredSpeeds speeds = measure_speeds(session);
+    exploring.speed = speeds.model;
     const double available = plannable_seconds(session);
     const double begun = *settings.seconds - session.seconds_left();
     const Shares shares = plan_shares(settings, available, session.workers);
     exploring.seconds = begun + shares.exploring_seconds;
     exploring.heat_seconds = shares.heat_seconds;
-    exploring.most_epoch_seconds = shares.most_epoch_seconds;
+    // In a time that is too short for anything at least such networks.
+    exploring.most_epoch_seconds = std::max(shares.most_epoch_seconds, speeds.quickest_epoch);
     session.options.progress.message(fmt::format(
         "Plan: {} to explore structures of at most {} an epoch, then {} for the best and other seeds of it.",
         format_duration(exploration.share * available), format_duration(exploring.most_epoch_seconds),
@@ -187,10 +200,9 @@ double run_generation(Session& session, const Exploring& exploring) {
 // The quickest of the first generation is tried whatever it takes: a search has something to show.
 void keep_what_time_has_room_for(Session& session, const Exploring& exploring, double correction,
                                  bool is_first, std::vector<StoredProposal>& generation) {
-  constexpr double kSeconds = 0.1;
   std::vector<graph::Graph> graphs;
   for (const StoredProposal& proposal : generation) graphs.push_back(proposal.proposal.graph);
-  const std::vector<double> seconds = measure_epochs(session, graphs, kSeconds);
+  const std::vector<double> seconds = measure_epochs(session, graphs, measuring_seconds(session, 0.1, 0.002));
   for (size_t i = 0; i < seconds.size(); ++i) generation[i].epoch_seconds = seconds[i];
   std::ranges::stable_sort(generation, {}, &StoredProposal::epoch_seconds);
   const double left = exploring.seconds - seconds_used(session);

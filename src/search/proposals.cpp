@@ -134,6 +134,8 @@ std::vector<StoredProposal> Proposer::next(size_t most, std::span<const TrialRes
   while (fitting < most) {
     auto proposal = sampler_->propose(known);
     if (!proposal) break;
+    // A sampler that was begun anew does not know where it was.
+    if (std::ranges::find(known, proposal->hash, &TrialResult::hash) != known.end()) continue;
     StoredProposal stored;
     stored.proposal = std::move(*proposal);
     stored.costs = costs_of(stored.proposal.graph);
@@ -141,8 +143,10 @@ std::vector<StoredProposal> Proposer::next(size_t most, std::span<const TrialRes
     stored.infeasible = over.reason;
     if (over.reason.empty())
       ++fitting;
-    else
+    else {
+      ++above_limits_;
       keep_if_near({stored.proposal.config, over.ratio, over.reason});
+    }
     proposals.push_back(std::move(stored));
   }
   return proposals;

@@ -85,8 +85,10 @@ std::vector<StoredProposal> open_study(Session& session) {
   // A folder that holds another search is left as it is; one where nothing fits is left without a search.
   if (folder.document(kDescriptionKey))
     folder.describe(settings, dataset, session.options.command);
-  else
+  else {
     check_teacher(settings, dataset);
+    static_cast<void>(data::stratified_split(dataset, settings.split));  // it may be refused
+  }
   std::vector<StoredProposal> proposals;
   if (folder.storage().trial_count() == 0) proposals = propose(settings, dataset, session.options.progress);
   folder.describe(settings, dataset, session.options.command);
@@ -133,6 +135,7 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
     if (!proposals.empty() && !explores) measure(session, proposals);
     teacher_epochs = decide_teacher_epochs(session);
   }
+  if (!needs_teacher(settings)) teacher_epochs = 0;
   phase = Phase::Teacher;
   get_teacher(session.folder);
   session.teacher = prepare_teacher(session.folder, settings, teacher_epochs, session.dataset, session.split,

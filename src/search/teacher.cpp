@@ -27,6 +27,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+bool has_stage(const PipelineSettings& settings, std::string_view stage) {
+  return std::ranges::find(settings.stages, stage) != settings.stages.end();
+}
+bool distils(const PipelineSettings& settings) {
+  return has_stage(settings, "distill") || has_stage(settings, "channels");
+}
+
 int threads_of(const RunOptions& options) {
   return options.teacher_threads > 0 ? options.teacher_threads : available_cores();
 }
@@ -196,11 +203,14 @@ bool teaches(const SearchSettings& settings) {
 }
 
 bool teaches(const PipelineSettings& settings) {
-  const auto has = [&](std::string_view stage) {
-    return std::ranges::find(settings.stages, stage) != settings.stages.end();
-  };
-  return ((has("distill") || has("channels")) && settings.alpha < 1) ||
-         (has("prune") && settings.prune_alpha < 1) || (has("quantize") && settings.qat_alpha < 1);
+  return (distils(settings) && settings.alpha < 1) ||
+         (has_stage(settings, "prune") && settings.prune_alpha < 1) ||
+         (has_stage(settings, "quantize") && settings.qat_alpha < 1);
+}
+
+bool needs_teacher(const SearchSettings& settings) {
+  const PipelineSettings& pipeline = settings.pipeline;
+  return teaches(settings) || (pipeline.curriculum == compress::Curriculum::Entropy && distils(pipeline));
 }
 
 graph::Shape input_shape(const data::Dataset& dataset) {

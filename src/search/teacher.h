@@ -22,6 +22,8 @@ struct Teacher {
 bool teaches(const PipelineSettings& settings);
 // Or a recipe that is tried may.
 bool teaches(const SearchSettings& settings);
+// Or the curriculum looks at it. If nothing does, none is trained.
+bool needs_teacher(const SearchSettings& settings);
 
 // The network of a teacher that is trained here. Error(Usage) when the data's images or classes don't suit
 // it.

@@ -110,7 +110,7 @@ double closing_seconds(const SearchSettings& settings) {
 }
 
 double plannable_seconds(const Session& session) {
-  return kAim * (session.seconds_left() - closing_seconds(session.settings));
+  return kAim * std::max(session.seconds_left() - closing_seconds(session.settings), 0.0);
 }
 
 bool has_more_time(const SearchSettings& settings, const Json& stored) {
@@ -176,7 +176,7 @@ void measure(Session& session, std::vector<StoredProposal>& proposals) {
 
 double decide_runs(Session& session, Contenders contenders, std::vector<StoredProposal>& proposals) {
   // All of it: their epochs were measured by training them, so that hardly anything is left to chance.
-  const double available = session.seconds_left() - closing_seconds(session.settings);
+  const double available = std::max(session.seconds_left() - closing_seconds(session.settings), 0.0);
   std::vector<double> epoch_seconds;
   for (const StoredProposal& structure : contenders.best)
     epoch_seconds.push_back(mean_epoch_seconds(session, structure));
@@ -223,16 +223,20 @@ double decide_runs(Session& session, Contenders contenders, std::vector<StoredPr
 int decide_teacher_epochs(Session& session) {
   const TeacherSettings& teacher = session.settings.teacher;
   const RunOptions& options = session.options;
-  if (teacher.kind != TeacherKind::Train) return 0;
+  if (teacher.kind != TeacherKind::Train || !needs_teacher(session.settings)) return 0;
   if (const auto stored = session.folder.document(kTeacherEpochsKey)) return stored->get<int>();
   const graph::Graph graph = teacher_network(teacher, session.dataset);
   const double total = limit_seconds(session);
+  const engine::CompileOptions compile = teacher_compile_options(session.settings, options);
+  // Of processor time each of its threads takes as much as it computes, of which `workers` are an hour's worth.
+  const double share_of_cores =
+      session.settings.clock == WorkTime::Cpu ? static_cast<double>(compile.threads) / session.workers : 1.0;
   const double epoch = [&] {
     const MemoryBudget::Share share =
         share_of_teacher(session.memory, graph, session.settings, session.split.train.size(), options);
-    return measure_speed(graph, options.backend, teacher_compile_options(session.settings, options),
-                         session.dataset, std::min(kTeacherMeasureSeconds, kMeasureShare * total))
-        .epoch(session.split, teacher.epochs);
+    return share_of_cores * measure_speed(graph, options.backend, compile, session.dataset,
+                                          std::min(kTeacherMeasureSeconds, kMeasureShare * total))
+                                .epoch(session.split, teacher.epochs);
   }();
   const int epochs = plan_teacher_epochs(teacher, epoch, total, session.settings.exploration.epochs > 0);
   session.folder.put_document(kTeacherEpochsKey, epochs);

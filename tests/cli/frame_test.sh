@@ -109,6 +109,11 @@ kill "$pid"
 ended 130 "an early stop"
 [ ! -e "$work/early" ] && [ ! -e "$work/early.unfinished" ] || fail "an early stop leaves something behind"
 
+# What diverged would do so again: nothing is left that refuses a command with a lower rate.
+bad 1 "lower learning rate" teacher --data "idx:$work/idx" --config 'res 8, res 8, flatten' --threads 1 --epochs 200 --optimizer sgd \
+  --momentum 0.999 --learning-rate 10 --out "$work/diverged"
+[ ! -e "$work/diverged.unfinished" ] || fail "a training that diverged is kept to go on with"
+
 # Under nohup a hang-up changes nothing. The process keeps its name and lets threads that wait sleep, unless told otherwise.
 trap '' HUP
 begin "${train[@]}" --epochs 100000

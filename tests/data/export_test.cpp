@@ -123,7 +123,12 @@ TEST_F(Folder, TheSplitIsExportedAsRowsOfTheTrainingImages) {
       stratified_split(*dataset, {.seed = 5, .validation_fraction = 0.25, .test_fraction = 0.2});
   ASSERT_FALSE(split.test.empty());
   TestFolder other;
-  write_bytes(other / "x_test.npy", {{1}});  // of an earlier export, of other data
+  write_bytes(other / "x_test.npy", {{1}});
+  EXPECT_NE(usage_error([&] {
+              export_npy(*dataset, split, other.path());
+            }).find("x_test.npy is not of an earlier export"),
+            std::string::npos);
+  write_bytes(other / "train_indices.npy", {{1}});  // now it is, of other data
   write_bytes(other / "y_test.npy", {{1}});
   export_npy(*dataset, split, other.path());
   const auto rows = [&](const char* name) {

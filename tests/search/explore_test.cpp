@@ -173,6 +173,31 @@ TEST_F(ExploreTest, WhereverItWasCutTheResultIsTheSame) {
   }
 }
 
+// A list and random draws begin anew with each run, and leave out what is explored already.
+TEST_F(ExploreTest, OtherSamplersRepeatNothingAfterACut) {
+  settings.trials = 6;
+  settings.configs = {"conv 2 s2, gap", "conv 4 s2, gap", "conv 6 s2, gap",
+                      "conv 8 s2, gap", "conv 2, gap",    "conv 4 s2, conv 4, gap"};
+  for (const char* sampler : {"list", "micro"}) {
+    SCOPED_TRACE(sampler);
+    settings.sampler = sampler;
+    if (settings.sampler != "list") settings.configs.clear();
+    const TemporaryFolder whole;
+    const std::vector<std::string> expected = essence(run(whole.path()), whole.path());
+    for (const size_t after : {1, 3, 5}) {
+      const TemporaryFolder folder;
+      std::stop_source stop;
+      EXPECT_EQ(thrown_by([&] {
+                  run(folder.path(), 1, stop.get_token(), [&](const StudyResult& study) {
+                    if (study.trials.size() >= after) stop.request_stop();
+                  });
+                }).code,
+                ErrorCode::Interrupted);
+      EXPECT_EQ(essence(run(folder.path()), folder.path()), expected) << after;
+    }
+  }
+}
+
 TEST_F(ExploreTest, AChildBeginsWithItsParentsWeights) {
   // With next to no learning a child computes what its parent does, or nearly.
   settings.pipeline.schedule = {engine::ScheduleKind::Constant, 1e-9F};

@@ -200,6 +200,14 @@ TEST_F(SearchTest, AStudyIsReadWhereNothingMayBeWritten) {
   EXPECT_EQ(listing(folder.path()), before);
 }
 
+TEST_F(SearchTest, ARefusedSplitLeavesNoSearch) {
+  const TemporaryFolder folder;
+  settings.split.most_validation_images = 2;  // of three classes
+  EXPECT_EQ(thrown_by([&] { run(folder.path()); }).code, ErrorCode::Usage);
+  settings.split.most_validation_images = 12;
+  EXPECT_EQ(thrown_by([&] { run(folder.path()); }).sentence, "");
+}
+
 TEST_F(SearchTest, LinksInAStudysFolderLeadNowhere) {
   const TemporaryFolder folder;
   const TemporaryFolder elsewhere;

@@ -55,6 +55,17 @@ TEST_F(SearchTest, AForeignTeacherIsKnownByItsContentAndMayGo) {
   EXPECT_EQ(run(folder.path()).trials.size(), 2U);
 }
 
+TEST_F(SearchTest, ATeacherThatNothingLearnsFromIsNotTrained) {
+  settings.teacher = {.config = "1,1,8,0", .epochs = 1};
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  settings.pipeline.alpha = settings.pipeline.prune_alpha = settings.pipeline.qat_alpha = 1;
+  settings.pipeline.curriculum = compress::Curriculum::None;
+  const TemporaryFolder folder;
+  EXPECT_EQ(run(folder.path()).teacher.source, "none");
+  EXPECT_FALSE(fs::exists(folder.path() / "teacher" / "weights.retort"));
+}
+
 TEST_F(SearchTest, ATeacherThatOnlyOrdersImagesAnswersForNoOtherViews) {
   settings.teacher = {.config = "1,1,8,0", .epochs = 1};
   settings.configs = {"1,1,8,0"};
