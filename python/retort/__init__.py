@@ -193,8 +193,12 @@ def _labels(y: ArrayLike) -> np.ndarray:
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    elif labels.ndim == 2 and ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all():
+        labels = labels.argmax(axis=1)  # one-hot rows
     if labels.ndim != 1 or labels.dtype.kind not in "ui":
-        raise UsageError(f"y has dtype {labels.dtype} and shape {labels.shape}; labels are N integers")
+        raise UsageError(
+            f"y has dtype {labels.dtype} and shape {labels.shape}; labels are N integers or N x classes one-hot rows"
+        )
     if labels.size and (labels.min() < 0 or labels.max() > 65534):
         raise UsageError(f"y has labels from {labels.min()} to {labels.max()}; they are 0 to 65534")
     return np.ascontiguousarray(labels, np.uint16)

@@ -30,6 +30,7 @@ def test_outputs_have_the_files_type(result, images):
 def test_takes_images_that_are_not_contiguous(result, images):
     x_test, y_test = images[2:]
     whole = retort.evaluate(result.model, x_test, y_test)
+    assert retort.evaluate(result.model, x_test, np.eye(3)[y_test]).accuracy == whole.accuracy
     assert (retort.evaluate(result.model, x_test[::3]).outputs == whole.outputs[::3]).all()
     assert (retort.evaluate(result.model, np.asfortranarray(x_test)).outputs == whole.outputs).all()
 

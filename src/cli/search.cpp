@@ -130,7 +130,8 @@ void refuse_all_without_effect(const CLI::App& app, const search::SearchSettings
   };
   refuse_stage("quick", {"--quick-"});
   refuse_stage("gate", {"--gate"});
-  refuse_stage("distill", {"--distill-epochs", "--distill-alpha", "--curriculum-"});
+  refuse_stage("distill", {"--distill-epochs"});
+  if (lacks("channels")) refuse_stage("distill", {"--distill-alpha", "--curriculum-"});
   refuse_stage("channels", {"--channels-"});
   refuse_stage("prune", {"--prune-"}, {"--prune-epochs", "--prune-final-sparsity"});
   refuse_stage("quantize", {"--qat-"}, {"--qat-epochs"});

@@ -197,7 +197,10 @@ void validate(const PipelineSettings& settings) {
   check("the number of pruning epochs", settings.prune_epochs, 1, kMostEpochs);
   check("the alpha of pruning", settings.prune_alpha, 0, 1);
   check("the initial sparsity", settings.pruning.initial_sparsity, 0, 1);
-  check("the final sparsity", settings.pruning.final_sparsity, settings.pruning.initial_sparsity, 1);
+  check("the final sparsity", settings.pruning.final_sparsity, 0, 1);
+  if (settings.pruning.final_sparsity < settings.pruning.initial_sparsity)
+    throw_usage("the final sparsity is {}, but must be at least the initial one, which is {}: lower that too",
+                settings.pruning.final_sparsity, settings.pruning.initial_sparsity);
   check("the power of the pruning schedule", settings.pruning.power, 0, 100);
   check("the number of steps between mask updates", settings.pruning.update_every, 1, 1e9);
   check("the share of pruning after which masks are fixed", settings.pruning.end_fraction, 0, 1);

@@ -109,7 +109,7 @@ TEST(Settings, WhatMakesNoSenseIsNamed) {
       {[](auto& s) { s.pipeline.alpha = -1; }, "alpha is -1"},
       {[](auto& s) { s.pipeline.temperature = 0; }, "the temperature is 0"},
       {[](auto& s) { s.pipeline.pruning.final_sparsity = 0.4; },
-       "the final sparsity is 0.4, but must be from 0.5"},
+       "the final sparsity is 0.4, but must be at least the initial one, which is 0.5: lower that too"},
       {[](auto& s) { s.pipeline.qat_epochs = -1; }, "quantisation-aware training is -1"},
       {[](auto& s) { s.pipeline.stages = {"quick", "quick", "export"}; }, "'quick' is listed twice"},
       {[](auto& s) { s.pipeline.stages = {"quik", "export"}; }, "unknown stage 'quik': known are quick"},
