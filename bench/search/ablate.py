@@ -32,6 +32,7 @@ ARMS = {
     "one-rung": ["--explore-rungs", "1"],
     "no-heats": ["--explore-heats", "0"],
     "no-recipes": ["--explore-recipes", "0"],
+    "short-teacher": ["--teacher-epochs", "2"],  # as many as there is time for, of which a search makes none otherwise
     "no-distillation": ["--teacher", "none", "--distill-alpha", "1"],
     "no-qat": ["--stages", "distill,export", "--explore-vary", "distill,channels,prune"],
     "magnitude-pruning": ["--stages", "distill,prune,quantize,export", "--prune-final-sparsity", "0.5"],

@@ -98,7 +98,8 @@ StageEpochs epochs_within(const PipelineSettings& settings, double epoch_seconds
 
 // Epochs of a teacher: as many as a share of the time gives, at least 1. Beyond what the settings say the square root
 // of that where more time is spent on everything (`grows`), else none. 0 when one epoch alone takes more than half of
-// the time: then the search goes without.
+// the time, and where the search `grows` when there is room for less than a quarter of the settings' epochs: then it goes
+// without.
 int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds,
                         bool grows);
 

@@ -241,7 +241,7 @@ int decide_teacher_epochs(Session& session) {
   const int epochs = plan_teacher_epochs(teacher, epoch, total, session.settings.exploration.epochs > 0);
   session.folder.put_document(kTeacherEpochsKey, epochs);
   if (epochs == 0)
-    options.progress.message(fmt::format("Plan: no teacher, one epoch of it would take {} of {}.",
+    options.progress.message(fmt::format("Plan: no teacher, an epoch of it would take {} of {}.",
                                          format_duration(epoch), format_duration(total)));
   else
     options.progress.message(fmt::format("Plan: {} for the teacher ({} of {}).",

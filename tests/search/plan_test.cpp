@@ -44,6 +44,7 @@ TEST(Plan, TeacherTakesAQuarterAtMostUnlessOneEpochIsMore) {
   EXPECT_EQ(plan_teacher_epochs(teacher, 1, 320, true), 40);
   EXPECT_EQ(plan_teacher_epochs(teacher, 4, 320, true), 20);
   EXPECT_EQ(plan_teacher_epochs(teacher, 16, 320, true), 5);
+  EXPECT_EQ(plan_teacher_epochs(teacher, 17, 320, true), 0) << "four would teach too little";
 }
 
 TEST(Plan, EpochsWithinSecondsAreTheMostThatFit) {
