@@ -143,10 +143,8 @@ std::vector<StoredProposal> Proposer::next(size_t most, std::span<const TrialRes
     stored.infeasible = over.reason;
     if (over.reason.empty())
       ++fitting;
-    else {
-      ++above_limits_;
+    else
       keep_if_near({stored.proposal.config, over.ratio, over.reason});
-    }
     proposals.push_back(std::move(stored));
   }
   return proposals;
