@@ -135,6 +135,7 @@ ended 130 "a stop"
 unset OMP_WAIT_POLICY
 
 # Words for a closed standard error reach no file of ours.
+: >"$work/out"
 "$retort" "${train[@]}" --epochs 100000 >"$work/out" 2>&- </dev/null &
 pid=$!
 await grep -q '^Going on with the stopped run in ' "$work/out"
