@@ -117,8 +117,8 @@ void MemoryBudget::take(int64_t bytes, const std::stop_token& stop, std::string_
           format_bytes(bytes), format_bytes(limit_), format_bytes(std::max<int64_t>(0, limit_ - shared)),
           batch_option));
   };
-  // Nobody waits for what will never be there.
-  refuse_beyond(least_shared_);
+  // Nobody waits for what will never be there. (Without holders what all share is seen anew, below.)
+  if (holders_ > 0) refuse_beyond(least_shared_);
   const Turn turn(*this);
   const auto fits = [&] {
     if (!turn.has_come()) return false;

@@ -74,8 +74,8 @@ class MemoryBudget {
   int64_t limit_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  int64_t shared_ = 0;  // what all share, seen whenever nobody holds a share
-  int64_t least_shared_ = 0;
+  int64_t shared_ = 0;          // what all share, seen whenever nobody holds a share
+  int64_t least_shared_ = 0;    // the least of it so far
   std::set<uint64_t> waiting_;  // their tickets
   uint64_t next_ticket_ = 0;
   int64_t held_ = 0;
