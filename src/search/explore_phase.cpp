@@ -84,9 +84,10 @@ std::vector<double> measure_epochs(Session& session, const std::vector<graph::Gr
   return epochs;
 }
 
-// For measuring one structure: so much, or in a short time this share of it.
-double measuring_seconds(const Session& session, double usual, double share) {
-  return std::min(usual, share * session.settings.seconds.value_or(0));
+// For measuring one structure; in a time of seconds no more than a share of it.
+double measuring_seconds(const Session& session, double usual) {
+  constexpr double kShare = 0.005;
+  return std::min(usual, kShare * session.settings.seconds.value_or(0));
 }
 
 struct MeasuredSpeeds {
@@ -97,6 +98,7 @@ struct MeasuredSpeeds {
 // structures; what is proposed for them is measured alone.
 MeasuredSpeeds measure_speeds(Session& session) {
   constexpr size_t kNetworks = 8;
+  constexpr double kSeconds = 0.25;
   constexpr size_t kDraws = 64;
   constexpr double kMostMacs = 2e7;
   const graph::Shape input = input_shape(session.dataset);
@@ -112,8 +114,7 @@ MeasuredSpeeds measure_speeds(Session& session) {
   // Of large images hardly any is small.
   std::ranges::stable_sort(larger, {}, [](const graph::Graph& graph) { return engine::work_of(graph).macs; });
   for (size_t i = 0; graphs.size() < kNetworks; ++i) graphs.push_back(std::move(larger[i]));
-  const std::vector<double> seconds =
-      measure_epochs(session, graphs, measuring_seconds(session, 0.25, 0.005));
+  const std::vector<double> seconds = measure_epochs(session, graphs, measuring_seconds(session, kSeconds));
   std::vector<MeasuredWork> measured;
   for (size_t i = 0; i < graphs.size(); ++i)
     measured.push_back(
@@ -200,9 +201,10 @@ double run_generation(Session& session, const Exploring& exploring) {
 // The quickest of the first generation is tried whatever it takes: a search has something to show.
 void keep_what_time_has_room_for(Session& session, const Exploring& exploring, double correction,
                                  bool is_first, std::vector<StoredProposal>& generation) {
+  constexpr double kSeconds = 0.1;
   std::vector<graph::Graph> graphs;
   for (const StoredProposal& proposal : generation) graphs.push_back(proposal.proposal.graph);
-  const std::vector<double> seconds = measure_epochs(session, graphs, measuring_seconds(session, 0.1, 0.002));
+  const std::vector<double> seconds = measure_epochs(session, graphs, measuring_seconds(session, kSeconds));
   for (size_t i = 0; i < seconds.size(); ++i) generation[i].epoch_seconds = seconds[i];
   std::ranges::stable_sort(generation, {}, &StoredProposal::epoch_seconds);
   const double left = exploring.seconds - seconds_used(session);

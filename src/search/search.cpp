@@ -83,9 +83,9 @@ std::vector<StoredProposal> open_study(Session& session) {
   const data::Dataset& dataset = session.dataset;
   StudyFolder& folder = session.folder;
   // A folder that holds another search is left as it is; one where nothing fits is left without a search.
-  if (folder.document(kDescriptionKey))
+  if (folder.document(kDescriptionKey)) {
     folder.describe(settings, dataset, session.options.command);
-  else {
+  } else {
     check_teacher(settings, dataset);
     static_cast<void>(data::stratified_split(dataset, settings.split));  // it may be refused
   }
