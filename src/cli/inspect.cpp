@@ -331,6 +331,7 @@ std::string totals(const cost::Cost& cost, const Json& about) {
       fmt::format("parameters       {}\nmacs             {}\nweights          {}\nflash            {}\n",
                   format_integer(cost.parameters), format_integer(cost.macs), bytes_text(cost.weight_bytes),
                   bytes_text(cost.flash_bytes));
+  text += fmt::format("activations      {} at once, without the input\n", bytes_text(cost.activation_bytes));
   text += fmt::format("arena cortex-m4  {}\narena host       {}\n", arena_text(cost.cortex_m4),
                       arena_text(cost.host));
   if (about.contains("sparsity"))

@@ -75,11 +75,20 @@ std::vector<HeadBuffer> head_buffers(const int8::QuantGraph& graph,
   return buffers;
 }
 
-// Bytes of the buffers that live while each operator runs, in one pass over their beginnings and ends.
-std::vector<int64_t> live_bytes(const std::vector<HeadBuffer>& head, size_t operators) {
+bool is_any(const HeadBuffer& /*buffer*/) {
+  return true;
+}
+
+bool is_output_of_operator(const HeadBuffer& buffer) {
+  return buffer.kind == HeadBuffer::Kind::Activation || buffer.kind == HeadBuffer::Kind::Output;
+}
+
+// Bytes of these buffers that live while each operator runs, in one pass over their beginnings and ends.
+std::vector<int64_t> live_bytes(const std::vector<HeadBuffer>& head, size_t operators,
+                                bool (*counts)(const HeadBuffer&)) {
   std::vector<int64_t> change(operators + 1, 0);
   for (const HeadBuffer& buffer : head) {
-    if (buffer.last_used < 0) continue;
+    if (buffer.last_used < 0 || !counts(buffer)) continue;
     change[static_cast<size_t>(std::max(buffer.first_used, 0))] += buffer.bytes;
     change[static_cast<size_t>(buffer.last_used) + 1] -= buffer.bytes;
   }
@@ -91,7 +100,7 @@ std::vector<LayerCost> layer_costs(const int8::QuantGraph& graph, const std::vec
   std::vector<int> buffer_of(graph.tensors.size(), -1);
   for (size_t i = 0; i < head.size(); ++i)
     if (head[i].tensor >= 0) buffer_of[static_cast<size_t>(head[i].tensor)] = static_cast<int>(i);
-  const std::vector<int64_t> live = live_bytes(head, graph.operators.size());
+  const std::vector<int64_t> live = live_bytes(head, graph.operators.size(), is_any);
   std::vector<bool> counted(graph.tensors.size(), false);
   std::vector<LayerCost> layers;
   layers.reserve(graph.operators.size());
@@ -172,6 +181,8 @@ Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes, const Target& t
   Cost cost;
   cost.head = head_buffers(graph, plan_head(graph));
   cost.layers = layer_costs(graph, cost.head);
+  cost.activation_bytes =
+      std::ranges::max(live_bytes(cost.head, graph.operators.size(), is_output_of_operator));
   for (const LayerCost& layer : cost.layers) {
     cost.parameters += layer.parameters;
     cost.weight_bytes += layer.weight_bytes;
@@ -239,6 +250,7 @@ void to_json(Json& json, const Cost& cost) {
           {"macs", cost.macs},
           {"weight_bytes", cost.weight_bytes},
           {"flash_bytes", cost.flash_bytes},
+          {"activation_bytes", cost.activation_bytes},
           {"arena_bytes", {{"cortex-m4", cost.cortex_m4.used_bytes()}, {"host", cost.host.used_bytes()}}},
           {"arena", {{"cortex-m4", arena_json(cost.cortex_m4)}, {"host", arena_json(cost.host)}}},
           {"runtime", to_string(cost.runtime)},

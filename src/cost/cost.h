@@ -62,6 +62,9 @@ struct Cost {
   int64_t weight_bytes = 0;       // of all constants
   int64_t flash_bytes = 0;        // the .tflite file
   std::vector<HeadBuffer> head;   // the same on every target
+  // The most that the operators' outputs take at once, without the input and scratch: what published searches such as
+  // μNAS (Liberis et al., arXiv 2010.14246) count as RAM, whatever a runtime takes beside.
+  int64_t activation_bytes = 0;
   Arena cortex_m4;
   Arena host;
   Runtime runtime = Runtime::C;    // the target's
@@ -84,7 +87,7 @@ Cost analyze(const graph::Graph& graph, const CostOptions& options);
 Cost analyze(const int8::QuantGraph& graph);
 Cost analyze(const int8::QuantGraph& graph, int64_t flash_bytes, const Target& target = {});
 
-// {"operators":["CONV_2D",…],"parameters":n,"macs":n,"weight_bytes":n,"flash_bytes":n,
+// {"operators":["CONV_2D",…],"parameters":n,"macs":n,"weight_bytes":n,"flash_bytes":n,"activation_bytes":n,
 //  "arena_bytes":{"cortex-m4":n,"host":n},"arena":{"cortex-m4":{"head":n,"tail":n,"smallest":n},"host":{…}},
 //  "runtime":"c","footprint":{…},"latency":{…} or null,
 //  "layers":[{"operator":…,"inputs":[[1,32,32,1]],"output":[1,32,32,16],"kernel":[3,3],"stride":[1,1],

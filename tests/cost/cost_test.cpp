@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "graph/notebook.h"
 #include "graph/parameters.h"
 #include "graph/quantized_form.h"
 #include "graph/random_graph.h"
@@ -139,6 +140,15 @@ TEST(Cost, LayersTellShapesWindowsAndLives) {
         live += buffer.bytes;
     EXPECT_EQ(cost.layers[k].live_bytes, live) << k;
   }
+}
+
+TEST(Cost, ActivationsAreCountedWithoutTheInputAndScratch) {
+  // The largest step: the convolution's output and the pool's.
+  EXPECT_EQ(analyze(graph::reference_network("s11_16"), {}).activation_bytes, 32 * 32 * 16 + 16 * 16 * 16);
+  // What is added, and both outputs of the step before.
+  const graph::Graph skip =
+      graph::graph_from_config("conv 16, res 16, gap", {.height = 32, .width = 32, .channels = 1}, 10);
+  EXPECT_EQ(analyze(skip, {}).activation_bytes, 3 * 32 * 32 * 16);
 }
 
 TEST(Cost, FloatEndsCostMore) {
