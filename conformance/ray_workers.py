@@ -53,7 +53,7 @@ def main():
         data = ["--data", f"npy:{work}/data"]
         search = [program, "search", *data, "--preset", "notebook", "--time", "none", "--teacher", "none", "--blocks", "1,2",
                   "--layers", "1,2", "--filters", "8,16", "--dense", "0,1", "--units", "8", "--quick-epochs", "2",
-                  "--distill-epochs", "60", "--qat-epochs", "4", "--gate", "0", "--batch", "16", "--prune-update-every", "2",
+                  "--distill-epochs", "240", "--qat-epochs", "4", "--gate", "0", "--batch", "16", "--prune-update-every", "2",
                   "--curriculum", "none", "--seeds", "1", "--quiet", "--workers", "1"]
         subprocess.run([*search, str(work / "alone")], check=True, stdout=subprocess.DEVNULL)
 

@@ -127,7 +127,7 @@ def main():
     with workplace(__doc__) as (program, work):
         data = f"npy:{work}/data"
         options = ("--preset notebook --teacher none --blocks 1,2 --layers 1 --filters 8,16 --dense 0 --units 8 --quick-epochs 2 "
-                   "--distill-epochs 40 --qat-epochs 2 --gate 0 --batch 16 --prune-update-every 2 --curriculum none --seeds 1 "
+                   "--distill-epochs 160 --qat-epochs 2 --gate 0 --batch 16 --prune-update-every 2 --curriculum none --seeds 1 "
                    "--quiet")
         subprocess.run([program, "search", str(work / "alone"), "--data", data, "--time", "none", *options.split()],
                        check=True, stdout=subprocess.DEVNULL)

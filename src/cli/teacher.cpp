@@ -93,11 +93,12 @@ void run(const TeacherCommand& command) {
   const std::filesystem::path checkpoint_path = unfinished.folder() / "teacher.checkpoint";
   std::optional<engine::Checkpoint> resumed;
   if (std::filesystem::exists(checkpoint_path)) resumed = engine::load_checkpoint(checkpoint_path, graph);
+  engine::CheckpointPace<> pace;
   engine::TrainCallbacks callbacks;
   callbacks.progress = &terminal;
   callbacks.task = "teacher";
   callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
-    engine::save_checkpoint(checkpoint_path, graph, checkpoint);
+    pace.write_if_due([&] { engine::save_checkpoint(checkpoint_path, graph, checkpoint); });
   };
   engine::History history;
   try {

@@ -2,6 +2,8 @@
 // float32. Written atomically; a damaged or foreign file gives Error(Usage) naming it.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -24,5 +26,27 @@ void save_checkpoint(const std::filesystem::path& path, const graph::Graph& grap
                      const Checkpoint& checkpoint);
 // Throws Error(Usage) when the checkpoint belongs to another graph.
 Checkpoint load_checkpoint(const std::filesystem::path& path, const graph::Graph& graph);
+
+// Which of a training's checkpoints are written: the first at once, so that one that is cut again and again comes on,
+// and then what takes at most a twentieth of the time, one a second at most. Epochs of a small data set are shorter than
+// a disk takes.
+template <typename Clock = std::chrono::steady_clock>
+class CheckpointPace {
+ public:
+  // Calls `write` if one is due. Whether it was.
+  template <typename Write>
+  bool write_if_due(const Write& write) {
+    const typename Clock::time_point start = Clock::now();
+    if (start < due_) return false;
+    write();
+    const typename Clock::time_point end = Clock::now();
+    constexpr int kTimesAsLong = 19;
+    due_ = end + std::max<typename Clock::duration>(std::chrono::seconds(1), kTimesAsLong * (end - start));
+    return true;
+  }
+
+ private:
+  typename Clock::time_point due_ = Clock::time_point::min();
+};
 
 }  // namespace retort::engine

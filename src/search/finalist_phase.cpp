@@ -177,7 +177,7 @@ void confirm_all(Session& session, const std::vector<Job>& jobs) {
     tell_time();
     tell();
     const std::lock_guard lock(session.mutex);
-    session.store_seconds();
+    session.study.seconds = session.seconds_spent();
     session.options.progress.message(
         result.outcome == Outcome::Complete
             ? fmt::format("{}: {:.4f} (int8, validation)", run.name, result.accuracy_int8)

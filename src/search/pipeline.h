@@ -45,7 +45,7 @@ struct Candidate {
   graph::Graph graph;
   graph::Parameters parameters;
   Rng rng{0};  // each stage draws from rng.fork(stage)
-  // Where checkpoints are kept after every epoch and stage, so that a run that was cut off goes on to the
+  // Where checkpoints are kept while a stage is trained and after it, so that a run that was cut off goes on to the
   // same numbers. Empty: nothing is kept.
   std::filesystem::path folder;
   std::vector<StageResult> stages;                 // finished so far

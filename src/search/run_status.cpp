@@ -14,7 +14,8 @@
 namespace retort::search {
 namespace {
 
-// A steady disk write every so often; who watches waits no longer for news than for this.
+// Steady disk writes every so often; who watches waits no longer for news than for this, and of a run that is killed no
+// more time is forgotten.
 constexpr auto kBeat = std::chrono::seconds(2);
 constexpr auto kForgotten = std::chrono::minutes(2);
 
@@ -85,8 +86,8 @@ std::vector<RunStatus::Task> RunStatus::tasks() {
   return tasks_;
 }
 
-RunStatus::Publication::Publication(RunStatus& status, study::Storage& storage)
-    : status_(status), storage_(storage), id_(new_id()) {
+RunStatus::Publication::Publication(RunStatus& status, study::Storage& storage, std::function<void()> also)
+    : status_(status), storage_(storage), also_(std::move(also)), id_(new_id()) {
   publish("running");
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
@@ -120,6 +121,7 @@ void RunStatus::Publication::publish(std::string_view state) noexcept {
             std::max(std::chrono::duration<double>(*status_.end_ - Clock::now()).count(), 0.0);
     }
     storage_.put_document(kRunKey, dump_json(run));
+    if (also_) also_();
   } catch (const std::exception&) {
     return;
   }

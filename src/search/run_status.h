@@ -44,7 +44,8 @@ class RunStatus final : public ProgressSink {
   // is not said: it ends no search.
   class Publication {
    public:
-    Publication(RunStatus& status, study::Storage& storage);
+    // `also` stores something else as often, whatever the search is at.
+    Publication(RunStatus& status, study::Storage& storage, std::function<void()> also);
     ~Publication();
     Publication(const Publication&) = delete;
     Publication& operator=(const Publication&) = delete;
@@ -58,6 +59,7 @@ class RunStatus final : public ProgressSink {
 
     RunStatus& status_;
     study::Storage& storage_;
+    std::function<void()> also_;
     std::string id_;
     std::string end_ = "failed";
     int beats_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -143,7 +144,7 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
   put_teacher(session);
   session.study.teacher = session.teacher.result;
   say_teacher(session.teacher, session.options.progress);
-  session.store_seconds();
+  session.study.seconds = session.seconds_spent();
   session.announce();
 
   compress::Curriculum& curriculum = session.pipeline.curriculum;
@@ -200,8 +201,11 @@ StudyResult run(Session& session, RunStatus& status) {
   const Leadership lead(session.folder.storage(), session.folder.worker(), session.options.lease_seconds,
                         session.options.progress, session.options.stop);
   std::vector<StoredProposal> proposals = open_study(session);
-  RunStatus::Publication publication(status, session.folder.storage());
-  if (session.folder.document(kFinalistsKey)) {
+  const bool is_finished = session.folder.document(kFinalistsKey).has_value();
+  std::function<void()> note_seconds;  // a finished search takes no more
+  if (!is_finished) note_seconds = [&session] { session.note_seconds(); };
+  RunStatus::Publication publication(status, session.folder.storage(), std::move(note_seconds));
+  if (is_finished) {
     if (session.folder.is_shared()) {
       get_teacher(session.folder);
       restore_finalists(session);

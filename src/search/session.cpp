@@ -77,7 +77,7 @@ void Session::finish(const TrialResult& result, const std::string& message) {
   const std::vector<int> before = std::exchange(study.top, rank_trials(study.trials, settings.top));
   leave_in_storage(result.number);
   for (const int number : before) leave_in_storage(number);
-  store_seconds();
+  study.seconds = seconds_spent();
   options.progress.message(message);
   announce();
 }
@@ -101,8 +101,19 @@ double Session::seconds_left() const {
   return std::chrono::duration<double>(deadline() - Clock::now()).count();
 }
 
+double Session::seconds_spent() const {
+  return earlier_seconds + seconds_since(start_);
+}
+
+void Session::note_seconds() {
+  const std::lock_guard lock(seconds_mutex_);
+  if (!is_over_) folder.put_document(kSecondsKey, seconds_spent());
+}
+
 void Session::store_seconds() {
-  study.seconds = earlier_seconds + seconds_since(start_);
+  const std::lock_guard lock(seconds_mutex_);
+  is_over_ = true;
+  study.seconds = seconds_spent();
   folder.put_document(kSecondsKey, study.seconds);
 }
 

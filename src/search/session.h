@@ -62,6 +62,11 @@ class Session {
   // Of a timed search; without a limit the clock's epoch.
   [[nodiscard]] Clock::time_point deadline() const;
   [[nodiscard]] double seconds_left() const;
+  // What the search has taken so far, over resumed runs.
+  [[nodiscard]] double seconds_spent() const;
+  // Stores that, from any thread, so that whoever goes on where this run is killed knows of it.
+  void note_seconds();
+  // The last word on it, for the study too: note_seconds() changes nothing after this.
   void store_seconds();
   void tell_time_left(double seconds) const;
   void announce() const;
@@ -71,6 +76,8 @@ class Session {
   void leave_in_storage(int number);
 
   Clock::time_point start_;
+  std::mutex seconds_mutex_;
+  bool is_over_ = false;  // the last word is said
 };
 
 }  // namespace retort::search

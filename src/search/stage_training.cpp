@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 // What a candidate's folder holds:
 //   stages.json         finished stages and the epochs decided for those begun: the truth about the rest
 //   <stage>.retort      weights after the last finished stage
-//   <stage>.checkpoint  after the last epoch of the stage that runs
-//   <stage>.best        the epoch to keep so far, for a stage that keeps its best
+//   <stage>.checkpoint  after the last epoch of the stage that runs for which one was due (engine::CheckpointPace)
+//   <stage>.best        the epoch to keep until then, for a stage that keeps its best
 
 fs::path model_path(const Candidate& candidate, std::string_view stage_name) {
   return candidate.folder / fmt::format("{}.retort", stage_name);
@@ -91,7 +91,14 @@ class BestEpoch {
     if (!(now > accuracy_)) return;
     accuracy_ = now;
     parameters_ = checkpoint.parameters;
-    if (!path_.empty()) keep([&] { engine::save_model(path_, {graph_, *parameters_}); });
+    is_saved_ = false;
+  }
+
+  // Before the checkpoint, which is of no use without it.
+  void save() {
+    if (is_saved_) return;
+    engine::save_model(path_, {graph_, *parameters_});
+    is_saved_ = true;
   }
 
   // When the best epoch was before a cut, its weights are in the file.
@@ -109,6 +116,7 @@ class BestEpoch {
   fs::path path_;
   double accuracy_ = -1;
   std::optional<graph::Parameters> parameters_;
+  bool is_saved_ = true;
 };
 
 // Whether a stage of a candidate may have left this network: that of the candidate, or its quantised form, whatever the momentum
@@ -205,18 +213,20 @@ void train_stage(Candidate& candidate, const Context& context, Training training
 
   const std::optional<engine::Checkpoint> resumed = load_checkpoint(candidate, context, training);
   BestEpoch best(candidate, training.stage, resumed ? &*resumed : nullptr);
+  engine::CheckpointPace<> pace;
   engine::TrainCallbacks callbacks;
   callbacks.before_step = training.before_step;
   callbacks.progress = &context.progress;
   callbacks.task = fmt::format("{}: {}", candidate.name, training.stage);
   callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
     if (training.keep == KeepEpoch::Best) best.after_epoch(checkpoint);
-    if (keeps_files) {
+    const auto save = [&] {
       keep([&] {
+        best.save();
         engine::save_checkpoint(checkpoint_path(candidate, training.stage), candidate.graph, checkpoint);
       });
-      if (context.epoch_kept) context.epoch_kept();
-    }
+    };
+    if (keeps_files && pace.write_if_due(save) && context.epoch_kept) context.epoch_kept();
     if (context.epoch_finished) context.epoch_finished(candidate, checkpoint.history);
   };
   const engine::TrainData data{.dataset = context.dataset,

@@ -127,7 +127,7 @@ std::vector<Diverged> load_divergences(const fs::path& path, const fs::path& che
   }
 }
 
-// Trains it, or goes on from its last epoch. One that diverges begins anew with a lower rate, as a trial does.
+// Trains it, or goes on from its last checkpoint. One that diverges begins anew with a lower rate, as a trial does.
 engine::Model train_teacher(const fs::path& folder, const SearchSettings& settings, int epochs,
                             const data::Dataset& dataset, const data::Split& split, MemoryBudget& memory,
                             const RunOptions& options, TeacherResult& result) {
@@ -155,11 +155,13 @@ engine::Model train_teacher(const fs::path& folder, const SearchSettings& settin
         options.progress.message(fmt::format("The teacher begins anew: {}", error.what()));
       }
     }
+    engine::CheckpointPace<> pace;
     engine::TrainCallbacks callbacks;
     callbacks.progress = &options.progress;
     callbacks.task = "teacher";
     callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
-      keep([&] { engine::save_checkpoint(checkpoint_path, model.graph, checkpoint); });
+      pace.write_if_due(
+          [&] { keep([&] { engine::save_checkpoint(checkpoint_path, model.graph, checkpoint); }); });
     };
     try {
       result.history =

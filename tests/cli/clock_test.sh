@@ -14,7 +14,7 @@ small_data "$work/idx"
 data=(--data "idx:$work/idx")
 search=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 2
   --config 1,1,8,0 --config 1,1,8,1,16 --config 1,1,16,0 --config 1,2,8,0
-  --quick-epochs 2 --distill-epochs 500 --prune-update-every 2 --qat-epochs 10)
+  --quick-epochs 2 --distill-epochs 3000 --prune-update-every 2 --qat-epochs 10)
 good search "$work/alone" "${search[@]}" --workers 2
 
 # The time of day of whatever runs with these is that of $work/offset later. As on a real machine, steady clocks go on.

@@ -5,7 +5,7 @@ library=$2
 small_data "$work/idx"
 data=(--data "idx:$work/idx")
 search=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 1 --config 1,1,12,0 --config 1,1,8,1,16
-  --config 1,1,16,0 --quick-epochs 2 --distill-epochs 200 --prune-update-every 2 --qat-epochs 2 --gate 0)
+  --config 1,1,16,0 --quick-epochs 2 --distill-epochs 1500 --prune-update-every 2 --qat-epochs 2 --gate 0)
 good search "$work/plain" "${search[@]}" --workers 1
 
 # crashing HOW FILE COMMAND…: `retort COMMAND` crashes whenever it writes FILE.

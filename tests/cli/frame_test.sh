@@ -73,7 +73,7 @@ ended() {
 
 # The first signal asks to stop: it is answered at once, the exit code is 130, and what was finished is kept for the same
 # command to go on from.
-train=(teacher --data "idx:$work/idx" --config '1 block, 16 filters' --threads 1 --out "$work/stopped")
+train=(teacher --data "idx:$work/idx" --config '1 block, 2 layers, 16 filters' --threads 1 --out "$work/stopped")
 for signal in INT TERM; do
   begin "${train[@]}" --epochs 100000
   if [ "$signal" = INT ]; then await test -e "$work/stopped.unfinished/teacher.checkpoint"; fi

@@ -9,7 +9,7 @@ RANDOM=${RETORT_SOAK_SEED:-1}
 data=(--data "idx:$work/idx")
 search=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 2 --curriculum none
   --config 1,1,8,0 --config 1,1,8,1,16 --config 1,1,16,0 --config 1,1,12,0 --config 1,2,8,0 --config 1,2,12,0
-  --quick-epochs 10 --distill-epochs 300 --prune-update-every 2 --qat-epochs 30)
+  --quick-epochs 10 --distill-epochs 2000 --prune-update-every 2 --qat-epochs 30)
 good search "$work/alone" "${search[@]}" --workers 2
 alone=$(essence "$work/alone")
 

@@ -3,8 +3,8 @@
 small_data "$work/idx"
 data="idx:$work/idx"
 # Two networks in a few seconds; the same for every run that is compared.
-base=(--data "$data" --teacher-config '1 block, 8 filters' --teacher-epochs 40 --batch 16 --workers 2
-  --config '1,1,8,0' --config '1,1,8,1,16' --quick-epochs 2 --distill-epochs 150 --prune-update-every 2 --qat-epochs 20
+base=(--data "$data" --teacher-config '1 block, 8 filters' --teacher-epochs 300 --batch 16 --workers 2
+  --config '1,1,8,0' --config '1,1,8,1,16' --quick-epochs 2 --distill-epochs 1000 --prune-update-every 2 --qat-epochs 20
   --seeds 2)
 tiny=("${base[@]}" --time none)
 

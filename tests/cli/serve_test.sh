@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 small_data "$work/idx"
 token=0123456789abcdef0123
-search=(--data "idx:$work/idx" --teacher none --curriculum none --batch 16 --workers 1 --config '1,1,8,0' --quick-epochs 2
+search=(--data "idx:$work/idx" --teacher none --curriculum none --batch 16 --workers 1 --config '1,2,12,0' --quick-epochs 2
   --prune-update-every 2 --qat-epochs 2 --seeds 1 --time none)
 
 # http PORT METHOD PATH [HEADER…]: the answer in $answer.

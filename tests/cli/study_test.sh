@@ -2,9 +2,9 @@
 . "$(dirname "$0")/lib.sh"
 small_data "$work/idx"
 data=(--data "idx:$work/idx")
-search=("${data[@]}" --teacher-config '1 block, 8 filters' --teacher-epochs 40 --batch 16 --time none --seeds 2 --top 2
+search=("${data[@]}" --teacher-config '1 block, 8 filters' --teacher-epochs 300 --batch 16 --time none --seeds 2 --top 2
   --config 1,1,8,0 --config 1,1,8,1,16 --config 1,1,16,0 --config 1,1,12,0 --config 1,2,8,0 --config 1,2,12,0
-  --quick-epochs 2 --distill-epochs 100 --prune-update-every 2 --qat-epochs 10)
+  --quick-epochs 2 --distill-epochs 1000 --prune-update-every 2 --qat-epochs 10)
 
 good search "$work/alone" "${search[@]}" --workers 2
 
@@ -114,8 +114,8 @@ grep -q '"effort": "recipe"' "$work/phases/study.json" || fail "no recipe was tr
 grep -qE '^trial 1?[0-9]: ' <<<"$out" || fail "the worker trained nothing of the first phases"
 
 # ---- what another worker takes over goes on from the last checkpoint, a finalist's other seed as well
-long=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 1 --config 1,1,8,0 --quick-epochs 2
-  --distill-epochs 1500 --prune-update-every 2 --qat-epochs 2)
+long=("${data[@]}" --teacher none --batch 16 --time none --seeds 2 --top 1 --config 1,2,12,0 --quick-epochs 2
+  --distill-epochs 3000 --prune-update-every 2 --qat-epochs 2)
 good search "$work/long" "${long[@]}" --workers 1
 shared=(--storage "sqlite:$work/handed.db" --study handed --lease 1 --artefacts "$work/artefacts")
 # soon COMMAND…: waits until it succeeds, minutes at most on a busy machine.

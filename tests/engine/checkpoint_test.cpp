@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <climits>
 #include <cmath>
 #include <filesystem>
@@ -326,6 +327,35 @@ TEST_F(CheckpointFile, CountsAreWholeNumbersInRange) {
       EXPECT_NE(said.find("the header does not have what its format asks for"), std::string::npos)
           << field << " " << bad << ": " << said;
     }
+}
+
+// Goes on by hand.
+struct HandClock {
+  using duration = std::chrono::milliseconds;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<HandClock>;
+  static constexpr bool is_steady = true;
+  static time_point now() { return time; }
+  static inline time_point time{};
+};
+
+TEST(CheckpointPace, TheFirstIsWrittenAtOnceAndTheOthersTakeASmallShareOfTheTime) {
+  using std::chrono::milliseconds;
+  CheckpointPace<HandClock> pace;
+  const auto written_in = [&](int cost) {
+    return pace.write_if_due([&] { HandClock::time += milliseconds(cost); });
+  };
+  EXPECT_TRUE(written_in(10));
+  EXPECT_FALSE(written_in(10));
+  HandClock::time += milliseconds(999);
+  EXPECT_FALSE(written_in(10));
+  HandClock::time += milliseconds(1);
+  EXPECT_TRUE(written_in(100));
+  HandClock::time += milliseconds(1899);
+  EXPECT_FALSE(written_in(100));
+  HandClock::time += milliseconds(1);
+  EXPECT_TRUE(written_in(100));
 }
 
 }  // namespace

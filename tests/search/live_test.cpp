@@ -182,6 +182,7 @@ TEST(RunStatus, ARequestStopsTheRunThatItNames) {
   const TemporaryFolder folder;
   SearchSettings settings = tiny();
   // Long enough that nobody waits for its end.
+  settings.configs = {"1,2,16,0"};
   settings.pipeline.distill_epochs = 50'000;
   StudyWatch watch(folder.path(), {});
   EXPECT_NE(thrown_by([&] { request_stop(folder.path(), {}, "x"); }).sentence, "");
