@@ -261,6 +261,8 @@ bool add_generation(Session& session, Exploring& exploring, double correction, P
     // Workers on other machines need the pipeline before they can claim the first.
     publish_work(session, short_pipeline(session, exploring.epochs));
   }
+  // Before: what is cut between proposes this generation again.
+  session.folder.put_document(kRefusedKey, proposer.refused());
   session.add_trials(Trials::Search, boundary, generation);
   return true;
 }
@@ -296,12 +298,14 @@ graph::Parameters inherited_weights(const StoredProposal& stored, const std::str
 
 void explore(Session& session) {
   Exploring exploring = decide(session);
-  Proposer proposer(session.settings, session.dataset, [&](const graph::Graph& graph) {
-    return exploring.most_epoch_seconds <= 0 ||
-           exploring.speed.epoch_seconds(engine::work_of(graph, session.pipeline.precision)) <=
-               exploring.most_epoch_seconds;
-  });
   if (!exploring.ended) {
+    const auto quick_enough = [&](const graph::Graph& graph) {
+      return exploring.most_epoch_seconds <= 0 ||
+             exploring.speed.epoch_seconds(engine::work_of(graph, session.pipeline.precision)) <=
+                 exploring.most_epoch_seconds;
+    };
+    const Json refused = session.folder.document(kRefusedKey).value_or(Json(Refused{}));
+    Proposer proposer(session.settings, session.dataset, quick_enough, refused.get<Refused>());
     tell_progress(session, exploring);
     publish_work(session, short_pipeline(session, exploring.epochs));
     double correction = run_generation(session, exploring);  // of an earlier run
@@ -309,9 +313,10 @@ void explore(Session& session) {
       correction = run_generation(session, exploring);
     session.options.progress.update("exploring", 1, 1, {});  // it may end before its time
     exploring.ended = true;
-    exploring.above_limits = proposer.above_limits();
-    exploring.nearest_misses = proposer.nearest_misses();
+    exploring.above_limits = proposer.refused().count();
+    exploring.nearest_misses = proposer.refused().nearest;
     session.folder.put_document(kExplorationKey, exploring);
+    session.folder.put_document(kRefusedKey, nullptr);
     session.options.progress.message(fmt::format(
         "Explored {}; {} above the limits{}.",
         format_counted(std::ranges::count(session.study.trials, Effort::Explore, &TrialResult::effort),

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/units.h"
 #include "cost/cost.h"
@@ -64,6 +65,12 @@ double least_ratio(const graph::Graph& graph, const Limits& limits) {
   return std::max(ratio(graph::total_macs(graph), limits.macs), ratio(weights, limits.flash_bytes));
 }
 
+// Of a structure's text: so few digits take little room, and hardly ever make one of two.
+std::string short_hash(const std::string& config) {
+  constexpr size_t kDigits = 12;
+  return sha256_hex({reinterpret_cast<const uint8_t*>(config.data()), config.size()}).substr(0, kDigits);
+}
+
 // "For nano33ble (Arduino Nano 33 BLE), as generated C: at most 64.0 KB of flash (the board leaves 832.0 KB),
 // 184.0 KB of RAM."
 std::string target_words(const cost::Target& target, const Limits& limits) {
@@ -87,10 +94,23 @@ std::string target_words(const cost::Target& target, const Limits& limits) {
 void to_json(Json& json, const Miss& miss) {
   json = {{"config", miss.config}, {"ratio", miss.ratio}, {"reason", miss.reason}};
 }
+void from_json(const Json& json, Miss& miss) {
+  miss = {.config = json.at("config"), .ratio = json.at("ratio"), .reason = json.at("reason")};
+}
 
-Proposer::Proposer(const SearchSettings& settings, const data::Dataset& dataset,
-                   const QuickEnough& quick_enough)
-    : settings_(settings), dataset_(dataset), quick_enough_(quick_enough) {
+void to_json(Json& json, const Refused& refused) {
+  json = {{"structures", refused.structures}, {"nearest", refused.nearest}};
+}
+void from_json(const Json& json, Refused& refused) {
+  refused = {.structures = json.at("structures"), .nearest = json.at("nearest")};
+}
+
+Proposer::Proposer(const SearchSettings& settings, const data::Dataset& dataset, QuickEnough quick_enough,
+                   Refused refused)
+    : settings_(settings),
+      dataset_(dataset),
+      quick_enough_(std::move(quick_enough)),
+      refused_(std::move(refused)) {
   const Limits& limits = settings.limits;
   Fits fits;
   if (quick_enough_ || limits.flash_bytes || limits.ram_bytes || limits.macs || limits.latency_seconds)
@@ -102,22 +122,26 @@ bool Proposer::fits(const Proposal& proposal) {
   const double least = least_ratio(proposal.graph, settings_.limits);
   Excess over;
   if (least <= 1 || is_near(least)) over = excess(costs_of(proposal.graph), settings_.limits);
-  if (!over.reason.empty()) keep_if_near({proposal.config, over.ratio, over.reason});
   const bool fit = least <= 1 && over.reason.empty() && (!quick_enough_ || quick_enough_(proposal.graph));
-  if (!fit) ++above_limits_;
+  if (!fit) refuse({proposal.config, over.ratio, over.reason});
   return fit;
 }
 
 constexpr size_t kMostMisses = 10;
 
 bool Proposer::is_near(double ratio) const {
-  return misses_.size() < kMostMisses || ratio < misses_.back().ratio;
+  return refused_.nearest.size() < kMostMisses || ratio < refused_.nearest.back().ratio;
 }
 
-void Proposer::keep_if_near(Miss miss) {
-  if (!is_near(miss.ratio) || std::ranges::find(misses_, miss.config, &Miss::config) != misses_.end()) return;
-  misses_.insert(std::ranges::upper_bound(misses_, miss.ratio, {}, &Miss::ratio), std::move(miss));
-  if (misses_.size() > kMostMisses) misses_.pop_back();
+void Proposer::refuse(Miss miss) {
+  refused_.structures.insert(short_hash(miss.config));
+  std::vector<Miss>& nearest = refused_.nearest;
+  // What is too slow, or so far above a limit that nobody costed it, has no reason.
+  if (miss.reason.empty() || !is_near(miss.ratio) ||
+      std::ranges::find(nearest, miss.config, &Miss::config) != nearest.end())
+    return;
+  nearest.insert(std::ranges::upper_bound(nearest, miss.ratio, {}, &Miss::ratio), std::move(miss));
+  if (nearest.size() > kMostMisses) nearest.pop_back();
 }
 
 TrialResult Proposer::costs_of(const graph::Graph& graph) const {
@@ -144,7 +168,7 @@ std::vector<StoredProposal> Proposer::next(size_t most, std::span<const TrialRes
     if (over.reason.empty())
       ++fitting;
     else
-      keep_if_near({stored.proposal.config, over.ratio, over.reason});
+      refuse({stored.proposal.config, over.ratio, over.reason});
     proposals.push_back(std::move(stored));
   }
   return proposals;
@@ -164,11 +188,10 @@ std::vector<StoredProposal> propose(const SearchSettings& settings, const data::
   const auto fitting = std::ranges::count_if(
       proposals, [](const StoredProposal& stored) { return stored.infeasible.empty(); });
   if (fitting == 0) {
-    const Miss& nearest = proposer.nearest_misses().front();
+    const Miss& nearest = proposer.refused().nearest.front();
     throw Error(ErrorCode::Infeasible,
                 fmt::format("none of {} structures fits the limits; the nearest miss is {}: {}",
-                            std::max(proposer.above_limits(), static_cast<int64_t>(proposals.size())),
-                            nearest.config, nearest.reason));
+                            proposer.refused().count(), nearest.config, nearest.reason));
   }
   if (!explores) {
     std::string words = fmt::format("{} different structures", proposals.size());

@@ -31,6 +31,7 @@ inline constexpr std::string_view kRangeKey = "range";              // what the 
 inline constexpr std::string_view kSpeedsKey = "speeds";            // seconds of an epoch by structural hash
 inline constexpr std::string_view kExplorationKey =
     "exploration";                                          // Exploring, as explore_phase.cpp stores it
+inline constexpr std::string_view kRefusedKey = "refused";  // Refused, of an exploration that goes on
 inline constexpr std::string_view kRecipeKey = "recipe";    // as recipe_heats.cpp stores it
 inline constexpr std::string_view kPlanKey = "plan";        // of a timed search
 inline constexpr std::string_view kTeacherKey = "teacher";  // TeacherResult

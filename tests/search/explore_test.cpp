@@ -50,6 +50,9 @@ std::vector<std::string> essence(const StudyResult& study, const std::filesystem
     all.push_back(fmt::format("{} {} {} {} {}", trial.number, trial.parent, trial.config, trial.accuracy_int8,
                               trial.file.empty() ? "" : sha256_hex(read_file(folder / trial.file))));
   all.push_back(sha256_hex(read_file(folder / "best" / "model.tflite")));
+  const Json explored = Json::parse(study.plan_json).at("exploration");
+  all.push_back(fmt::format("{} above the limits: {}", explored.at("above_limits").get<int64_t>(),
+                            explored.at("nearest_misses").dump()));
   return all;
 }
 
@@ -176,14 +179,20 @@ TEST_F(ExploreTest, WhereverItWasCutTheResultIsTheSame) {
 // A list and random draws begin anew with each run, and leave out what is explored already.
 TEST_F(ExploreTest, OtherSamplersRepeatNothingAfterACut) {
   settings.trials = 6;
-  settings.configs = {"conv 2 s2, gap", "conv 4 s2, gap", "conv 6 s2, gap",
-                      "conv 8 s2, gap", "conv 2, gap",    "conv 4 s2, conv 4, gap"};
-  for (const char* sampler : {"list", "micro"}) {
+  // Two are above the limits.
+  settings.configs = {"conv 2 s2, gap",        "conv 16, conv 16, gap", "conv 4 s2, gap",
+                      "conv 6 s2, gap",        "conv 8 s2, gap",        "conv 2, gap",
+                      "conv 24, conv 12, gap", "conv 4 s2, conv 4, gap"};
+  settings.space = {.blocks = {1}, .layers = {1, 2}, .filters = {4, 8, 16}, .dense_layers = {0}};
+  for (const char* sampler : {"list", "grid", "micro"}) {
     SCOPED_TRACE(sampler);
     settings.sampler = sampler;
     if (settings.sampler != "list") settings.configs.clear();
     const TemporaryFolder whole;
-    const std::vector<std::string> expected = essence(run(whole.path()), whole.path());
+    const StudyResult uncut = run(whole.path());
+    const std::vector<std::string> expected = essence(uncut, whole.path());
+    const auto above = Json::parse(uncut.plan_json).at("exploration").at("above_limits").get<int>();
+    EXPECT_TRUE(settings.sampler == "micro" ? above > 2 : above == 2) << above;
     for (const size_t after : {1, 3, 5}) {
       const TemporaryFolder folder;
       std::stop_source stop;
