@@ -18,6 +18,7 @@
 #include "search/front_bands.h"
 #include "search/plan.h"
 #include "search/search.h"
+#include "search_fixture.h"
 #include "synthetic.h"
 
 namespace retort::search {
@@ -172,6 +173,9 @@ TEST_F(ExploreTest, WhereverItWasCutTheResultIsTheSame) {
       });
     });
     EXPECT_EQ(thrown.code, ErrorCode::Interrupted) << after;
+    if (after == 12) {
+      EXPECT_EQ(thrown.sentence.find("stopped with 10 structures explored; "), 0U) << thrown.sentence;
+    }
     EXPECT_EQ(essence(run(folder.path(), 2), folder.path()), expected) << after;
   }
 }
@@ -258,12 +262,25 @@ TEST_F(ExploreTest, ATimedExplorationKeepsToItsTime) {
   settings.seconds = 6;
   settings.pipeline.distill_epochs = kMostEpochs;
   const TemporaryFolder folder;
-  const StudyResult study = run(folder.path(), 2);
+  Listener listener;
+  const StudyResult study =
+      run_search(settings, dataset, {.folder = folder.path(), .workers = 2, .progress = listener});
   // How long it took says more of the machine; without a plan it would train for days.
   for (const TrialResult& trial : study.trials)
     for (const StageResult& stage : trial.stages) EXPECT_LT(stage.trained, kMostEpochs);
   EXPECT_GE(std::ranges::count(study.trials, Effort::Explore, &TrialResult::effort), 1);
   EXPECT_GE(study.best, 0);
+  const auto explored = std::ranges::count(study.trials, Effort::Explore, &TrialResult::effort);
+  const auto full = std::ranges::count(study.trials, Effort::Full, &TrialResult::effort);
+  EXPECT_NE(listener.said.find(
+                fmt::format(", {}, ", format_counted(explored, "structure explored", "structures explored"))),
+            std::string::npos)
+      << listener.said;
+  EXPECT_NE(listener.said.find(
+                fmt::format(", {}, {}, ", format_counted(full, "candidate"),
+                            format_counted(static_cast<int64_t>(study.finalists.size()), "finalist"))),
+            std::string::npos)
+      << listener.said;
   // It is finished: nothing is trained again.
   const size_t trials = study.trials.size();
   EXPECT_EQ(run(folder.path(), 2).trials.size(), trials);
