@@ -286,6 +286,22 @@ TEST_F(ExploreTest, ATimedExplorationKeepsToItsTime) {
   EXPECT_EQ(run(folder.path(), 2).trials.size(), trials);
 }
 
+TEST_F(ExploreTest, ThePlanSaysWhyThereIsNoTeacher) {
+  settings.trials.reset();
+  settings.seconds = 2;
+  settings.teacher = {.config = "1,1,8,0", .epochs = kMostEpochs};
+  const TemporaryFolder folder;
+  Listener listener;
+  const StudyResult study = run_search(settings, dataset, {.folder = folder.path(), .progress = listener});
+  EXPECT_TRUE(std::isnan(study.teacher.validation_accuracy));
+  const auto why = Json::parse(study.plan_json).at("no_teacher").get<std::string>();
+  EXPECT_NE(why.find("and fewer than 25000 (25% of --teacher-epochs 100000) teach too little."),
+            std::string::npos)
+      << why;
+  EXPECT_NE(listener.said.find(why), std::string::npos) << listener.said;
+  EXPECT_EQ(Json::parse(load_study(folder.path()).plan_json).at("no_teacher"), why);
+}
+
 // However busy the machine is.
 TEST_F(ExploreTest, AClockOfTheProcessorCountsWhatTheSearchComputes) {
   const TemporaryFolder folder;
