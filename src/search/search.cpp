@@ -115,9 +115,15 @@ std::vector<StoredProposal> open_study(Session& session) {
         get_files(folder.storage(), folder.storage().trial(trial.number), folder.path(),
                   trial_folder(trial.number));
     }
-  if (more_to_do(session)) {
+  const std::vector<TrialResult> refused = refused_with_room(session);
+  if (!refused.empty() || more_to_do(session)) {
+    // First: a finished search would leave alone what waits.
     folder.put_document(kFinalistPlanKey, nullptr);
     folder.put_document(kFinalistsKey, nullptr);
+    for (const TrialResult& trial : refused) {
+      keep([&] { folder.storage().retry(trial.number, to_ending(trial)); });
+      run.progress.message(fmt::format("{} is tried again: there is more memory.", trial_name(trial.number)));
+    }
     session.study = collect(folder.storage());
   }
   return proposals;
