@@ -58,10 +58,7 @@ int8::QuantGraph reference_file(const std::string& name) {
 }
 
 std::vector<uint8_t> random_images(const int8::Evaluator& evaluator) {
-  constexpr size_t most_images = 4096;
-  constexpr size_t most_bytes = size_t{1} << 22U;
-  const size_t count = std::clamp<size_t>(most_bytes / evaluator.image_bytes(), 1, most_images);
-  std::vector<uint8_t> images(count * evaluator.image_bytes());
+  std::vector<uint8_t> images(measured_images(evaluator.image_bytes()) * evaluator.image_bytes());
   Rng rng(1);
   for (uint8_t& byte : images) byte = static_cast<uint8_t>(rng.next_u32());
   return images;
@@ -148,6 +145,12 @@ void run(const BenchInt8Command& command) {
 }
 
 }  // namespace
+
+size_t measured_images(size_t image_bytes) {
+  constexpr size_t kMostImages = 4096;
+  constexpr size_t kMostBytes = size_t{1} << 22U;
+  return std::clamp<size_t>(kMostBytes / image_bytes, 1, kMostImages);
+}
 
 void add_bench_int8_command(CLI::App& bench) {
   CLI::App* sub = bench.add_subcommand("int8",

@@ -136,7 +136,7 @@ std::string summary(const StudyResult& study, const cost::Target& target,
     out += fmt::format(format, std::forward<Args>(args)...) + "\n";
   };
   if (study.top.empty()) {
-    line("No candidate was completed: {} tried. See {}",
+    line("Nothing was completed: {} tried. See {}",
          format_counted(static_cast<int64_t>(study.trials.size()), "was", "were"),
          (folder / "report.html").string());
     return out;

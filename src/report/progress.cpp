@@ -58,7 +58,7 @@ std::string progress_chart(const StudyResult& study) {
   std::vector<double> accuracies;
   for (const TrialResult* trial : trials) accuracies.push_back(trial->accuracy_int8 * 100);
   Chart chart("The best so far",
-              Axis{fmt::format("time of one core spent on candidates, {}", unit), 0,
+              Axis{fmt::format("time of one core spent on trainings, {}", unit), 0,
                    std::max(seconds / length * 1.02, 1e-3), Scale::Linear},
               fitted_axis("int8 validation accuracy, %", accuracies, Scale::Linear));
   std::vector<double> x;

@@ -109,6 +109,8 @@ std::string counts(const StudyResult& study) {
                    " {} left out for lack of time: the same command with a longer --time takes {} up.",
                    format_counted(study.left_out, "more was", "more were"),
                    study.left_out == 1 ? "it" : "them");
+  const Json plan = study.plan_json.empty() ? Json::object() : parse_json(study.plan_json);
+  if (plan.contains("no_teacher")) out += " " + clean(plan.at("no_teacher").get<std::string>());
   if (std::isfinite(study.teacher.validation_accuracy)) {
     fmt::format_to(
         std::back_inserter(out), " The teacher ({}{}) has {} on validation", clean(study.teacher.source),

@@ -91,6 +91,17 @@ void say_when_poor(const TeacherResult& teacher, const StageResult& quick, const
 
 }  // namespace
 
+std::vector<TrialResult> refused_with_room(Session& session) {
+  const Context context = session.context(session.pipeline, session.options.stop);
+  std::vector<TrialResult> refused;
+  for (const TrialResult& trial : session.study.trials)
+    if (trial.outcome == Outcome::Failed && trial.effort == Effort::Full && trial.refused_memory_bytes > 0 &&
+        trial.refused_memory_bytes < session.memory.limit() &&
+        has_room(proposal_of(session.folder.storage().trial(trial.number)), context))
+      refused.push_back(trial);
+  return refused;
+}
+
 void run_candidates(Session& session, double confirmation_seconds) {
   // Finished ones are in the session's study.
   const std::vector<study::TrialRecord> records =

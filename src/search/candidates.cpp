@@ -174,7 +174,10 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
     if (error.code() == ErrorCode::Interrupted || error.code() == ErrorCode::Usage) throw;
     result.outcome = Outcome::Failed;
     result.reason = error.what();
-    result.is_hopeless = dynamic_cast<const NoRoom*>(&error) != nullptr;
+    if (dynamic_cast<const NoRoom*>(&error) != nullptr) {
+      result.refused_memory_bytes = context.memory->limit();
+      result.is_hopeless = true;
+    }
   } catch (const std::bad_alloc&) {
     result.outcome = Outcome::Failed;
     result.reason =
@@ -198,6 +201,15 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
   result.seconds = std::max(training_seconds(result.stages), seconds_since(start));
   keep([&] { write_text_atomic(folder / "result.json", dump_json(Json(result), 2) + "\n"); });
   return result;
+}
+
+bool has_room(const StoredProposal& stored, const Context& shared) {
+  const PipelineSettings settings = with_recipe(shared.settings, stored.recipe);
+  try {
+    return candidate_bytes(stored.proposal.graph, shared.with(settings)) <= shared.memory->left();
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 bool is_untidy(const fs::path& folder) {

@@ -49,6 +49,9 @@ TrialResult failed_result(const StoredProposal& stored, const CandidateRun& run,
 TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
                           const std::filesystem::path& study, const Context& context);
 
+// Whether the context's memory has room for it beside what is there now.
+bool has_room(const StoredProposal& stored, const Context& shared);
+
 // What only an unfinished candidate needs in its folder: taken away, or together as bytes that unpack() puts into another
 // folder in place of what is there. Error(Failure) for other bytes.
 bool is_untidy(const std::filesystem::path& folder);  // some of it is there

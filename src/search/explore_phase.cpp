@@ -235,8 +235,21 @@ void decide_epochs(Session& session, Exploring& exploring, const std::vector<Sto
       fmt::format("Exploring: {} of each structure.", format_counted(exploring.epochs, "epoch")));
 }
 
+// What was refused is stored in parts, so that no generation writes anew what those before it have found.
+std::string refused_key(size_t part) {
+  return fmt::format("refused.{}", part);
+}
+
+// Those that are there; takes them up.
+size_t take_refused(const Session& session, Refused& refused) {
+  size_t parts = 0;
+  for (; const auto part = session.folder.document(refused_key(parts)); ++parts) refused.take(*part);
+  return parts;
+}
+
 // Adds the next generation; false when there is none, or no time for it.
-bool add_generation(Session& session, Exploring& exploring, double correction, Proposer& proposer) {
+bool add_generation(Session& session, Exploring& exploring, double correction, Proposer& proposer,
+                    size_t& refused_parts) {
   const SearchSettings& settings = session.settings;
   const int boundary = session.folder.storage().trial_count();
   const std::vector<TrialResult> known = trials_of(session, Effort::Explore);
@@ -261,6 +274,8 @@ bool add_generation(Session& session, Exploring& exploring, double correction, P
     // Workers on other machines need the pipeline before they can claim the first.
     publish_work(session, short_pipeline(session, exploring.epochs));
   }
+  // Before: what is cut between proposes this generation again.
+  session.folder.put_document(refused_key(refused_parts++), proposer.refused().news());
   session.add_trials(Trials::Search, boundary, generation);
   return true;
 }
@@ -296,22 +311,27 @@ graph::Parameters inherited_weights(const StoredProposal& stored, const std::str
 
 void explore(Session& session) {
   Exploring exploring = decide(session);
-  Proposer proposer(session.settings, session.dataset, [&](const graph::Graph& graph) {
-    return exploring.most_epoch_seconds <= 0 ||
-           exploring.speed.epoch_seconds(engine::work_of(graph, session.pipeline.precision)) <=
-               exploring.most_epoch_seconds;
-  });
   if (!exploring.ended) {
+    const auto quick_enough = [&](const graph::Graph& graph) {
+      return exploring.most_epoch_seconds <= 0 ||
+             exploring.speed.epoch_seconds(engine::work_of(graph, session.pipeline.precision)) <=
+                 exploring.most_epoch_seconds;
+    };
+    Refused refused;
+    size_t refused_parts = take_refused(session, refused);
+    Proposer proposer(session.settings, session.dataset, quick_enough, std::move(refused));
     tell_progress(session, exploring);
     publish_work(session, short_pipeline(session, exploring.epochs));
     double correction = run_generation(session, exploring);  // of an earlier run
-    while (add_generation(session, exploring, correction, proposer))
+    while (add_generation(session, exploring, correction, proposer, refused_parts))
       correction = run_generation(session, exploring);
     session.options.progress.update("exploring", 1, 1, {});  // it may end before its time
     exploring.ended = true;
-    exploring.above_limits = proposer.above_limits();
-    exploring.nearest_misses = proposer.nearest_misses();
+    exploring.above_limits = proposer.refused().count();
+    exploring.nearest_misses = proposer.refused().nearest();
     session.folder.put_document(kExplorationKey, exploring);
+    for (size_t part = 0; part < refused_parts; ++part)
+      session.folder.put_document(refused_key(part), nullptr);
     session.options.progress.message(fmt::format(
         "Explored {}; {} above the limits{}.",
         format_counted(std::ranges::count(session.study.trials, Effort::Explore, &TrialResult::effort),

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/file.h"
@@ -278,6 +280,24 @@ void write_best(const Session& session) {
   });
 }
 
+// "20 structures explored, 6 heats, 2 candidates, 1 finalist": how far how many came; what did not fit was not trained.
+std::string trained_text(const StudyResult& study) {
+  const auto count = [&](Effort effort) {
+    return std::ranges::count_if(study.trials, [&](const TrialResult& trial) {
+      return trial.effort == effort && trial.outcome != Outcome::Infeasible;
+    });
+  };
+  std::string text;
+  const auto add = [&](Effort effort, std::string_view one, std::string_view more) {
+    if (const auto number = count(effort); number > 0) text += format_counted(number, one, more) + ", ";
+  };
+  add(Effort::Explore, "structure explored", "structures explored");
+  add(Effort::Heat, "heat", "heats");
+  add(Effort::Recipe, "recipe", "recipes");
+  return text + fmt::format("{}, {}", format_counted(count(Effort::Full), "candidate"),
+                            format_counted(static_cast<int64_t>(study.finalists.size()), "finalist"));
+}
+
 }  // namespace
 
 void restore_finalists(Session& session) {
@@ -321,8 +341,7 @@ void run_finalists(Session& session) {
         fmt::format("Took {} of {}: teacher {}, {}, {} with other seeds.", format_duration(study.seconds),
                     format_duration(*session.settings.seconds),
                     format_duration(study.teacher.seconds + study.teacher.logits_seconds),
-                    format_counted(static_cast<int64_t>(study.trials.size()), "candidate"),
-                    format_counted(static_cast<int64_t>(jobs.size()), "run")));
+                    trained_text(study), format_counted(static_cast<int64_t>(jobs.size()), "run")));
   session.announce();
 }
 

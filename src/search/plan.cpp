@@ -1,5 +1,7 @@
 #include "search/plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <climits>
 #include <cmath>
@@ -9,6 +11,7 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "base/units.h"
 #include "base/work_clock.h"
 #include "graph/parameters.h"
 
@@ -17,6 +20,8 @@ namespace {
 
 // Share of a timed search that its teacher may take.
 constexpr double kTeacherShare = 0.25;
+// And the share that its least training, one epoch, may take.
+constexpr double kMostTeacherShare = 0.5;
 // Of the settings' epochs. A search that chooses how long it trains all else finds better networks without a teacher that knows
 // less: two epochs of one took a quarter of four minutes and half a point of accuracy (docs/search.md).
 constexpr double kLeastTeacher = 0.25;
@@ -218,12 +223,27 @@ SpeedModel fit_speed(const std::vector<MeasuredWork>& measured) {
 
 int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds,
                         bool grows) {
-  if (epoch_seconds > 0.5 * total_seconds) return 0;
+  if (epoch_seconds > kMostTeacherShare * total_seconds) return 0;
   const auto usual = static_cast<double>(teacher.epochs);
   double epochs = std::floor(kTeacherShare * total_seconds / std::max(epoch_seconds, 1e-9));
   if (grows && epochs < kLeastTeacher * usual) return 0;
   if (epochs > usual) epochs = grows ? std::floor(std::sqrt(usual * epochs)) : usual;
   return static_cast<int>(std::clamp(epochs, 1.0, static_cast<double>(kMostEpochs)));
+}
+
+std::string why_no_teacher(const TeacherSettings& teacher, double epoch_seconds, double total_seconds) {
+  const auto share = [&](double of_time) {
+    return fmt::format("{:.0f}% of {}", of_time * 100, format_duration(total_seconds));
+  };
+  const std::string epoch =
+      fmt::format("No teacher: an epoch of it takes {}", format_duration(epoch_seconds));
+  if (epoch_seconds > kMostTeacherShare * total_seconds)
+    return fmt::format("{}, more than {}.", epoch, share(kMostTeacherShare));
+  return fmt::format(
+      "{}, so that {} has room for {:.0f}, and fewer than {:.0f} ({:.0f}% of --teacher-epochs {}) teach too "
+      "little.",
+      epoch, share(kTeacherShare), std::floor(kTeacherShare * total_seconds / epoch_seconds),
+      std::ceil(kLeastTeacher * teacher.epochs), kLeastTeacher * 100, teacher.epochs);
 }
 
 double candidate_seconds(double epoch_seconds, const StageEpochs& epochs) {

@@ -102,6 +102,8 @@ StageEpochs epochs_within(const PipelineSettings& settings, double epoch_seconds
 // without.
 int plan_teacher_epochs(const TeacherSettings& teacher, double epoch_seconds, double total_seconds,
                         bool grows);
+// The sentence that says why these are 0, with its figures.
+std::string why_no_teacher(const TeacherSettings& teacher, double epoch_seconds, double total_seconds);
 
 // What a candidate takes, with what comes beside its epochs.
 double candidate_seconds(double epoch_seconds, const StageEpochs& epochs);

@@ -84,13 +84,12 @@ std::string target_words(const cost::Target& target, const Limits& limits) {
 
 }  // namespace
 
-void to_json(Json& json, const Miss& miss) {
-  json = {{"config", miss.config}, {"ratio", miss.ratio}, {"reason", miss.reason}};
-}
-
-Proposer::Proposer(const SearchSettings& settings, const data::Dataset& dataset,
-                   const QuickEnough& quick_enough)
-    : settings_(settings), dataset_(dataset), quick_enough_(quick_enough) {
+Proposer::Proposer(const SearchSettings& settings, const data::Dataset& dataset, QuickEnough quick_enough,
+                   Refused refused)
+    : settings_(settings),
+      dataset_(dataset),
+      quick_enough_(std::move(quick_enough)),
+      refused_(std::move(refused)) {
   const Limits& limits = settings.limits;
   Fits fits;
   if (quick_enough_ || limits.flash_bytes || limits.ram_bytes || limits.macs || limits.latency_seconds)
@@ -101,23 +100,10 @@ Proposer::Proposer(const SearchSettings& settings, const data::Dataset& dataset,
 bool Proposer::fits(const Proposal& proposal) {
   const double least = least_ratio(proposal.graph, settings_.limits);
   Excess over;
-  if (least <= 1 || is_near(least)) over = excess(costs_of(proposal.graph), settings_.limits);
-  if (!over.reason.empty()) keep_if_near({proposal.config, over.ratio, over.reason});
+  if (least <= 1 || refused_.is_near(least)) over = excess(costs_of(proposal.graph), settings_.limits);
   const bool fit = least <= 1 && over.reason.empty() && (!quick_enough_ || quick_enough_(proposal.graph));
-  if (!fit) ++above_limits_;
+  if (!fit) refused_.add({proposal.config, over.ratio, over.reason});
   return fit;
-}
-
-constexpr size_t kMostMisses = 10;
-
-bool Proposer::is_near(double ratio) const {
-  return misses_.size() < kMostMisses || ratio < misses_.back().ratio;
-}
-
-void Proposer::keep_if_near(Miss miss) {
-  if (!is_near(miss.ratio) || std::ranges::find(misses_, miss.config, &Miss::config) != misses_.end()) return;
-  misses_.insert(std::ranges::upper_bound(misses_, miss.ratio, {}, &Miss::ratio), std::move(miss));
-  if (misses_.size() > kMostMisses) misses_.pop_back();
 }
 
 TrialResult Proposer::costs_of(const graph::Graph& graph) const {
@@ -144,7 +130,7 @@ std::vector<StoredProposal> Proposer::next(size_t most, std::span<const TrialRes
     if (over.reason.empty())
       ++fitting;
     else
-      keep_if_near({stored.proposal.config, over.ratio, over.reason});
+      refused_.add({stored.proposal.config, over.ratio, over.reason});
     proposals.push_back(std::move(stored));
   }
   return proposals;
@@ -164,11 +150,10 @@ std::vector<StoredProposal> propose(const SearchSettings& settings, const data::
   const auto fitting = std::ranges::count_if(
       proposals, [](const StoredProposal& stored) { return stored.infeasible.empty(); });
   if (fitting == 0) {
-    const Miss& nearest = proposer.nearest_misses().front();
+    const Miss& nearest = proposer.refused().nearest().front();
     throw Error(ErrorCode::Infeasible,
                 fmt::format("none of {} structures fits the limits; the nearest miss is {}: {}",
-                            std::max(proposer.above_limits(), static_cast<int64_t>(proposals.size())),
-                            nearest.config, nearest.reason));
+                            proposer.refused().count(), nearest.config, nearest.reason));
   }
   if (!explores) {
     std::string words = fmt::format("{} different structures", proposals.size());

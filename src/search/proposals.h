@@ -8,52 +8,39 @@
 #include <string>
 #include <vector>
 
-#include "base/json_fwd.h"
 #include "base/progress.h"
 #include "data/dataset.h"
+#include "search/refused.h"
 #include "search/sampler.h"
 #include "search/settings.h"
 #include "search/study_folder.h"
 
 namespace retort::search {
 
-// A structure above the limits.
-struct Miss {
-  std::string config;
-  double ratio = 0;    // of what it takes to what is allowed, the largest one
-  std::string reason;  // every limit that it breaks
-};
-void to_json(Json& json, const Miss& miss);
-
 // A search's sampler, its structures with what they cost.
 class Proposer {
  public:
   using QuickEnough = std::function<bool(const graph::Graph&)>;
-  // `quick_enough`: whether there is time for a structure. Empty: for every one. Keeps references to all.
-  Proposer(const SearchSettings& settings, const data::Dataset& dataset,
-           const QuickEnough& quick_enough = {});
+  // `quick_enough`: whether there is time for a structure. Empty: for every one. `refused`: by the proposers
+  // before it. Keeps references to the settings and the data.
+  Proposer(const SearchSettings& settings, const data::Dataset& dataset, QuickEnough quick_enough = {},
+           Refused refused = {});
 
   // The next ones in the sampler's order, those above the limits too, until `most` fit or there are no more.
   // `known`: results of all trials before them.
   std::vector<StoredProposal> next(size_t most, std::span<const TrialResult> known = {});
 
-  // Of everything that was costed, the sampler's own tries too: how many were above the limits or too slow.
-  [[nodiscard]] int64_t above_limits() const { return above_limits_; }
-  // Those that are least above the limits, the nearest first; ten at most.
-  [[nodiscard]] const std::vector<Miss>& nearest_misses() const { return misses_; }
+  Refused& refused() { return refused_; }
   [[nodiscard]] const Sampler& sampler() const { return *sampler_; }
 
  private:
   [[nodiscard]] TrialResult costs_of(const graph::Graph& graph) const;
   [[nodiscard]] bool fits(const Proposal& proposal);
-  void keep_if_near(Miss miss);
-  [[nodiscard]] bool is_near(double ratio) const;
 
   const SearchSettings& settings_;
   const data::Dataset& dataset_;
   QuickEnough quick_enough_;
-  int64_t above_limits_ = 0;
-  std::vector<Miss> misses_;
+  Refused refused_;
   std::unique_ptr<Sampler> sampler_;
 };
 

@@ -155,6 +155,7 @@ void to_json(Json& out, const TrialResult& trial) {
          {"sparsity", trial.sparsity},
          {"file", trial.file},
          {"seconds", trial.seconds}};
+  if (trial.refused_memory_bytes > 0) out["refused_memory_bytes"] = trial.refused_memory_bytes;
 }
 
 void from_json(const Json& in, TrialResult& trial) {
@@ -172,6 +173,7 @@ void from_json(const Json& in, TrialResult& trial) {
            .reason = in.at("reason"),
            .stages = in.at("stages"),
            .diverged = in.value("diverged", std::vector<Diverged>()),
+           .refused_memory_bytes = size_from_json(in.value("refused_memory_bytes", Json(0))),
            .quick_accuracy = number_from_json(in.at("quick_accuracy")),
            .accuracy_float = number_from_json(in.at("accuracy_float")),
            .accuracy_int8 = number_from_json(in.at("accuracy_int8")),

@@ -80,6 +80,7 @@ struct TrialResult {
   std::vector<StageResult> stages;
   std::vector<Diverged> diverged;    // in the order of time; mostly none
   bool is_hopeless = false;          // Failed, and would be again; not stored
+  int64_t refused_memory_bytes = 0;  // Failed for want of memory: what its process might have; else 0
   double quick_accuracy = kUnknown;  // validation, float
   double accuracy_float = kUnknown;  // validation, float, before quantising
   double accuracy_int8 = kUnknown;   // validation, bit-exact int8: what is ranked

@@ -15,6 +15,7 @@
 #include "search/candidates.h"
 #include "search/crash_mark.h"
 #include "search/explore_phase.h"
+#include "search/explored.h"
 #include "search/finalist_phase.h"
 #include "search/heats.h"
 #include "search/keep.h"
@@ -38,22 +39,21 @@ namespace fs = std::filesystem;
 enum class Phase { Measuring, Teacher, Exploring, Candidates, Finalists };
 
 // For the sentence of a search that was stopped.
-std::string where(Phase phase, const StudyResult& study) {
+std::string where(Phase phase, const Session& session) {
+  const auto count = [&](Effort effort) { return static_cast<int64_t>(count_trials(session, effort)); };
   switch (phase) {
     case Phase::Measuring:
       return "while speed was measured";
     case Phase::Teacher:
       return "while the teacher was prepared";
     case Phase::Exploring:
-      return fmt::format("with {} explored",
-                         format_counted(static_cast<int64_t>(study.trials.size()), "structure"));
+      return fmt::format("with {} explored", format_counted(count(Effort::Explore), "structure"));
     case Phase::Candidates:
       break;
     case Phase::Finalists:
       return "while the finalists were confirmed";
   }
-  return fmt::format("with {} finished",
-                     format_counted(static_cast<int64_t>(study.trials.size()), "candidate"));
+  return fmt::format("with {} finished", format_counted(count(Effort::Full), "candidate"));
 }
 
 void say_teacher(const Teacher& teacher, ProgressSink& progress) {
@@ -116,9 +116,15 @@ std::vector<StoredProposal> open_study(Session& session) {
         get_files(folder.storage(), folder.storage().trial(trial.number), folder.path(),
                   trial_folder(trial.number));
     }
-  if (more_to_do(session)) {
+  const std::vector<TrialResult> refused = refused_with_room(session);
+  if (!refused.empty() || more_to_do(session)) {
+    // First: a finished search would leave alone what waits.
     folder.put_document(kFinalistPlanKey, nullptr);
     folder.put_document(kFinalistsKey, nullptr);
+    for (const TrialResult& trial : refused) {
+      keep([&] { folder.storage().retry(trial.number, to_ending(trial)); });
+      run.progress.message(fmt::format("{} is tried again: there is more memory.", trial_name(trial.number)));
+    }
     session.study = collect(folder.storage());
   }
   return proposals;
@@ -230,7 +236,7 @@ StudyResult run(Session& session, RunStatus& status) {
     publication.set_end("stopped");
     if (session.options.stopped) session.options.stopped(session.study);
     throw Error(ErrorCode::Interrupted,
-                fmt::format("stopped {}; the same command goes on from here", where(phase, session.study)));
+                fmt::format("stopped {}; the same command goes on from here", where(phase, session)));
   } catch (...) {
     store_seconds_if_possible(session);
     throw;

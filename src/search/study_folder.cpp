@@ -372,6 +372,7 @@ void take_best_runs(StudyResult& study, const study::Storage& storage) {
 std::string plan_json(const study::Storage& storage) {
   Json plan = read_document(storage, kPlanKey).value_or(Json::object());
   if (const auto epochs = read_document(storage, kTeacherEpochsKey)) plan["teacher_epochs"] = *epochs;
+  if (const auto why = read_document(storage, kNoTeacherKey)) plan["no_teacher"] = why->get<std::string>();
   if (const auto exploration = read_document(storage, kExplorationKey)) plan["exploration"] = *exploration;
   if (const auto recipe = read_document(storage, kRecipeKey)) plan["recipe"] = *recipe;
   return plan.empty() ? std::string() : dump_json(plan);

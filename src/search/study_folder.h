@@ -36,6 +36,8 @@ inline constexpr std::string_view kPlanKey = "plan";        // of a timed search
 inline constexpr std::string_view kTeacherKey = "teacher";  // TeacherResult
 inline constexpr std::string_view kTeacherFilesKey = "teacher_files";  // {name: artefact} of a shared study
 inline constexpr std::string_view kTeacherEpochsKey = "teacher_epochs";
+inline constexpr std::string_view kNoTeacherKey =
+    "no_teacher";  // the sentence that says why there is no time
 inline constexpr std::string_view kFinalistPlanKey =
     "finalist_plan";                                            // {conditions, jobs: [[trial, run], …]}
 inline constexpr std::string_view kFinalistsKey = "finalists";  // when all is done

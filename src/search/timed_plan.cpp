@@ -239,14 +239,13 @@ int decide_teacher_epochs(Session& session) {
                                 .epoch(session.split, teacher.epochs);
   }();
   const int epochs = plan_teacher_epochs(teacher, epoch, total, session.settings.exploration.epochs > 0);
+  const std::string why_none = epochs == 0 ? why_no_teacher(teacher, epoch, total) : std::string();
+  if (epochs == 0) session.folder.put_document(kNoTeacherKey, why_none);
   session.folder.put_document(kTeacherEpochsKey, epochs);
-  if (epochs == 0)
-    options.progress.message(fmt::format("Plan: no teacher, an epoch of it would take {} of {}.",
-                                         format_duration(epoch), format_duration(total)));
-  else
-    options.progress.message(fmt::format("Plan: {} for the teacher ({} of {}).",
-                                         format_duration(epochs * epoch), format_counted(epochs, "epoch"),
-                                         format_duration(epoch)));
+  options.progress.message(
+      epochs == 0 ? why_none
+                  : fmt::format("Plan: {} for the teacher ({} of {}).", format_duration(epochs * epoch),
+                                format_counted(epochs, "epoch"), format_duration(epoch)));
   return epochs;
 }
 

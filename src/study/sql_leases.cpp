@@ -290,6 +290,23 @@ TrialState SqlStorage::crash(const Claim& claim, const Ending& ending, int most_
   return state;
 }
 
+void SqlStorage::retry(int trial, const Ending& ending) {
+  write([&](Connection& sql) {
+    check_lead(sql);
+    // What its worker still says comes too late.
+    const Result found = sql.run(
+        "UPDATE retort_trials SET state='WAITING', result='', crashes=0, worker=''"
+        " WHERE study_id=$1 AND number=$2 AND state='FAILED' RETURNING trial_id",
+        {study_, int64_t{trial}});
+    if (found.rows.empty()) return;
+    const int64_t id = integer(found.rows[0].at(0));
+    sql.run("UPDATE trials SET state=$1, datetime_complete=NULL WHERE trial_id=$2",
+            {optuna_state(TrialState::Waiting), id});
+    for (const Attribute& attribute : ending.attributes)
+      sql.run("DELETE FROM trial_user_attributes WHERE trial_id=$1 AND \"key\"=$2", {id, attribute.name});
+  });
+}
+
 std::optional<ClaimedTrial> SqlStorage::take(Connection& sql, const Taker& taker) {
   Result found = sql.run(
       "SELECT trial_id, number, attempt, proposal FROM retort_trials"

@@ -56,6 +56,7 @@ class SqlStorage final : public Storage {
   void finish(const Claim& claim, const Ending& ending) override;
   void give_back(const Claim& claim) override;
   TrialState crash(const Claim& claim, const Ending& ending, int most_crashes) override;
+  void retry(int trial, const Ending& ending) override;
   [[nodiscard]] std::vector<TrialRecord> trials(const Reading& reading) const override;
   [[nodiscard]] TrialRecord trial(int number) const override;
   [[nodiscard]] std::map<TrialState, int> counts() const override;

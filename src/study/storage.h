@@ -13,6 +13,8 @@
 //                   │ └── lease lost ───┤
 //                   └──── crash ────────┘ (the last one allowed: Failed)
 //
+// Where what a trial has failed for is there no more, retry() lets it wait again.
+//
 // Whoever claims a trial holds it on a lease that heartbeat() renews (lease_keeper.h does). Who does not
 // renew it in time, being dead or hung, loses it to the next one that claims; its late calls throw LostLease
 // and change nothing. A call whose answer was lost on the way is carried out again, and comes to the same.
@@ -254,6 +256,10 @@ class Storage {
   // An error of the trial's own: it waits for another attempt, or ends so (as Failed) when it has crashed
   // `most_crashes` times. Returns what it is now.
   virtual TrialState crash(const Claim& claim, const Ending& ending, int most_crashes) = 0;
+
+  // A trial that has failed with this ending waits again, as if it had never been tried: the ending's result and attributes
+  // go. Nothing changes for one in another state. Whoever leads calls it.
+  virtual void retry(int trial, const Ending& ending) = 0;
 
   // By number; what is not read is empty.
   [[nodiscard]] virtual std::vector<TrialRecord> trials(const Reading& reading) const = 0;

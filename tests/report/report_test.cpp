@@ -292,6 +292,13 @@ TEST(Report, ShowsThePlanAndTheZerosOfEachLayer) {
   EXPECT_NE(html.find("conv 3×3×1→16<td>144<td>80.0%"), std::string::npos);
 }
 
+TEST(Report, SaysWhyThereIsNoTeacher) {
+  search::StudyResult study = sample_study(2, 0);
+  EXPECT_EQ(html_report(study).find("No teacher"), std::string::npos);
+  study.plan_json = R"({"teacher_epochs":0,"no_teacher":"No teacher: an epoch of it takes <long>."})";
+  EXPECT_NE(html_report(study).find(" No teacher: an epoch of it takes &lt;long&gt;."), std::string::npos);
+}
+
 TEST(Report, CountsWhatWasLeftOutForLackOfTime) {
   search::StudyResult study = sample_study(2, 0);
   EXPECT_EQ(html_report(study).find("left out"), std::string::npos);

@@ -18,6 +18,7 @@
 #include "search/front_bands.h"
 #include "search/plan.h"
 #include "search/search.h"
+#include "search_fixture.h"
 #include "synthetic.h"
 
 namespace retort::search {
@@ -50,6 +51,9 @@ std::vector<std::string> essence(const StudyResult& study, const std::filesystem
     all.push_back(fmt::format("{} {} {} {} {}", trial.number, trial.parent, trial.config, trial.accuracy_int8,
                               trial.file.empty() ? "" : sha256_hex(read_file(folder / trial.file))));
   all.push_back(sha256_hex(read_file(folder / "best" / "model.tflite")));
+  const Json explored = Json::parse(study.plan_json).at("exploration");
+  all.push_back(fmt::format("{} above the limits: {}", explored.at("above_limits").get<int64_t>(),
+                            explored.at("nearest_misses").dump()));
   return all;
 }
 
@@ -169,6 +173,9 @@ TEST_F(ExploreTest, WhereverItWasCutTheResultIsTheSame) {
       });
     });
     EXPECT_EQ(thrown.code, ErrorCode::Interrupted) << after;
+    if (after == 12) {
+      EXPECT_EQ(thrown.sentence.find("stopped with 10 structures explored; "), 0U) << thrown.sentence;
+    }
     EXPECT_EQ(essence(run(folder.path(), 2), folder.path()), expected) << after;
   }
 }
@@ -176,14 +183,20 @@ TEST_F(ExploreTest, WhereverItWasCutTheResultIsTheSame) {
 // A list and random draws begin anew with each run, and leave out what is explored already.
 TEST_F(ExploreTest, OtherSamplersRepeatNothingAfterACut) {
   settings.trials = 6;
-  settings.configs = {"conv 2 s2, gap", "conv 4 s2, gap", "conv 6 s2, gap",
-                      "conv 8 s2, gap", "conv 2, gap",    "conv 4 s2, conv 4, gap"};
-  for (const char* sampler : {"list", "micro"}) {
+  // Two are above the limits.
+  settings.configs = {"conv 2 s2, gap",        "conv 16, conv 16, gap", "conv 4 s2, gap",
+                      "conv 6 s2, gap",        "conv 8 s2, gap",        "conv 2, gap",
+                      "conv 24, conv 12, gap", "conv 4 s2, conv 4, gap"};
+  settings.space = {.blocks = {1}, .layers = {1, 2}, .filters = {4, 8, 16}, .dense_layers = {0}};
+  for (const char* sampler : {"list", "grid", "micro"}) {
     SCOPED_TRACE(sampler);
     settings.sampler = sampler;
     if (settings.sampler != "list") settings.configs.clear();
     const TemporaryFolder whole;
-    const std::vector<std::string> expected = essence(run(whole.path()), whole.path());
+    const StudyResult uncut = run(whole.path());
+    const std::vector<std::string> expected = essence(uncut, whole.path());
+    const auto above = Json::parse(uncut.plan_json).at("exploration").at("above_limits").get<int>();
+    EXPECT_TRUE(settings.sampler == "micro" ? above > 2 : above == 2) << above;
     for (const size_t after : {1, 3, 5}) {
       const TemporaryFolder folder;
       std::stop_source stop;
@@ -249,15 +262,44 @@ TEST_F(ExploreTest, ATimedExplorationKeepsToItsTime) {
   settings.seconds = 6;
   settings.pipeline.distill_epochs = kMostEpochs;
   const TemporaryFolder folder;
-  const StudyResult study = run(folder.path(), 2);
+  Listener listener;
+  const StudyResult study =
+      run_search(settings, dataset, {.folder = folder.path(), .workers = 2, .progress = listener});
   // How long it took says more of the machine; without a plan it would train for days.
   for (const TrialResult& trial : study.trials)
     for (const StageResult& stage : trial.stages) EXPECT_LT(stage.trained, kMostEpochs);
   EXPECT_GE(std::ranges::count(study.trials, Effort::Explore, &TrialResult::effort), 1);
   EXPECT_GE(study.best, 0);
+  const auto explored = std::ranges::count(study.trials, Effort::Explore, &TrialResult::effort);
+  const auto full = std::ranges::count(study.trials, Effort::Full, &TrialResult::effort);
+  EXPECT_NE(listener.said.find(
+                fmt::format(", {}, ", format_counted(explored, "structure explored", "structures explored"))),
+            std::string::npos)
+      << listener.said;
+  EXPECT_NE(listener.said.find(
+                fmt::format(", {}, {}, ", format_counted(full, "candidate"),
+                            format_counted(static_cast<int64_t>(study.finalists.size()), "finalist"))),
+            std::string::npos)
+      << listener.said;
   // It is finished: nothing is trained again.
   const size_t trials = study.trials.size();
   EXPECT_EQ(run(folder.path(), 2).trials.size(), trials);
+}
+
+TEST_F(ExploreTest, ThePlanSaysWhyThereIsNoTeacher) {
+  settings.trials.reset();
+  settings.seconds = 2;
+  settings.teacher = {.config = "1,1,8,0", .epochs = kMostEpochs};
+  const TemporaryFolder folder;
+  Listener listener;
+  const StudyResult study = run_search(settings, dataset, {.folder = folder.path(), .progress = listener});
+  EXPECT_TRUE(std::isnan(study.teacher.validation_accuracy));
+  const auto why = Json::parse(study.plan_json).at("no_teacher").get<std::string>();
+  EXPECT_NE(why.find("and fewer than 25000 (25% of --teacher-epochs 100000) teach too little."),
+            std::string::npos)
+      << why;
+  EXPECT_NE(listener.said.find(why), std::string::npos) << listener.said;
+  EXPECT_EQ(Json::parse(load_study(folder.path()).plan_json).at("no_teacher"), why);
 }
 
 // However busy the machine is.

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "essence.h"
 #include "graph/notebook.h"
 #include "search/search.h"
 #include "search_fixture.h"
@@ -135,6 +136,32 @@ TEST(MemoryBudget, ACandidateWithoutRoomFailsAlone) {
   EXPECT_TRUE(study.trials[1].reason.starts_with("training it takes about ")) << study.trials[1].reason;
   EXPECT_NE(study.trials[1].reason.find(": allow more (--memory) or train on smaller batches (--batch)"),
             std::string::npos);
+}
+
+// As if there had been more from the beginning.
+TEST(MemoryBudget, WhatHadNoRoomIsTriedAgainWithMoreMemory) {
+  SearchSettings settings = small({"1,1,8,0", "3,3,48,0", "1,1,16,0"});
+  settings.pipeline.batch_size = 512;
+  const data::Dataset dataset = synthetic(120, 30, 16);
+  const TemporaryFolder folder;
+  const auto run_with = [&](const std::filesystem::path& place, int64_t memory, std::string& said) {
+    Listener listener;
+    StudyResult study = run_search(
+        settings, dataset, {.folder = place, .workers = 2, .memory_bytes = memory, .progress = listener});
+    said = listener.said;
+    return study;
+  };
+  const int64_t little = resident_memory() + 250 * kMegabyte;
+  const int64_t more = little + 3000 * kMegabyte;
+  std::string said;
+  EXPECT_EQ(run_with(folder.path(), little, said).trials.at(1).refused_memory_bytes, little);
+  EXPECT_EQ(run_with(folder.path(), little, said).trials.at(1).outcome, Outcome::Failed);
+  EXPECT_NE(said.find("This search is finished"), std::string::npos) << said;
+  const StudyResult again = run_with(folder.path(), more, said);
+  EXPECT_EQ(again.trials.at(1).outcome, Outcome::Complete) << again.trials.at(1).reason;
+  EXPECT_NE(said.find("trial 1 is tried again: there is more memory."), std::string::npos) << said;
+  const TemporaryFolder other;
+  EXPECT_EQ(essence(again, folder.path()), essence(run_with(other.path(), more, said), other.path()));
 }
 
 TEST(MemoryBudget, ATeacherWithoutRoomEndsTheSearchInASentence) {

@@ -45,6 +45,12 @@ TEST(Plan, TeacherTakesAQuarterAtMostUnlessOneEpochIsMore) {
   EXPECT_EQ(plan_teacher_epochs(teacher, 4, 320, true), 20);
   EXPECT_EQ(plan_teacher_epochs(teacher, 16, 320, true), 5);
   EXPECT_EQ(plan_teacher_epochs(teacher, 17, 320, true), 0) << "four would teach too little";
+  EXPECT_EQ(
+      why_no_teacher(teacher, 17, 320),
+      "No teacher: an epoch of it takes 17.0s, so that 25% of 5m 20s has room for 4, and fewer than 5 (25% "
+      "of --teacher-epochs 20) teach too little.");
+  EXPECT_EQ(why_no_teacher(teacher, 300, 480),
+            "No teacher: an epoch of it takes 5m 00s, more than 50% of 8m 00s.");
 }
 
 TEST(Plan, EpochsWithinSecondsAreTheMostThatFit) {

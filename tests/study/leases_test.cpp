@@ -242,6 +242,26 @@ TEST_P(StorageContract, ALostLeaseIsNoAttemptButACrashIs) {
   EXPECT_EQ(storage_->details(0).attributes, ending.attributes) << "what Optuna shows";
 }
 
+TEST_P(StorageContract, WhatHasFailedMayBeTriedAgain) {
+  ASSERT_TRUE(
+      storage_->add_trials(0, std::vector<NewTrial>{{.proposal = "a", .attributes = {{"macs", "7"}}}}));
+  const std::vector<Attribute> own = storage_->details(0).attributes;
+  const Ending ending = {.state = TrialState::Failed, .result = "why", .attributes = {{"reason", "\"why\""}}};
+  storage_->retry(0, ending);
+  const Claim first = claim();
+  storage_->retry(0, ending);
+  EXPECT_EQ(state(0), TrialState::Running) << "one that has not failed stays as it is";
+  EXPECT_EQ(storage_->crash(first, ending, 1), TrialState::Failed);
+  storage_->retry(0, ending);
+  EXPECT_EQ(storage_->trial(0), (TrialRecord{.number = 0, .proposal = "a", .result = {}, .stages = {}}));
+  EXPECT_EQ(storage_->details(0).attributes, own);
+  EXPECT_THROW(storage_->finish(first, ending), LostLease) << "whoever failed it has it no more";
+  EXPECT_EQ(storage_->crash(claim(), ending, 2), TrialState::Waiting) << "attempts count anew";
+  storage_->finish(claim(), {.state = TrialState::Skipped, .result = "r"});
+  storage_->retry(0, ending);
+  EXPECT_EQ(state(0), TrialState::Skipped);
+}
+
 TEST_P(StorageContract, OneLeadsAndWhoLostTheLeadWritesNothing) {
   EXPECT_EQ(storage_->lead("one#1", kLease), std::nullopt);
   storage_->put_document("k", "1");
@@ -268,6 +288,7 @@ TEST_P(StorageContract, OneLeadsAndWhoLostTheLeadWritesNothing) {
   EXPECT_EQ(second->lead("two#2", kLease), std::nullopt);
   EXPECT_THROW(again->put_document("k", "late"), LostLead);
   EXPECT_THROW(again->add_trials(1, proposals({"late"})), LostLead);
+  EXPECT_THROW(again->retry(0, failed("")), LostLead);
   EXPECT_EQ(second->document("k"), "2");
   EXPECT_EQ(second->trial_count(), 1);
 
