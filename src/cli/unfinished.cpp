@@ -74,6 +74,9 @@ Unfinished::Unfinished(const fs::path& out, const Json& identity, ProgressSink& 
     return;
   }
   write_text_atomic(file, dump_json(identity, 1) + "\n");
+  // What one that was killed noted before it had work, that it had diverged for instance, is perhaps another command's.
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_))
+    if (entry.path().filename() != kLock) fs::remove_all(entry.path());
 }
 
 Unfinished::~Unfinished() {

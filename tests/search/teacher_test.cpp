@@ -174,8 +174,9 @@ TEST_F(SearchTest, AnotherTeachersNetworkIsTrained) {
   settings.teacher = {.config = "1,1,8,0", .epochs = 1};
   settings.configs = {"1,1,8,0"};
   EXPECT_EQ(run(folder.path()).teacher.source, "trained");
-  EXPECT_EQ(engine::load_model(folder.path() / "teacher" / "weights.retort").graph,
-            graph::graph_from_config("1,1,8,0", {8, 8, 1}, 3));
+  const engine::Model model = engine::load_model(folder.path() / "teacher" / "weights.retort");
+  EXPECT_EQ(model.graph, graph::graph_from_config("1,1,8,0", {8, 8, 1}, 3));
+  EXPECT_EQ(Json(model.split.value().options), Json(settings.split));
 }
 
 TEST_F(SearchTest, NoTeacherIsAControl) {
