@@ -147,9 +147,7 @@ void run(const ExportCommand& command) {
     throw_usage("--to: \"{}\" is unknown: it is one of {}", command.to, fmt::join(formats, ", "));
   const bool package = command.to != "tflite";
   require_writable("--out", package ? command.out / "README.md" : command.out);
-  std::error_code missing;
-  if (std::filesystem::equivalent(command.model, command.out, missing))
-    throw_usage("--out: {} is the model itself, which would be lost", command.out.string());
+  require_not_read("--out", command.out, command.model, "the model");
   Terminal terminal(command.output);
   const bool from_tflite = command.model.extension() == ".tflite";
   if (from_tflite && !package) throw_usage("{} is a .tflite file already", command.model.string());

@@ -195,6 +195,13 @@ void require_writable(std::string_view option, const std::filesystem::path& file
     throw_usage("{}: nothing can be written in {}: {}", option, folder.string(), system_reason(errno));
 }
 
+void require_not_read(std::string_view option, const std::filesystem::path& file,
+                      const std::filesystem::path& read, std::string_view what) {
+  std::error_code missing;
+  if (std::filesystem::equivalent(file, read, missing))
+    throw_usage("{}: {} is {} itself, which would be lost", option, file.string(), what);
+}
+
 void add_data_options(CLI::App& app, DataOptions& options, Presence presence) {
   CLI::Option* data =
       app.add_option("--data", options.spec,

@@ -62,6 +62,9 @@ CLI::Option* add_output_path(CLI::App& app, const std::string& name, std::filesy
 // Error(Usage) where `option`'s file could not be written in the end: asked before hours of work. Makes
 // nothing.
 void require_writable(std::string_view option, const std::filesystem::path& file);
+// Error(Usage) where that file is one that the command reads, `what`: whoever gives the command again would get something else.
+void require_not_read(std::string_view option, const std::filesystem::path& file,
+                      const std::filesystem::path& read, std::string_view what);
 
 // --data SPEC, --skip-bad, --no-cache.
 struct DataOptions {

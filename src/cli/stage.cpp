@@ -92,6 +92,8 @@ void run_stage(const CLI::App& app, const StageCommand& command, std::string_vie
   refuse_optimizer_without_effect(app, command.settings.optimizer);
   search::validate(command.settings);
   require_writable("--out", command.out / "weights.retort");
+  require_not_read("--out", command.out / "weights.retort", command.model.file, "the model");
+  require_not_read("--out", command.out / "weights.retort", command.teacher, "the teacher");
   if (stage == "quantize") require_writable("--out", command.out / "model.tflite");
   Terminal terminal(command.output);
   const auto dataset = load(command.data, terminal);

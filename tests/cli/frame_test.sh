@@ -171,7 +171,8 @@ cut() {  # cut CHECKPOINT ARGUMENTS…: with --out in two runs, and uncut
 small=(--data "idx:$work/idx" --threads 1 --batch 4)
 config='1 block, 2 layers, 64 filters'  # slow enough to be met in the middle
 cut teacher.checkpoint teacher "${small[@]}" --config "$config" --epochs 30
-cut prune.checkpoint prune "$work/uncut/weights.retort" "${small[@]}" --epochs 30 --update-every 3
+cp "$work/uncut/weights.retort" "$work/teacher.retort"
+cut prune.checkpoint prune "$work/teacher.retort" "${small[@]}" --epochs 30 --update-every 3
 
 # Whatever a program does: here it writes into a pipe that nobody reads.
 mkfifo "$work/pipe"

@@ -35,9 +35,9 @@ bad 2 "--shift: \"5\" is not a whole number from 0 to 4" teacher --data "$data" 
 
 # ---- distill
 good distill --data "$data" --config "$config" --teacher "$work/teacher/weights.retort" --epochs 20 --batch 8 \
-  --threads 1 --out "$work/student" --curriculum entropy
+  --threads 1 --out "$work/younger" --curriculum entropy
 says "distill     validation "
-good distill "$work/student/weights.retort" --data "$data" --teacher "logits:$work/logits.npy" --epochs 4 --batch 16 \
+good distill "$work/younger/weights.retort" --data "$data" --teacher "logits:$work/logits.npy" --epochs 4 --batch 16 \
   --threads 1 --alpha 0.3 --temperature 2 --out "$work/student" --json
 [ "$(field stage)" = distill ] && [ "$(field file)" = "$work/student/weights.retort" ] || fail "the JSON of distill"
 good distill --data "$data" --config "$config" --teacher none --epochs 1 --out "$work/plain"
