@@ -119,7 +119,7 @@ void run(const TeacherCommand& command) {
                                  percent(validation), format_integer(graph::parameter_count(graph)),
                                  history.epochs.size(), format_duration(history.seconds));
   if (command.test == TestSet::Read) {
-    const Part test = part_of(*dataset, command.split, "test");
+    const Part test = part_of(*dataset, "test", [&] { return split; });
     const double accuracy = engine::evaluate(network, test.images, test.indices).accuracy;
     json["test_accuracy"] = accuracy;
     text +=

@@ -252,6 +252,8 @@ good search "$work/left out" --json
 
 # ---- options without effect
 without() { # SENTENCE ARGUMENTS…
+good eval "$work/left out/best/model.tflite" --data "images:$work/pictures/train?gray=1" --skip-bad --json
+[ "$(field accuracy)" = "$tested" ] || fail "eval does not follow the model's split: $(field accuracy), not $tested"
   local sentence=$1
   shift
   bad 2 "$1 is without effect: $sentence" search "$work/x" --data "$data" "$@"
