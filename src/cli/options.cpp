@@ -247,6 +247,11 @@ void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes) {
   add_bytes(
       app, "--memory", bytes,
       "memory that the process may take, such as 8G: as many candidates begin as fit; without it four fifths "
+void add_training_threads_option(CLI::App& app, int& threads) {
+  add_integer(app, "--threads", threads, 0, kMostThreads,
+              "threads of the work, 0 for all cores; on as many, equal seeds give equal results");
+}
+
       "of what is free, within its control group");
 }
 

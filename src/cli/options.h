@@ -89,6 +89,8 @@ void add_lease_option(CLI::App& app, double& lease_seconds);
 void add_seed_option(CLI::App& app, uint64_t& seed);
 // --threads N, --workers N; 0 (the default) is every core this process may use.
 void add_threads_option(CLI::App& app, int& threads);
+// --threads N of what trains: each thread sums over its part of a batch, and sums of other parts round otherwise.
+void add_training_threads_option(CLI::App& app, int& threads);
 void add_workers_option(CLI::App& app, int& workers);
 // --memory SIZE of those that train candidates.
 void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes);

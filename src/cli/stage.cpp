@@ -75,7 +75,7 @@ void add_stage_command_options(CLI::App& app, StageCommand& command) {
   add_stage_options(app, command.settings);
   add_model_split_options(app, command.split);
   add_seed_option(app, command.seed);
-  add_threads_option(app, command.threads);
+  add_training_threads_option(app, command.threads);
   add_output_options(app, command.output);
 }
 

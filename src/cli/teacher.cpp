@@ -159,7 +159,7 @@ void add_teacher_command(CLI::App& app) {
   add_precision_option(*sub, command->precision);
   add_split_options(*sub, command->split);
   add_seed_option(*sub, command->seed);
-  add_threads_option(*sub, command->threads);
+  add_training_threads_option(*sub, command->threads);
   add_output_options(*sub, command->output);
   add_examples(
       *sub,
