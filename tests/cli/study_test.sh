@@ -232,4 +232,8 @@ bad 2 "is there already" study export "$work/alone" --tensorboard "$work/events"
 bad 2 "holds no search" study list "$work"
 bad 2 "no kind of database" study list mysql://host/db
 bad 2 "--lease is without effect" search "$work/x" "${search[@]}" --lease 5
+for missing in "$work/typo" "sqlite:$work/typo"; do
+  bad 2 "$work/typo: no database of studies is there: check its name" study list "$missing"
+  [ ! -e "$work/typo" ] || fail "a database that is to be read was made"
+done
 finish
