@@ -203,11 +203,15 @@ void require_not_read(std::string_view option, const std::filesystem::path& file
 }
 
 void add_data_options(CLI::App& app, DataOptions& options, Presence presence) {
-  CLI::Option* data =
-      app.add_option("--data", options.spec,
-                     "fashion-mnist[:DIR], cifar10:DIR, idx:DIR, images:DIR or npy:DIR, with options as "
-                     "?size=32x32&gray=1");
-  data->type_name("SPEC");
+  CLI::Option* data = add_parsed(
+      app, "--data", "SPEC",
+      "fashion-mnist[:DIR], cifar10:DIR, idx:DIR, images:DIR or npy:DIR, with options as "
+      "?size=32x32&gray=1",
+      "", [&options](const std::string& text) {
+        if (text.empty())
+          throw_usage("it is empty where images are expected, such as fashion-mnist or images:DIR");
+        options.spec = text;
+      });
   if (presence == Presence::Required) data->required();
   add_load_options(app, options.load);
 }
@@ -243,15 +247,15 @@ void add_threads_option(CLI::App& app, int& threads) {
   add_integer(app, "--threads", threads, 0, kMostThreads, "threads of the work, 0 for all cores");
 }
 
-void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes) {
-  add_bytes(
-      app, "--memory", bytes,
-      "memory that the process may take, such as 8G: as many candidates begin as fit; without it four fifths "
 void add_training_threads_option(CLI::App& app, int& threads) {
   add_integer(app, "--threads", threads, 0, kMostThreads,
               "threads of the work, 0 for all cores; on as many, equal seeds give equal results");
 }
 
+void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes) {
+  add_bytes(
+      app, "--memory", bytes,
+      "memory that the process may take, such as 8G: as many candidates begin as fit; without it four fifths "
       "of what is free, within its control group");
 }
 

@@ -116,9 +116,6 @@ run teacher --data "idx:$work/idx" --config 'res 8, res 8, flatten' --threads 1 
   fail "a training that diverges twice"
 says "It begins anew with 0.25 of the rate."
 [ ! -e "$work/diverged.unfinished" ] || fail "a training that diverged is kept to go on with"
-
-# Under nohup a hang-up changes nothing. The process keeps its name and lets threads that wait sleep, unless told otherwise.
-trap '' HUP
 # What another command noted that was killed before it had work is not taken for this one's.
 brief=(teacher --data "idx:$work/idx" --config '1 block, 8 filters' --threads 1 --epochs 1)
 good "${brief[@]}" --out "$work/brief"
@@ -127,6 +124,9 @@ echo '{}' >"$work/noted.unfinished/identity.json"
 echo '[{"stage": "training", "what": "step 1"}]' >"$work/noted.unfinished/diverged.json"
 good "${brief[@]}" --out "$work/noted"
 cmp -s "$work/brief/weights.retort" "$work/noted/weights.retort" || fail "another command's rate was taken"
+
+# Under nohup a hang-up changes nothing. The process keeps its name and lets threads that wait sleep, unless told otherwise.
+trap '' HUP
 begin "${train[@]}" --epochs 100000
 trap - HUP
 await grep -q '^Going on with the stopped run in ' "$work/out"
