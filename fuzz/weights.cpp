@@ -38,7 +38,8 @@ std::vector<Seed> seeds() {
     all.back().insert(all.back().begin(), flags);
   };
   const graph::Parameters parameters = graph::initialize(network(), Rng(1));
-  engine::save_model(folder() / "seed.retort", {network(), parameters, {"cat", "dog"}});
+  engine::save_model(folder() / "seed.retort",
+                     {network(), parameters, {"cat", "dog"}, data::SplitRecord{.train_images = 3}});
   add(2);
   add(3);
   engine::Checkpoint checkpoint;

@@ -43,7 +43,8 @@ std::optional<Quantity> take_quantity(std::string_view& text) {
   return quantity;
 }
 
-// A number with one of the prefixes "", k, m, g, t, for multiples of `base`.
+// A number with one of the prefixes "", k, m, g, t, for multiples of `base`. Without a prefix it is whole: of single things there
+// are no parts.
 std::optional<int64_t> parse_multiple(std::string_view text, double base,
                                       std::string_view (*strip)(std::string_view)) {
   const auto quantity = take_quantity(text);
@@ -54,6 +55,8 @@ std::optional<int64_t> parse_multiple(std::string_view text, double base,
     const size_t power = std::string_view("kmgt").find(prefix);
     if (prefix.size() != 1 || power == std::string_view::npos) return std::nullopt;
     factor = std::pow(base, static_cast<double>(power + 1));
+  } else if (std::trunc(quantity->value) != quantity->value) {
+    return std::nullopt;
   }
   const double value = std::round(quantity->value * factor);
   if (!(value < 9.2e18)) return std::nullopt;

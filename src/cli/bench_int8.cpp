@@ -170,7 +170,11 @@ void add_bench_int8_command(CLI::App& bench) {
   add_examples(*sub, {"retort bench int8", "retort bench int8 best/model.tflite --json",
                       "retort bench int8 --nets resnet8,dscnn --write nets && python3 "
                       "bench/peers/litert_throughput.py nets/*.tflite"});
-  sub->callback([command] { run(*command); });
+  sub->callback([command, sub] {
+    if (!command->files.empty())
+      refuse_without_effect(*sub, {"--nets"}, "files are measured instead of the reference networks");
+    run(*command);
+  });
 }
 
 }  // namespace retort::cli

@@ -12,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/models.h"
 #include "cli/options.h"
+#include "cli/split.h"
 #include "cli/terminal.h"
 #include "data/npy.h"
 #include "int8/evaluate.h"
@@ -62,13 +63,13 @@ void write_outputs(const std::filesystem::path& path, const int8::QuantGraph& gr
     data::write_npy(path, "|i1", shape, {reinterpret_cast<const uint8_t*>(values.data()), values.size()});
 }
 
-void run(const EvalCommand& command) {
+void run(const EvalCommand& command, const CLI::App& app) {
   if (!command.outputs.empty() && command.outputs.extension() != ".npy")
     throw_usage("--outputs: \"{}\" should end in .npy", command.outputs.string());
   if (!command.outputs.empty()) require_writable("--outputs", command.outputs);
   Terminal terminal(command.output);
-  const int8::QuantGraph graph =
-      int8::read_tflite(read_file(command.file, int8::kMostTfliteBytes), command.file.string());
+  const std::vector<uint8_t> tflite = read_file(command.file, int8::kMostTfliteBytes);
+  const int8::QuantGraph graph = int8::read_tflite(tflite, command.file.string());
   int8::Evaluator evaluator(graph);
   const size_t width = evaluator.outputs();
   const auto dataset = load_for(command.data, graph, command.file.string(), terminal);
@@ -78,7 +79,10 @@ void run(const EvalCommand& command) {
   if (!graph.classes.empty() && graph.classes != dataset->classes)
     terminal.message("the classes that the file names are not the data's: they are matched by their number");
   tell_odd_input(input_of(graph), terminal);
-  const Part part = part_of(*dataset, command.split, command.part);
+  const Part part = part_of(*dataset, command.part, [&] {
+    const std::string name = command.file.string();
+    return divide(*dataset, app, command.split, split_of(command.file, tflite), name, terminal).parts;
+  });
   const auto start = std::chrono::steady_clock::now();
   const auto images = static_cast<int64_t>(part.indices.size());
   const std::vector<int8_t> outputs =
@@ -95,7 +99,8 @@ void run(const EvalCommand& command) {
   terminal.result_json(
       {{"images", images}, {"accuracy", accuracy}, {"images_per_second", speed}, {"split", command.part}});
   terminal.result(fmt::format("accuracy    {:.2f}% of {} images ({})\nspeed       {} images a second\n",
-                              100 * accuracy, format_integer(images), command.part,
+                              100 * accuracy, format_integer(images),
+                              command.part == "all" ? "all, what it was trained on among them" : command.part,
                               format_integer(static_cast<int64_t>(speed))));
 }
 
@@ -109,7 +114,8 @@ void add_eval_command(CLI::App& app) {
       ->type_name("FILE.tflite")
       ->required();
   add_data_options(*sub, command->data, Presence::Required);
-  add_parsed(*sub, "--split", "NAME", "test (the data's own, else the split's), train, validation or all",
+  add_parsed(*sub, "--split", "NAME",
+             "test (the data's own, else the split's), train, validation, or all: training images among them",
              "test", [command](const std::string& text) {
                static const std::vector<std::string> kParts = {"test", "train", "validation", "all"};
                if (std::ranges::count(kParts, text) == 0)
@@ -118,13 +124,13 @@ void add_eval_command(CLI::App& app) {
              });
   add_output_path(*sub, "--outputs", command->outputs, "FILE.npy",
                   "write every output of the model, images x classes");
-  add_split_options(*sub, command->split);
+  add_model_split_options(*sub, command->split);
   add_threads_option(*sub, command->threads);
   add_output_options(*sub, command->output);
   add_examples(*sub, {"retort eval best/model.tflite --data fashion-mnist",
                       "retort eval model.tflite --data images:photos --split validation --json",
                       "retort eval model.tflite --data fashion-mnist --outputs outputs.npy"});
-  sub->callback([command] { run(*command); });
+  sub->callback([command, sub] { run(*command, *sub); });
 }
 
 }  // namespace retort::cli

@@ -15,6 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/models.h"
 #include "cli/options.h"
+#include "cli/split.h"
 #include "cli/terminal.h"
 #include "cost/cost.h"
 #include "deploy/exporter.h"
@@ -41,14 +42,17 @@ struct ExportCommand {
 
 struct Exported {
   std::vector<uint8_t> tflite;
+  std::optional<data::SplitRecord> split;  // that the model was trained by
   double validation_accuracy = search::kUnknown;
 };
 
 // The pipeline's own export: it measures the ranges of a model that was not trained for int8.
-Exported export_with_data(const ExportCommand& command, engine::Model model, Terminal& terminal) {
+Exported export_with_data(const ExportCommand& command, const CLI::App& app, engine::Model model,
+                          Terminal& terminal) {
   const auto dataset = load(command.data, terminal);
   check_fits(model.graph, *dataset, command.model.string());
-  const data::Split split = data::stratified_split(*dataset, command.split);
+  const data::Split split =
+      divide(*dataset, app, command.split, model.split, command.model.string(), terminal).parts;
   search::PipelineSettings settings;
   settings.ends = command.ends;
   search::Candidate candidate =
@@ -61,10 +65,10 @@ Exported export_with_data(const ExportCommand& command, engine::Model model, Ter
                                    .stop = interrupt_token()});
   // NOLINTNEXTLINE(bugprone-unchecked-optional-access): value() checks
   search::ExportedModel& exported = candidate.exported.value();
-  return {std::move(exported.tflite), exported.validation_accuracy};
+  return {std::move(exported.tflite), model.split, exported.validation_accuracy};
 }
 
-Exported from_weights(const ExportCommand& command, Terminal& terminal) {
+Exported from_weights(const ExportCommand& command, const CLI::App& app, Terminal& terminal) {
   engine::Model model = engine::load_model(command.model);
   const bool trained_for_int8 = is_quantized(model.graph);
   if (!trained_for_int8 && command.data.spec.empty())
@@ -73,28 +77,27 @@ Exported from_weights(const ExportCommand& command, Terminal& terminal) {
         "ranges of "
         "the activations",
         command.model.string());
-  if (!command.data.spec.empty()) return export_with_data(command, std::move(model), terminal);
+  if (!command.data.spec.empty()) return export_with_data(command, app, std::move(model), terminal);
   return {int8::write_tflite(
               int8::lower(model.graph, model.parameters, {.ends = command.ends, .classes = model.classes})),
-          search::kUnknown};
+          model.split, search::kUnknown};
 }
 
-// model.json of a search beside the file, where it tells of this very file.
-std::string about(const std::filesystem::path& model, std::span<const uint8_t> tflite) {
-  constexpr uint64_t kMostBytes = uint64_t{16} << 20U;
-  const std::filesystem::path file = model.parent_path() / "model.json";
-  if (!std::filesystem::exists(file)) return {};
-  std::string text = read_text(file, kMostBytes);
-  if (parse_json_object(text).value("sha256", Json()) != sha256_hex(tflite)) return {};
-  return text;
+Exported from_file(const ExportCommand& command) {
+  std::vector<uint8_t> tflite = read_file(command.model, int8::kMostTfliteBytes);
+  const auto split = split_of(command.model, tflite);
+  return {std::move(tflite), split, search::kUnknown};
 }
 
-// Of the validation images the first of each class, some classes on.
-std::vector<deploy::ExampleImage> examples(const ExportCommand& command, const int8::QuantGraph& graph,
+// Of the validation images the first of each class, some classes on. They measure nothing: other data will do.
+std::vector<deploy::ExampleImage> examples(const ExportCommand& command, const CLI::App& app,
+                                           const int8::QuantGraph& graph,
+                                           const std::optional<data::SplitRecord>& trained,
                                            Terminal& terminal) {
   if (command.data.spec.empty()) return {};
   const auto dataset = load_for(command.data, graph, command.model.string(), terminal);
-  const data::Split split = data::stratified_split(*dataset, command.split);
+  const data::Split split =
+      divide(*dataset, app, command.split, trained, command.model.string(), silent_progress()).parts;
   return deploy::example_images(split.validation, [&](uint32_t index) {
     const auto image = dataset->train.image(index);
     return deploy::ExampleImage{{image.begin(), image.end()}, dataset->train.labels[index]};
@@ -140,34 +143,31 @@ void write_package(const std::filesystem::path& folder, const deploy::Files& fil
   staging.move_out(kPackage, whole);
 }
 
-void run(const ExportCommand& command) {
+void run(const ExportCommand& command, const CLI::App& app) {
   std::vector<std::string> formats = deploy::exporter_names();
   formats.insert(formats.begin(), "tflite");
   if (std::ranges::find(formats, command.to) == formats.end())
     throw_usage("--to: \"{}\" is unknown: it is one of {}", command.to, fmt::join(formats, ", "));
   const bool package = command.to != "tflite";
   require_writable("--out", package ? command.out / "README.md" : command.out);
-  std::error_code missing;
-  if (std::filesystem::equivalent(command.model, command.out, missing))
-    throw_usage("--out: {} is the model itself, which would be lost", command.out.string());
+  require_not_read("--out", command.out, command.model, "the model");
   Terminal terminal(command.output);
   const bool from_tflite = command.model.extension() == ".tflite";
   if (from_tflite && !package) throw_usage("{} is a .tflite file already", command.model.string());
   if (from_tflite && command.ends_given)
     throw_usage("--ends is for weights: {} has its ends already", command.model.string());
-  const Exported exported = from_tflite
-                                ? Exported{read_file(command.model, int8::kMostTfliteBytes), search::kUnknown}
-                                : from_weights(command, terminal);
+  const Exported exported = from_tflite ? from_file(command) : from_weights(command, app, terminal);
   const int8::QuantGraph graph = int8::read_tflite(exported.tflite, command.model.string());
   if (package) {
-    const deploy::Files files = deploy::exporter(command.to)
-                                    .files({.graph = graph,
-                                            .tflite = exported.tflite,
-                                            .name = command.name,
-                                            .version = command.version,
-                                            .about_json = about(command.model, exported.tflite),
-                                            .command = command.shell_command,
-                                            .images = examples(command, graph, terminal)});
+    const deploy::Files files =
+        deploy::exporter(command.to)
+            .files({.graph = graph,
+                    .tflite = exported.tflite,
+                    .name = command.name,
+                    .version = command.version,
+                    .about_json = about_model(command.model, exported.tflite),
+                    .command = command.shell_command,
+                    .images = examples(command, app, graph, exported.split, terminal)});
     write_package(command.out, files);
   } else {
     write_file_atomic(through_link(command.out), exported.tflite);
@@ -222,7 +222,7 @@ void add_export_command(CLI::App& app, const std::string& shell_command) {
       ->default_str("1.0.0");
   add_ends_option(*sub, command->ends);
   add_data_options(*sub, command->data, Presence::Optional);
-  add_split_options(*sub, command->split);
+  add_model_split_options(*sub, command->split);
   add_output_options(*sub, command->output);
   add_examples(*sub,
                {"retort export int8/weights.retort --ends int8 --out model.tflite",
@@ -230,9 +230,9 @@ void add_export_command(CLI::App& app, const std::string& shell_command) {
                 "retort export best/model.tflite --to c --data images:photos --out model-c",
                 "retort export best/model.tflite --to arduino --name flowers --data images:photos --out lib",
                 "retort export best/model.tflite --to esp-idf --package-version 1.2.0 --out lib"});
-  for (const char* name :
-       {"--skip-bad", "--no-cache", "--validation", "--validation-images", "--test-fraction", "--split-seed"})
+  for (const char* name : {"--skip-bad", "--no-cache"})
     sub->get_option(name)->needs(sub->get_option("--data"));
+  for (const char* name : kSplitOptions) sub->get_option(name)->needs(sub->get_option("--data"));
   sub->callback([command, sub] {
     command->ends_given = sub->get_option("--ends")->count() > 0;
     if (sub->get_option("--name")->count() > 0 && command->to == "tflite")
@@ -240,7 +240,7 @@ void add_export_command(CLI::App& app, const std::string& shell_command) {
     if (sub->get_option("--package-version")->count() > 0 &&
         (command->to == "tflite" || !deploy::has_version(command->to)))
       throw_usage("--package-version is without effect: {} has no place for one", command->to);
-    run(*command);
+    run(*command, *sub);
   });
 }
 

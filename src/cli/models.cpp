@@ -146,10 +146,11 @@ std::optional<engine::TeacherLogits> obtain_teacher(std::string_view text, const
   return compress::teacher_logits(*network, dataset, views, progress, std::move(stop));
 }
 
-Part part_of(const data::Dataset& dataset, const data::SplitOptions& split, std::string_view name) {
+Part part_of(const data::Dataset& dataset, std::string_view name,
+             const std::function<data::Split()>& divide) {
   if (name == "all") return {dataset.train, all_of(dataset.train)};
   if (name == "test" && dataset.test.count() > 0) return {dataset.test, all_of(dataset.test)};
-  const data::Split parts = data::stratified_split(dataset, split);
+  const data::Split parts = divide();
   if (name == "train") return {dataset.train, parts.train};
   if (name == "validation") return {dataset.train, parts.validation};
   return {dataset.train, parts.test};

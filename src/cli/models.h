@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -60,9 +61,9 @@ struct Part {
   const data::ImageSet& images;
   std::vector<uint32_t> indices;
 };
-// "train", "validation", "test" (of the data's own test set, else of the split) or "all" (of training and
-// validation, the test set apart).
-Part part_of(const data::Dataset& dataset, const data::SplitOptions& split, std::string_view name);
+// "train", "validation", "test" (of the data's own test set, else of the split) or "all" (what there is but for the data's own
+// test set: what a model was trained on is in it). `divide` is asked where a split is needed.
+Part part_of(const data::Dataset& dataset, std::string_view name, const std::function<data::Split()>& divide);
 
 // "out" is a folder for weights.retort; "out.retort" is the file itself.
 std::filesystem::path weights_path(const std::filesystem::path& out);

@@ -195,12 +195,23 @@ void require_writable(std::string_view option, const std::filesystem::path& file
     throw_usage("{}: nothing can be written in {}: {}", option, folder.string(), system_reason(errno));
 }
 
+void require_not_read(std::string_view option, const std::filesystem::path& file,
+                      const std::filesystem::path& read, std::string_view what) {
+  std::error_code missing;
+  if (std::filesystem::equivalent(file, read, missing))
+    throw_usage("{}: {} is {} itself, which would be lost", option, file.string(), what);
+}
+
 void add_data_options(CLI::App& app, DataOptions& options, Presence presence) {
-  CLI::Option* data =
-      app.add_option("--data", options.spec,
-                     "fashion-mnist[:DIR], cifar10:DIR, idx:DIR, images:DIR or npy:DIR, with options as "
-                     "?size=32x32&gray=1");
-  data->type_name("SPEC");
+  CLI::Option* data = add_parsed(
+      app, "--data", "SPEC",
+      "fashion-mnist[:DIR], cifar10:DIR, idx:DIR, images:DIR or npy:DIR, with options as "
+      "?size=32x32&gray=1",
+      "", [&options](const std::string& text) {
+        if (text.empty())
+          throw_usage("it is empty where images are expected, such as fashion-mnist or images:DIR");
+        options.spec = text;
+      });
   if (presence == Presence::Required) data->required();
   add_load_options(app, options.load);
 }
@@ -234,6 +245,11 @@ void add_seed_option(CLI::App& app, uint64_t& seed) {
 
 void add_threads_option(CLI::App& app, int& threads) {
   add_integer(app, "--threads", threads, 0, kMostThreads, "threads of the work, 0 for all cores");
+}
+
+void add_training_threads_option(CLI::App& app, int& threads) {
+  add_integer(app, "--threads", threads, 0, kMostThreads,
+              "threads of the work, 0 for all cores; on as many, equal seeds give equal results");
 }
 
 void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes) {

@@ -62,6 +62,9 @@ CLI::Option* add_output_path(CLI::App& app, const std::string& name, std::filesy
 // Error(Usage) where `option`'s file could not be written in the end: asked before hours of work. Makes
 // nothing.
 void require_writable(std::string_view option, const std::filesystem::path& file);
+// Error(Usage) where that file is one that the command reads, `what`: whoever gives the command again would get something else.
+void require_not_read(std::string_view option, const std::filesystem::path& file,
+                      const std::filesystem::path& read, std::string_view what);
 
 // --data SPEC, --skip-bad, --no-cache.
 struct DataOptions {
@@ -86,6 +89,8 @@ void add_lease_option(CLI::App& app, double& lease_seconds);
 void add_seed_option(CLI::App& app, uint64_t& seed);
 // --threads N, --workers N; 0 (the default) is every core this process may use.
 void add_threads_option(CLI::App& app, int& threads);
+// --threads N of what trains: each thread sums over its part of a batch, and sums of other parts round otherwise.
+void add_training_threads_option(CLI::App& app, int& threads);
 void add_workers_option(CLI::App& app, int& workers);
 // --memory SIZE of those that train candidates.
 void add_memory_option(CLI::App& app, std::optional<int64_t>& bytes);

@@ -284,7 +284,7 @@ void add_teacher(CLI::App& app, SearchCommand& command) {
   add_schedule_options(app, teacher.schedule, "teacher-");
   add_optimizer_options(app, teacher.optimizer, "teacher-");
   add_integer(app, "--teacher-threads", command.teacher_threads, 0, kMostThreads,
-              "threads of the teacher, 0 for all cores");
+              "threads of the teacher, 0 for all cores; on as many, equal seeds give equal results");
 }
 
 // The command's own: how it speaks and where its data is.

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/units.h"
 #include "cli/interrupt.h"
+#include "cli/split.h"
 #include "cli/terminal.h"
 #include "cli/unfinished.h"
 #include "compress/pruning.h"
@@ -39,15 +40,30 @@ std::string layers_table(const std::vector<compress::LayerSparsity>& layers) {
 }
 
 Json identity(const StageCommand& command, std::string_view stage, const data::Dataset& dataset,
-              const engine::Model& model, const engine::TeacherLogits* teacher) {
+              const data::SplitOptions& split, const engine::Model& model,
+              const engine::TeacherLogits* teacher) {
   return {{"command", stage},
           {"data", dataset.content_hash},
-          {"split", identity_of(command.split)},
+          {"split", identity_of(split)},
           {"settings", command.settings},
           {"seed", command.seed},
           {"network", identity_of(model.graph)},
           {"weights", identity_of(model.parameters.values())},
           {"teacher", teacher == nullptr ? "none" : identity_of(teacher->values)}};
+}
+
+// model.json beside model.tflite, with the names that a search's has.
+Json about_json(const search::ExportedModel& exported, const search::StageResult& stage,
+                const data::Dataset& dataset, const data::SplitRecord& split, uint64_t seed) {
+  return {{"file", "model.tflite"},
+          {"sha256", sha256_hex(exported.tflite)},
+          {"accuracy_int8", exported.validation_accuracy},
+          {"accuracy_float", stage.validation_accuracy},
+          {"sparsity", exported.sparsity},
+          {"classes", dataset.classes},
+          {"data", {{"spec", dataset.spec}, {"content_hash", dataset.content_hash}}},
+          {"split", split},
+          {"seed", seed}};
 }
 
 }  // namespace
@@ -57,9 +73,9 @@ void add_stage_command_options(CLI::App& app, StageCommand& command) {
   add_data_options(app, command.data, Presence::Required);
   add_output_path(app, "--out", command.out, "DIR", "folder for weights.retort")->required();
   add_stage_options(app, command.settings);
-  add_split_options(app, command.split);
+  add_model_split_options(app, command.split);
   add_seed_option(app, command.seed);
-  add_threads_option(app, command.threads);
+  add_training_threads_option(app, command.threads);
   add_output_options(app, command.output);
 }
 
@@ -91,14 +107,23 @@ void check_optional_teacher(const CLI::App& app, const StageCommand& command, fl
 void run_stage(const CLI::App& app, const StageCommand& command, std::string_view stage) {
   refuse_optimizer_without_effect(app, command.settings.optimizer);
   search::validate(command.settings);
-  require_writable("--out", command.out / "weights.retort");
-  if (stage == "quantize") require_writable("--out", command.out / "model.tflite");
+  const std::filesystem::path weights = command.out / "weights.retort";
+  const std::filesystem::path tflite = command.out / "model.tflite";
+  require_writable("--out", weights);
+  require_not_read("--out", weights, command.model.file, "the model");
+  require_not_read("--out", weights, command.teacher, "the teacher");
+  std::filesystem::path about;
+  if (stage == "quantize") {
+    require_writable("--out", tflite);
+    about = about_path(tflite);
+  }
   Terminal terminal(command.output);
   const auto dataset = load(command.data, terminal);
-  const data::Split split = data::stratified_split(*dataset, command.split);
   const int threads = resolve_threads(command.threads);
   const Rng rng(command.seed);
   engine::Model model = obtain_model(command.model, *dataset, rng);
+  const auto [split_options, split] =
+      divide(*dataset, app, command.split, model.split, command.model.file.string(), terminal);
   const auto teacher =
       obtain_teacher(command.teacher, *dataset, command.settings.views, threads, terminal, interrupt_token());
   const engine::TeacherLogits* logits = teacher ? &*teacher : nullptr;
@@ -112,7 +137,8 @@ void run_stage(const CLI::App& app, const StageCommand& command, std::string_vie
 
   search::PipelineSettings settings = command.settings;
   settings.stages = {std::string(stage)};
-  Unfinished unfinished(command.out, identity(command, stage, *dataset, model, logits), terminal);
+  Unfinished unfinished(command.out, identity(command, stage, *dataset, split_options, model, logits),
+                        terminal);
   search::Candidate candidate =
       search::adopt_candidate("model", model.graph, std::move(model.parameters), rng, unfinished.folder());
   const search::Context context{.dataset = *dataset,
@@ -129,8 +155,8 @@ void run_stage(const CLI::App& app, const StageCommand& command, std::string_vie
     unfinished.rethrow(error);
   }
   const search::StageResult& result = candidate.stages.back();
-  const std::filesystem::path weights = command.out / "weights.retort";
-  engine::save_model(weights, {candidate.graph, candidate.parameters, dataset->classes});
+  const data::SplitRecord record = data::record_of(split_options, split);
+  engine::save_model(weights, {candidate.graph, candidate.parameters, dataset->classes, record});
 
   Json json = {{"stage", stage},
                {"validation_accuracy", result.validation_accuracy},
@@ -150,20 +176,21 @@ void run_stage(const CLI::App& app, const StageCommand& command, std::string_vie
   }
   if (stage == "quantize") {
     search::export_model(candidate, context);
-    const std::filesystem::path file = command.out / "model.tflite";
     // NOLINTNEXTLINE(bugprone-unchecked-optional-access): value() checks
     const search::ExportedModel& exported = candidate.exported.value();
     const std::vector<uint8_t>& bytes = exported.tflite;
-    write_file_atomic(through_link(file), bytes);
+    write_file_atomic(through_link(tflite), bytes);
+    write_text_atomic(through_link(about),
+                      dump_json(about_json(exported, result, *dataset, record, command.seed), 2) + "\n");
     const cost::Cost cost =
-        cost::analyze(int8::read_tflite(bytes, file.string()), static_cast<int64_t>(bytes.size()));
+        cost::analyze(int8::read_tflite(bytes, tflite.string()), static_cast<int64_t>(bytes.size()));
     json["accuracy_int8"] = exported.validation_accuracy;
     json["sparsity_int8"] = exported.sparsity;
     json["flash_bytes"] = bytes.size();
     json["arena_bytes"] = Json(cost)["arena_bytes"];
-    json["tflite"] = file.string();
+    json["tflite"] = tflite.string();
     text += fmt::format("int8 file   {}, validation {}, {} zeros, {} flash, {} arena on a Cortex-M4\n",
-                        file.string(), percent(exported.validation_accuracy), percent(exported.sparsity),
+                        tflite.string(), percent(exported.validation_accuracy), percent(exported.sparsity),
                         format_bytes(static_cast<int64_t>(bytes.size())),
                         format_bytes(cost.cortex_m4.used_bytes()));
   }

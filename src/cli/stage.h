@@ -36,7 +36,7 @@ void add_optional_teacher(CLI::App& app, StageCommand& command);
 void check_optional_teacher(const CLI::App& app, const StageCommand& command, float alpha);
 
 // Runs the stage (a name of search::stage_names) and writes out/weights.retort; after "quantize"
-// out/model.tflite too.
+// out/model.tflite and model.json too.
 // Throws Error(Usage) for an option of `app` that would be without effect.
 void run_stage(const CLI::App& app, const StageCommand& command, std::string_view stage);
 

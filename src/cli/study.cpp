@@ -132,7 +132,11 @@ void add_study_command(CLI::App& app) {
   add_examples(*copy, {"retort study export out --optuna-schema v3.0.0.d copy.db",
                        "retort study export postgresql://retort@host/retort --study mine copy.db",
                        "retort study export out --tensorboard events"});
-  copy->callback([command] { export_copy(*command); });
+  copy->callback([command, copy] {
+    if (!command->tensorboard.empty())
+      refuse_without_effect(*copy, {"--optuna-schema"}, "--tensorboard writes no tables of Optuna's");
+    export_copy(*command);
+  });
 }
 
 }  // namespace retort::cli

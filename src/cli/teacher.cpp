@@ -1,7 +1,6 @@
 // retort teacher: trains the notebook's teacher, or any network that is to teach.
 #include <filesystem>
 #include <memory>
-#include <optional>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -13,7 +12,10 @@
 #include "cli/terminal.h"
 #include "cli/unfinished.h"
 #include "compress/distillation.h"
+#include "data/split_record.h"
+#include "engine/checkpoint.h"
 #include "graph/notebook.h"
+#include "search/teacher_training.h"
 
 namespace retort::cli {
 namespace {
@@ -86,31 +88,26 @@ void run(const TeacherCommand& command) {
   compile.threads = resolve_threads(command.threads);
   compile.precision = command.precision;
   compile.optimizer = command.optimizer;
-  const auto network = engine::backend().compile(graph, compile);
-  network->set_parameters(graph::initialize(graph, rng.fork("weights")));
 
   Unfinished unfinished(command.out, identity(command, *dataset, graph), terminal);
-  const std::filesystem::path checkpoint_path = unfinished.folder() / "teacher.checkpoint";
-  std::optional<engine::Checkpoint> resumed;
-  if (std::filesystem::exists(checkpoint_path)) resumed = engine::load_checkpoint(checkpoint_path, graph);
-  engine::CheckpointPace<> pace;
-  engine::TrainCallbacks callbacks;
-  callbacks.progress = &terminal;
-  callbacks.task = "teacher";
-  callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
-    pace.write_if_due([&] { engine::save_checkpoint(checkpoint_path, graph, checkpoint); });
-  };
-  engine::History history;
+  search::TrainedTeacher trained;
   try {
-    history = engine::train(*network, {*dataset, split.train, split.validation}, training, rng.fork("train"),
-                            callbacks, interrupt_token(), resumed ? &*resumed : nullptr);
+    trained = search::train_teacher({.graph = graph,
+                                     .compile = compile,
+                                     .options = training,
+                                     .weights = rng.fork("weights"),
+                                     .images = rng.fork("train"),
+                                     .folder = unfinished.folder()},
+                                    *dataset, split, engine::backend(), terminal, interrupt_token());
   } catch (const Error& error) {
     unfinished.rethrow(error);
   }
-  terminal.finish(callbacks.task);
+  terminal.finish("teacher");
+  engine::Network& network = *trained.network;
+  const engine::History& history = trained.history;
   const std::filesystem::path weights = weights_path(command.out);
-  const graph::Parameters parameters = network->parameters();
-  engine::save_model(weights, {graph, parameters, dataset->classes});
+  engine::save_model(weights,
+                     {graph, network.parameters(), dataset->classes, data::record_of(command.split, split)});
 
   const double validation = history.epochs.back().validation_accuracy;
   Json json = {{"validation_accuracy", validation},
@@ -122,8 +119,8 @@ void run(const TeacherCommand& command) {
                                  percent(validation), format_integer(graph::parameter_count(graph)),
                                  history.epochs.size(), format_duration(history.seconds));
   if (command.test == TestSet::Read) {
-    const Part test = part_of(*dataset, command.split, "test");
-    const double accuracy = engine::evaluate(*network, test.images, test.indices).accuracy;
+    const Part test = part_of(*dataset, "test", [&] { return split; });
+    const double accuracy = engine::evaluate(network, test.images, test.indices).accuracy;
     json["test_accuracy"] = accuracy;
     text +=
         fmt::format("test        {} of {} images\n", percent(accuracy), format_integer(test.indices.size()));
@@ -131,7 +128,7 @@ void run(const TeacherCommand& command) {
   text += fmt::format("weights     {}\n", weights.string());
   if (!command.logits.empty()) {
     const auto logits =
-        compress::teacher_logits(*network, *dataset, command.training.views, terminal, interrupt_token());
+        compress::teacher_logits(network, *dataset, command.training.views, terminal, interrupt_token());
     compress::save_teacher_logits(command.logits, logits, *dataset);
     json["logits"] = command.logits.string();
     text += fmt::format("logits      {}\n", command.logits.string());
@@ -162,7 +159,7 @@ void add_teacher_command(CLI::App& app) {
   add_precision_option(*sub, command->precision);
   add_split_options(*sub, command->split);
   add_seed_option(*sub, command->seed);
-  add_threads_option(*sub, command->threads);
+  add_training_threads_option(*sub, command->threads);
   add_output_options(*sub, command->output);
   add_examples(
       *sub,

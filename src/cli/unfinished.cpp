@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/temporary.h"
+#include "data/split_record.h"
 #include "engine/trainer.h"
 
 namespace retort::cli {
@@ -73,6 +74,9 @@ Unfinished::Unfinished(const fs::path& out, const Json& identity, ProgressSink& 
     progress.message(fmt::format("Going on with the stopped run in {}.", folder_.string()));
     return;
   }
+  // What one that was killed noted before it had work, that it had diverged for instance, is perhaps another command's.
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_))
+    if (entry.path().filename() != kLock) fs::remove_all(entry.path());
   write_text_atomic(file, dump_json(identity, 1) + "\n");
 }
 
@@ -104,10 +108,8 @@ bool Unfinished::holds_work() const {
 }
 
 Json identity_of(const data::SplitOptions& split) {
-  Json identity = {{"seed", split.seed},
-                   {"validation_fraction", split.validation_fraction},
-                   {"test_fraction", split.test_fraction}};
-  if (split.most_validation_images) identity["most_validation_images"] = *split.most_validation_images;
+  Json identity = split;
+  if (!split.most_validation_images) identity.erase("most_validation_images");  // as earlier versions kept it
   return identity;
 }
 

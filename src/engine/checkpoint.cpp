@@ -228,6 +228,7 @@ void save_model(const std::filesystem::path& path, const Model& model) {
   Writer writer(model_format);
   writer["graph"] = Json::parse(graph::graph_to_json(model.graph));
   if (!model.classes.empty()) writer["classes"] = model.classes;
+  if (model.split) writer["split"] = *model.split;
   writer.add("parameters", model.parameters);
   writer.write(path);
 }
@@ -245,6 +246,7 @@ Model load_model(const std::filesystem::path& path) {
     model.parameters = Parameters(model.graph);
     reader.take("parameters", model.parameters);
     if (reader.header().contains("classes")) reader.header().at("classes").get_to(model.classes);
+    if (reader.header().contains("split")) model.split = reader.header().at("split").get<data::SplitRecord>();
     return model;
   });
 }

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "data/split_record.h"
 #include "engine/trainer.h"
 #include "graph/graph.h"
 
@@ -18,6 +20,8 @@ struct Model {
   graph::Graph graph;
   graph::Parameters parameters;
   std::vector<std::string> classes;  // their names, where they are known
+  // That it was trained by; none: it was not trained here, or by an earlier version.
+  std::optional<data::SplitRecord> split = std::nullopt;
 };
 void save_model(const std::filesystem::path& path, const Model& model);
 Model load_model(const std::filesystem::path& path);

@@ -204,11 +204,15 @@ Graph graph_from_file(const std::string& path, Shape input, int classes) {
 
 }  // namespace
 
+bool is_config_file(std::string_view text) {
+  return text.ends_with(".json");
+}
+
 Graph graph_from_config(std::string_view text, Shape input, int classes) {
   const size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) throw_usage("the configuration is empty; {}", kExample);
   text = text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
-  if (text.ends_with(".json")) return graph_from_file(std::string(text), input, classes);
+  if (is_config_file(text)) return graph_from_file(std::string(text), input, classes);
   if (text.front() == '[') return model_of_list(parse_printed_list(text), input, classes);
   if (is_micro_network(text)) return build(micro_network(text), input, classes);
   const bool digits_only = text.find_first_not_of("0123456789, ") == std::string_view::npos;

@@ -46,6 +46,8 @@ std::string to_string(const std::vector<Layer>& layers);
 // micro.h has them. A text that ends in .json
 // is a file with a JSON graph or a JSON layer list. Throws Error(Usage).
 Graph graph_from_config(std::string_view text, Shape input, int classes);
+// Whether such a text is the name of a file.
+bool is_config_file(std::string_view text);
 
 // The notebook's teacher: [conv3, ReLU, BN]×2, pool, dropout with 32, 64, 128 filters; dense 512, 256, 128;
 // dropout; softmax; He-uniform.

@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/units.h"
-#include "data/dataset.h"
+#include "data/split_record.h"
 #include "report/html.h"
 #include "report/objectives.h"
 #include "report/sections.h"
@@ -27,16 +27,15 @@ std::string data_options(const StudyResult& study) {
   if (study.settings_json.empty()) return options;
   const Json settings = parse_json(study.settings_json);
   if (!settings.contains("split")) return options;  // of an earlier version
-  const Json& split = settings.at("split");
+  const data::SplitOptions split = settings.at("split");
   const data::SplitOptions standard;
-  if (const double value = split.at("validation_fraction"); value != standard.validation_fraction)
-    options += fmt::format(" --validation {}", value);
-  if (const Json most = split.value("most_validation_images", Json()); !most.is_null())
-    options += fmt::format(" --validation-images {}", most.get<int64_t>());
-  if (const double value = split.at("test_fraction"); value != standard.test_fraction)
-    options += fmt::format(" --test-fraction {}", value);
-  if (const uint64_t value = split.at("seed"); value != standard.seed)
-    options += fmt::format(" --split-seed {}", value);
+  if (split.validation_fraction != standard.validation_fraction)
+    options += fmt::format(" --validation {}", split.validation_fraction);
+  if (split.most_validation_images)
+    options += fmt::format(" --validation-images {}", *split.most_validation_images);
+  if (split.test_fraction != standard.test_fraction)
+    options += fmt::format(" --test-fraction {}", split.test_fraction);
+  if (split.seed != standard.seed) options += fmt::format(" --split-seed {}", split.seed);
   return options;
 }
 

@@ -161,8 +161,8 @@ TrialResult run_candidate(const StoredProposal& stored, const CandidateRun& run,
                                       static_cast<int64_t>(tflite.size()), run.target));
       result.file = (run.file / "model.tflite").string();
       keep([&] {
-        engine::save_model(folder / "weights.retort",
-                           {candidate.graph, candidate.parameters, context.dataset.classes});
+        engine::save_model(folder / "weights.retort", {candidate.graph, candidate.parameters,
+                                                       context.dataset.classes, context.split_record});
       });
     }
   } catch (const FolderError&) {

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "data/split_record.h"
 #include "int8/tflite.h"
 #include "search/json_costs.h"
 #include "search/json_numbers.h"
@@ -43,6 +44,14 @@ std::string input_meaning(const data::ValueRange& range) {
   if (range != data::ValueRange{})
     image_byte = "a value v is the byte b = round(255 * (v - low) / (high - low)), from 0 to 255; it";
   return image_byte + " stands for b / 255; an int8 input is b - 128";
+}
+
+// Null for a study of an earlier version, which did not store it.
+Json split_json(const StudyResult& study, const Json& settings) {
+  if (settings.is_null() || !settings.contains("split")) return nullptr;
+  return data::SplitRecord{.options = settings.at("split"),
+                           .train_images = study.train_images,
+                           .validation_images = study.validation_images};
 }
 
 }  // namespace
@@ -127,6 +136,7 @@ std::string model_card(const StudyResult& study, const std::filesystem::path& fo
         {"range", {{"low", study.range.low}, {"high", study.range.high}}},
         {"ends", settings.is_null() ? Json() : settings.at("pipeline").at("ends")}}},
       {"data", {{"spec", study.data_spec}, {"content_hash", study.content_hash}}},
+      {"split", split_json(study, settings)},
       {"seed", run.seed},
       {"trial", trial->number},
       {"teacher", study.teacher.source},

@@ -234,6 +234,7 @@ Verdict export_model(Candidate& candidate, const Context& context) {
 Context Context::with(const PipelineSettings& other) const {
   return {.dataset = dataset,
           .split = split,
+          .split_record = split_record,
           .settings = other,
           .teacher = teacher,
           .curriculum = curriculum,

@@ -23,6 +23,7 @@
 #include "base/progress.h"
 #include "base/rng.h"
 #include "data/dataset.h"
+#include "data/split_record.h"
 #include "engine/network.h"
 #include "engine/trainer.h"
 #include "graph/graph.h"
@@ -69,6 +70,7 @@ class MemoryBudget;
 struct Context {
   const data::Dataset& dataset;
   const data::Split& split;
+  std::optional<data::SplitRecord> split_record = std::nullopt;  // of it, for the files of weights
   const PipelineSettings& settings;
   const engine::TeacherLogits* teacher = nullptr;  // none: distillation trains on the labels alone
   // The training part in the curriculum's order (curriculum_order); needed unless settings.curriculum is

@@ -57,9 +57,9 @@ StudyResult run_search(const SearchSettings& settings, const data::Dataset& data
 // Installs handlers of the whole process's.
 void leave_crash_marks(void (*then)() = nullptr);
 
-// What a search was begun with, so that it can go on without being told again: the settings as they are stored (a
-// teacher's file or data that have moved since are not found), the data, the command; and how it was run last. Without a URL of the folder's
-// study.db. Error(Usage) when there is none, or one of an earlier version.
+// What a search was begun with, so that it can go on, from any folder, without being told again: the settings as they are stored
+// (a teacher's file or data that have moved since are not found), the data, the command; and how it was run last. Without a URL
+// of the folder's study.db. Error(Usage) when there is none, or one of an earlier version.
 struct StoredSearch {
   SearchSettings settings;
   std::string data_spec;

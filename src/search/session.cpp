@@ -27,6 +27,7 @@ Session::Session(const SearchSettings& search_settings, const data::Dataset& dat
 Context Session::context(const PipelineSettings& stages, std::stop_token stop) {
   return {.dataset = dataset,
           .split = split,
+          .split_record = data::record_of(settings.split, split),
           .settings = stages,
           .teacher = teacher.logits ? &*teacher.logits : nullptr,
           .curriculum = curriculum,

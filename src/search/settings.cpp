@@ -361,11 +361,7 @@ void from_json(const Json& in, Exploration& exploration) {
 void to_json(Json& out, const SearchSettings& settings) {
   out = {{"preset", settings.preset},
          {"seed", settings.seed},
-         {"split",
-          {{"seed", settings.split.seed},
-           {"validation_fraction", settings.split.validation_fraction},
-           {"most_validation_images", optional_to_json(settings.split.most_validation_images)},
-           {"test_fraction", settings.split.test_fraction}}},
+         {"split", settings.split},
          {"pipeline", settings.pipeline},
          {"teacher",
           {{"kind", teacher_kind_name(settings.teacher.kind)},
@@ -405,11 +401,7 @@ void from_json(const Json& in, SearchSettings& settings) {
   const Json& space = in.at("space");
   settings = {.preset = in.at("preset"),
               .seed = in.at("seed"),
-              .split = {.seed = in.at("split").at("seed"),
-                        .validation_fraction = in.at("split").at("validation_fraction"),
-                        .most_validation_images = optional_from_json<int64_t>(
-                            in.at("split").value("most_validation_images", Json())),
-                        .test_fraction = in.at("split").at("test_fraction")},
+              .split = in.at("split"),
               .pipeline = in.at("pipeline"),
               .teacher = {.kind = teacher_kind(teacher.at("kind").get<std::string>()),
                           .path = teacher.at("path"),

@@ -15,7 +15,7 @@
 #include "base/parallel.h"
 #include "cost/boards.h"
 #include "cost/footprint.h"
-#include "data/reader.h"
+#include "graph/notebook.h"
 #include "search/earlier_version.h"
 #include "search/json_costs.h"
 #include "search/json_numbers.h"
@@ -64,13 +64,15 @@ std::string board_identity(const cost::Board& board) {
 }
 
 // Without what a later run may change: how much time there is (whether there is a limit at all matters, since
-// epochs follow from it) and where files lie whose content is the same.
+// epochs follow from it) and where files lie whose content is the same (teacher_sha256 tells it).
 Json identity_of(Json description) {
   Json& settings = description.at("settings");
   settings.erase("seconds");
   // How one explores that does not explore.
   if (settings.at("exploration").at("epochs") == 0) settings.erase("exploration");
-  settings.at("teacher").erase("path");
+  Json& teacher = settings.at("teacher");
+  teacher.erase("path");
+  if (graph::is_config_file(teacher.at("config").get<std::string>())) teacher.erase("config");
   if (Json& board = settings.at("board"); !board.is_null()) board = board_identity(board.get<cost::Board>());
   description.erase("command");
   description.at("data").erase("spec");
@@ -442,32 +444,6 @@ StudyResult collect(const study::Storage& storage) {
   }
   if (const auto seconds = read_document(storage, kSecondsKey)) study.seconds = *seconds;
   return study;
-}
-
-StoredSearch stored_search(const fs::path& folder, const study::Place& given) {
-  const study::Place place = place_of(folder, given);
-  if (is_own(folder, place) && !fs::exists(folder / "study.db"))
-    throw_usage("{}: holds no search that could go on: a new one needs --data", folder.string());
-  const auto storage = study::open_storage(place, study::Access::Read);
-  const auto description = read_document(*storage, kDescriptionKey);
-  if (!description)
-    throw_usage("{}: holds no search that could go on: a new one needs --data", folder.string());
-  try {
-    StoredSearch stored = {.settings = description->at("settings"),
-                           .data_spec = data::spec_from(description->at("data").at("spec").get<std::string>(),
-                                                        description->at("data").value("from", "")),
-                           .command = description->at("command")};
-    if (const auto run = read_document(*storage, kLastRunKey)) {
-      // A machine of fewer cores has one worker for each: their number changes nothing.
-      stored.workers = std::min(threads_from_json(run->at("workers")), available_cores());
-      stored.teacher_threads = threads_from_json(run->at("teacher_threads"));
-      if (!run->at("memory_bytes").is_null()) stored.memory_bytes = size_from_json(run->at("memory_bytes"));
-    }
-    return stored;
-  } catch (const Json::exception&) {
-    throw_usage("{}: holds a search of an earlier version: give its command as it was begun",
-                folder.string());
-  }
 }
 
 StudyResult load_study(const fs::path& folder, const study::Place& given) {

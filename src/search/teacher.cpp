@@ -9,18 +9,18 @@
 #include <utility>
 #include <vector>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
 #include "base/units.h"
 #include "base/work_clock.h"
 #include "compress/distillation.h"
+#include "data/split_record.h"
 #include "engine/checkpoint.h"
-#include "engine/divergence.h"
 #include "graph/notebook.h"
+#include "search/keep.h"
 #include "search/plan.h"
 #include "search/recipe.h"
-#include "search/stored_json.h"
+#include "search/teacher_training.h"
 
 namespace retort::search {
 namespace {
@@ -101,89 +101,36 @@ void check_room_for_answers(const MemoryBudget& memory, const data::Dataset& dat
         format_bytes(static_cast<int64_t>(bytes)), format_bytes(memory.limit()), format_bytes(left));
 }
 
-// The network as it was made, not yet trained.
-engine::Model untrained_teacher(const SearchSettings& settings, const data::Dataset& dataset,
-                                const Rng& rng) {
-  engine::Model model;
-  model.graph = teacher_network(settings.teacher, dataset);
-  model.parameters = graph::initialize(model.graph, rng.fork("weights"));
-  model.classes = dataset.classes;
-  return model;
-}
-
-// What ended the teacher's trainings so far. Where that is damaged it goes, and so does the checkpoint: of which rate it is, nobody
-// knows.
-std::vector<Diverged> load_divergences(const fs::path& path, const fs::path& checkpoint,
-                                       ProgressSink& progress) {
-  if (!fs::exists(path)) return {};
-  try {
-    return read_stored(path.string(),
-                       [&] { return parse_json(read_text(path)).get<std::vector<Diverged>>(); });
-  } catch (const Error& error) {
-    progress.message(fmt::format("The teacher begins anew: {}", error.what()));
-    std::error_code ignored;
-    for (const fs::path& file : {checkpoint, path}) fs::remove(file, ignored);
-    return {};
-  }
-}
-
-// Trains it, or goes on from its last checkpoint. One that diverges begins anew with a lower rate, as a trial does.
-engine::Model train_teacher(const fs::path& folder, const SearchSettings& settings, int epochs,
-                            const data::Dataset& dataset, const data::Split& split, MemoryBudget& memory,
-                            const RunOptions& options, TeacherResult& result) {
-  const MemoryBudget::Share share = share_of_teacher(memory, teacher_network(settings.teacher, dataset),
-                                                     settings, split.train.size(), options);
-  const Rng rng = Rng(settings.seed).fork("teacher");
-  const fs::path checkpoint_path = folder / "teacher.checkpoint";
-  const fs::path diverged_path = folder / "diverged.json";
-  result.diverged = load_divergences(diverged_path, checkpoint_path, options.progress);
+// Trains it as the settings say, and stores it.
+engine::Model trained_teacher(const fs::path& folder, const SearchSettings& settings, int epochs,
+                              const data::Dataset& dataset, const data::Split& split, MemoryBudget& memory,
+                              const RunOptions& options, TeacherResult& result) {
+  engine::Model model{.graph = teacher_network(settings.teacher, dataset),
+                      .parameters = {},
+                      .classes = dataset.classes,
+                      .split = data::record_of(settings.split, split)};
+  const MemoryBudget::Share share =
+      share_of_teacher(memory, model.graph, settings, split.train.size(), options);
   engine::TrainOptions train_options;
   train_options.epochs = epochs;
   train_options.batch_size = settings.teacher.batch_size;
   train_options.schedule = settings.teacher.schedule;
   train_options.views = settings.pipeline.views;
   train_options.validations = kStageValidations;
-  if (!result.diverged.empty()) train_options.schedule.peak *= kRateAfterDivergence;
-  while (true) {
-    engine::Model model = untrained_teacher(settings, dataset, rng);
-    const auto network = compile(model, teacher_compile_options(settings, options), options);
-    std::optional<engine::Checkpoint> resumed;
-    if (fs::exists(checkpoint_path)) {
-      try {
-        resumed = engine::load_checkpoint(checkpoint_path, model.graph);
-      } catch (const Error& error) {
-        options.progress.message(fmt::format("The teacher begins anew: {}", error.what()));
-      }
-    }
-    engine::CheckpointPace<> pace;
-    engine::TrainCallbacks callbacks;
-    callbacks.progress = &options.progress;
-    callbacks.task = "teacher";
-    callbacks.after_epoch = [&](const engine::Checkpoint& checkpoint) {
-      pace.write_if_due(
-          [&] { keep([&] { engine::save_checkpoint(checkpoint_path, model.graph, checkpoint); }); });
-    };
-    try {
-      result.history =
-          engine::train(*network, {.dataset = dataset, .train = split.train, .validation = split.validation},
-                        train_options, rng, callbacks, options.stop, resumed ? &*resumed : nullptr);
-    } catch (const engine::Divergence& error) {
-      result.diverged.push_back({"training", error.what()});
-      if (result.diverged.size() > kMostDivergences)
-        throw engine::Divergence(fmt::format("the teacher, {}", error.what()));
-      options.progress.message(fmt::format("The teacher, {}. It begins anew with {} of the rate.",
-                                           error.what(), kRateAfterDivergence));
-      // The checkpoint goes first: one of the old rate would go on with the new one.
-      fs::remove(checkpoint_path);
-      keep([&] { write_text_atomic(diverged_path, dump_json(Json(result.diverged))); });
-      train_options.schedule.peak *= kRateAfterDivergence;
-      continue;
-    }
-    result.seconds = result.history.seconds;
-    model.parameters = network->parameters();
-    keep([&] { engine::save_model(folder / "weights.retort", model); });
-    return model;
-  }
+  const Rng rng = Rng(settings.seed).fork("teacher");
+  TrainedTeacher trained = train_teacher({.graph = model.graph,
+                                          .compile = teacher_compile_options(settings, options),
+                                          .options = train_options,
+                                          .weights = rng.fork("weights"),
+                                          .images = rng,
+                                          .folder = folder},
+                                         dataset, split, options.backend, options.progress, options.stop);
+  result.seconds = trained.history.seconds;
+  result.history = std::move(trained.history);
+  result.diverged = std::move(trained.diverged);
+  model.parameters = trained.network->parameters();
+  keep([&] { engine::save_model(folder / "weights.retort", model); });
+  return model;
 }
 
 }  // namespace
@@ -332,14 +279,13 @@ Teacher prepare_teacher(StudyFolder& folder, const SearchSettings& settings, int
         break;
       }
       result.source = "trained";
-      compute_logits(train_teacher(directory, settings, epochs, dataset, split, memory, options, result));
+      compute_logits(trained_teacher(directory, settings, epochs, dataset, split, memory, options, result));
       break;
   }
   if (teacher.logits)
     result.validation_accuracy = logits_accuracy(*teacher.logits, dataset, split.validation);
   folder.put_document(kTeacherKey, result);
-  std::error_code ignored;
-  for (const char* file : {"teacher.checkpoint", "diverged.json"}) fs::remove(directory / file, ignored);
+  forget_teacher_training(directory);
   return teacher;
 }
 

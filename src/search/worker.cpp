@@ -224,6 +224,7 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
           curriculum_order(phase.pipeline.curriculum, split, logits ? &*logits : nullptr, Rng(settings.seed));
       const Context context{.dataset = dataset,
                             .split = split,
+                            .split_record = data::record_of(settings.split, split),
                             .settings = phase.pipeline,
                             .teacher = logits ? &*logits : nullptr,
                             .curriculum = curriculum,

@@ -307,6 +307,10 @@ class SqliteDatabase final : public Database {
 
 std::unique_ptr<Database> open_sqlite(const std::filesystem::path& path, Access access,
                                       std::stop_token stop) {
+  // One that is to be read is not made.
+  std::error_code error;
+  if (access == Access::Read && !std::filesystem::exists(path, error) && !error)
+    throw_usage("{}: no database of studies is there: check its name", path.string());
   return std::make_unique<SqliteDatabase>(path, access, std::move(stop));
 }
 

@@ -36,6 +36,7 @@ TEST(Units, ParsesCounts) {
   EXPECT_EQ(parse_count("384K"), 384000);
   EXPECT_EQ(parse_count("0.5k"), 500);
   EXPECT_EQ(parse_count("1500"), 1500);
+  EXPECT_EQ(parse_count("2.0"), 2);
 }
 
 TEST(Units, ParsesDurations) {
@@ -51,10 +52,10 @@ TEST(Units, ParsesDurations) {
 
 TEST(Units, RefusesNonsenseWithAnExample) {
   for (const char* text : {"", " ", "K", "-1", "+1", "1e3", "1X", "1 K K", "1..2", "inf", "nan",
-                           "99999999999G", "64Kx", "1KBB", "0x10", "."})
+                           "99999999999G", "64Kx", "1KBB", "0x10", ".", "1.5", "0.5 bytes"})
     EXPECT_EQ(usage_error([&] { parse_bytes(text); }),
               fmt::format("\"{}\" is not a size in bytes: write it like 64K, 1.5M or 65536", text));
-  for (const char* text : {"", "KB", "2MB", "-2", "2MM", "1e400"})
+  for (const char* text : {"", "KB", "2MB", "-2", "2MM", "1e400", "1.5"})
     EXPECT_EQ(usage_error([&] { parse_count(text); }),
               fmt::format("\"{}\" is not a count: write it like 2M, 384K or 1500", text));
   for (const char* text : {"", "m", "-5m", "30m1h", "1h1h", "1h30", "5 weeks", "30 30", "1h,30m"})

@@ -13,6 +13,8 @@ done
 says '"net": "ds16"'
 
 bad 2 'there is no reference network "resnet50"; the names are s11_16' bench int8 --nets resnet50
+bad 2 "--nets is without effect: files are measured instead of the reference networks" bench int8 "$work/nets/ds16.tflite" \
+  --nets s11_16
 bad 2 "--seconds: \"0\" is not a number from 0.01 to 3600" bench int8 --seconds 0
 bad 2 "none.tflite: cannot be read" bench int8 "$work/none.tflite"
 

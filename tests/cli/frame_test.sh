@@ -110,9 +110,20 @@ ended 130 "an early stop"
 [ ! -e "$work/early" ] && [ ! -e "$work/early.unfinished" ] || fail "an early stop leaves something behind"
 
 # What diverged would do so again: nothing is left that refuses a command with a lower rate.
-bad 1 "lower learning rate" teacher --data "idx:$work/idx" --config 'res 8, res 8, flatten' --threads 1 --epochs 200 --optimizer sgd \
+run teacher --data "idx:$work/idx" --config 'res 8, res 8, flatten' --threads 1 --epochs 200 --optimizer sgd \
   --momentum 0.999 --learning-rate 10 --out "$work/diverged"
+[ "$code" = 1 ] && [[ ${err##*$'\n'} == "retort: the teacher, step "*"a lower learning rate than 2.5 may help" ]] ||
+  fail "a training that diverges twice"
+says "It begins anew with 0.25 of the rate."
 [ ! -e "$work/diverged.unfinished" ] || fail "a training that diverged is kept to go on with"
+# What another command noted that was killed before it had work is not taken for this one's.
+brief=(teacher --data "idx:$work/idx" --config '1 block, 8 filters' --threads 1 --epochs 1)
+good "${brief[@]}" --out "$work/brief"
+mkdir "$work/noted.unfinished"
+echo '{}' >"$work/noted.unfinished/identity.json"
+echo '[{"stage": "training", "what": "step 1"}]' >"$work/noted.unfinished/diverged.json"
+good "${brief[@]}" --out "$work/noted"
+cmp -s "$work/brief/weights.retort" "$work/noted/weights.retort" || fail "another command's rate was taken"
 
 # Under nohup a hang-up changes nothing. The process keeps its name and lets threads that wait sleep, unless told otherwise.
 trap '' HUP
@@ -160,7 +171,8 @@ cut() {  # cut CHECKPOINT ARGUMENTS…: with --out in two runs, and uncut
 small=(--data "idx:$work/idx" --threads 1 --batch 4)
 config='1 block, 2 layers, 64 filters'  # slow enough to be met in the middle
 cut teacher.checkpoint teacher "${small[@]}" --config "$config" --epochs 30
-cut prune.checkpoint prune "$work/uncut/weights.retort" "${small[@]}" --epochs 30 --update-every 3
+cp "$work/uncut/weights.retort" "$work/teacher.retort"
+cut prune.checkpoint prune "$work/teacher.retort" "${small[@]}" --epochs 30 --update-every 3
 
 # Whatever a program does: here it writes into a pipe that nobody reads.
 mkfifo "$work/pipe"

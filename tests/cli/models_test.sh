@@ -35,9 +35,9 @@ bad 2 "--shift: \"5\" is not a whole number from 0 to 4" teacher --data "$data" 
 
 # ---- distill
 good distill --data "$data" --config "$config" --teacher "$work/teacher/weights.retort" --epochs 20 --batch 8 \
-  --threads 1 --out "$work/student" --curriculum entropy
+  --threads 1 --out "$work/younger" --curriculum entropy
 says "distill     validation "
-good distill "$work/student/weights.retort" --data "$data" --teacher "logits:$work/logits.npy" --epochs 4 --batch 16 \
+good distill "$work/younger/weights.retort" --data "$data" --teacher "logits:$work/logits.npy" --epochs 4 --batch 16 \
   --threads 1 --alpha 0.3 --temperature 2 --out "$work/student" --json
 [ "$(field stage)" = distill ] && [ "$(field file)" = "$work/student/weights.retort" ] || fail "the JSON of distill"
 good distill --data "$data" --config "$config" --teacher none --epochs 1 --out "$work/plain"
@@ -215,6 +215,63 @@ head -c 2000 "$work/a.tflite" >"$work/cut.tflite"
 bad 2 "$work/cut.tflite" eval "$work/cut.tflite" --data "$data"
 bad 2 "$work/cut.tflite" inspect "$work/cut.tflite"
 good teacher --data "$data" --config "[('Flatten', None), ('Dense', 4)]" --epochs 1 --out "$work/flat.retort"
+
+# ---- the split: what comes after training follows it, unless told otherwise
+mkdir "$work/split"
+split=$work/split
+bounded=(--epochs 1 --batch 16 --validation-images 12 --split-seed 5)
+good teacher --data "$data" --config "$config" "${bounded[@]}" --out "$split/teacher"
+good distill --data "$data" --config "$config" --teacher none "${bounded[@]}" --out "$split/a"
+for first in teacher a; do
+  good prune "$split/$first/weights.retort" --data "$data" --epochs 1 --out "$split/b"
+  good quantize "$split/b/weights.retort" --data "$data" --epochs 1 --out "$split/c" --json
+  exact=$(field accuracy_int8)
+  grep -q '"most_validation_images": 12' "$split/c/model.json" && grep -q '"seed": 5' "$split/c/model.json" ||
+    fail "model.json does not tell the split: $(cat "$split/c/model.json")"
+  good eval "$split/c/model.tflite" --data "$data" --split validation --json
+  [ "$(field images)" = 12 ] && [ "$(field accuracy)" = "$exact" ] ||
+    fail "eval finds $(field accuracy) on $(field images) images, quantize $exact on 12"
+  good export "$split/c/weights.retort" --data "$data" --out "$split/c.tflite" --json
+  [ "$(field accuracy_int8)" = "$exact" ] || fail "export finds $(field accuracy_int8), quantize $exact"
+done
+for words in "--validation-images 8:8" "--validation 0.1:24" "--validation-images none:48" "--validation 0.1 --validation-images 8:8"; do
+  # shellcheck disable=SC2086
+  good eval "$split/c/model.tflite" --data "$data" --split validation ${words%:*} --json
+  [ "$(field images)" = "${words#*:}" ] || fail "with ${words%:*} $(field images) images validate"
+done
+good eval "$split/c/model.tflite" --data "$data" --split train --json
+[ "$(field images)" = 228 ] || fail "$(field images) images trained"
+good eval "$split/c/model.tflite" --data "$data" --split all
+says "of 240 images (all, what it was trained on among them)"
+# Of a file that nothing tells of, the defaults.
+cp "$split/c/model.tflite" "$split/alone.tflite"
+good eval "$split/alone.tflite" --data "$data" --split validation --json
+[ "$(field images)" = 48 ] || fail "without a model.json $(field images) images validate"
+# A model.json of another file tells nothing of this one.
+mkdir "$split/other"
+cp "$split/c/model.json" "$split/other"
+cp "$work/int8/model.tflite" "$split/other"
+good eval "$split/other/model.tflite" --data "$data" --split validation --json
+[ "$(field images)" = 48 ] || fail "with the model.json of another file $(field images) images validate"
+# Data that is not what it was.
+mkdir "$work/fewer"
+write_idx "$work/fewer/train" 120
+write_idx "$work/fewer/t10k" 40
+grown="c/model.tflite: was trained on 228 images and validated on 12, and the same split of this data gives 108 and 12: it is other data"
+good eval "$split/c/model.tflite" --data "idx:$work/fewer" --split validation
+says "$grown"
+good prune "$split/a/weights.retort" --data "idx:$work/fewer" --epochs 1 --out "$split/d"
+says "a/weights.retort: was trained on 228 images"
+for words in "--split test" "--split all" "--split validation --split-seed 5"; do
+  # shellcheck disable=SC2086
+  good eval "$split/c/model.tflite" --data "idx:$work/fewer" $words
+  [[ $out != *"and validated on"* ]] || fail "$words: words that do not concern it"
+done
+sed -i 's/"seed": 5/"seed": "five"/' "$split/c/model.json"
+bad 2 "$split/c/model.json: its \"split\" is not as a search writes it" eval "$split/c/model.tflite" --data "$data" --split validation
+mkdir "$split/mine" && echo '{"nodes": []}' >"$split/mine/model.json"
+bad 2 "--out: $split/mine/model.json tells of no model" quantize "$split/b/weights.retort" --data "$data" --out "$split/mine"
+[ "$(cat "$split/mine/model.json")" = '{"nodes": []}' ] || fail "somebody's own model.json is written over"
 
 # ---- inspect
 good inspect "$work/int8/model.tflite"

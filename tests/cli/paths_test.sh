@@ -51,6 +51,18 @@ if [ "$(id -u)" != 0 ]; then
   bad 2 "--out: nothing can be written in $work/closed: Permission denied" teacher --data "$data" --out "$work/closed/a/b"
 fi
 
+# What a command reads, it does not write over.
+mkdir "$work/same" && cp "$work/only.retort" "$work/same/weights.retort"
+for command in "distill --teacher none" prune quantize; do
+  # shellcheck disable=SC2086
+  bad 2 "--out: $work/same/weights.retort is the model itself, which would be lost" $command "$work/same/weights.retort" \
+    --data "$data" --out "$work/same"
+done
+bad 2 "--out: $work/same/weights.retort is the teacher itself, which would be lost" distill --data "$data" --config "$config" \
+  --teacher "$work/same/weights.retort" --out "$work/same"
+cmp -s "$work/only.retort" "$work/same/weights.retort" || fail "a command wrote over what it read"
+[ ! -e "$work/same.unfinished" ] || fail "a refused command leaves its folder behind"
+
 # ---- one command at a time for each --out
 "$retort" teacher --data "$data" --config "$config" --threads 1 --epochs 100000 --out "$work/one" >/dev/null 2>&1 &
 pid=$!

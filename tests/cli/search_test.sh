@@ -217,6 +217,11 @@ wrong --ram 0 "leaves no room"
 wrong --macs 0 "allows nothing"
 wrong --time 0.5s "is too short: write a duration like 30m, or none"
 wrong --trials 0 "is not a number of candidates from 1 to 1000000"
+wrong --trials 1.5 "is not a count: write it like 2M, 384K or 1500"
+for command in "search $work/x" "eval x.tflite" "export x.retort --out x" "worker --storage sqlite:$work/none"; do
+  # shellcheck disable=SC2086
+  bad 2 "--data: it is empty where images are expected, such as fashion-mnist or images:DIR" $command --data ""
+done
 wrong --blocks 17 "is not a whole number from 1 to 16"
 wrong --layers 0 "is not a whole number from 1 to 100"
 wrong --filters 0 "is not a whole number from 1 to 65536"
@@ -247,6 +252,8 @@ check=$(sed -n "s/.*<pre tabindex=0>retort eval \(.*\)/\1/p" "$work/left out/rep
 [ -n "$check" ] || fail "no eval in the report"
 eval "good eval $check --json"
 [ "$(field accuracy)" = "$tested" ] || fail "the report's eval finds $(field accuracy), and the search $tested: $check"
+good eval "$work/left out/best/model.tflite" --data "images:$work/pictures/train?gray=1" --skip-bad --json
+[ "$(field accuracy)" = "$tested" ] || fail "eval does not follow the model's split: $(field accuracy), not $tested"
 good search "$work/left out" --json
 [ "$(tested)" = "$tested" ] || fail "a search that left images out does not go on by itself"
 

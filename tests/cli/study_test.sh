@@ -229,7 +229,13 @@ good study export "$work/alone" --tensorboard "$work/events"
 says "6 runs"
 [ "$(find "$work/events" -name 'events.out.tfevents.*' | wc -l)" = 7 ] || fail "event files: $(find "$work/events")"
 bad 2 "is there already" study export "$work/alone" --tensorboard "$work/events"
+bad 2 "--optuna-schema is without effect: --tensorboard writes no tables of Optuna's" study export "$work/alone" \
+  --tensorboard "$work/other-events" --optuna-schema v3.0.0.d
 bad 2 "holds no search" study list "$work"
+for missing in "$work/typo" "sqlite:$work/typo"; do
+  bad 2 "$work/typo: no database of studies is there: check its name" study list "$missing"
+  [ ! -e "$work/typo" ] || fail "a database that is to be read was made"
+done
 bad 2 "no kind of database" study list mysql://host/db
 bad 2 "--lease is without effect" search "$work/x" "${search[@]}" --lease 5
 finish

@@ -177,6 +177,17 @@ TEST_F(CheckpointFile, ModelsKeepGraphAndNumbers) {
   const Model loaded = load_model(path);
   EXPECT_EQ(loaded.graph, saved.graph);
   expect_same(loaded.parameters, saved.parameters);
+  EXPECT_FALSE(loaded.split);
+}
+
+TEST_F(CheckpointFile, ModelsTellTheSplitThatTheyWereTrainedBy) {
+  Model model{small_graph(), numbers(small_graph(), 6)};
+  model.split = {
+      .options = {.seed = 3, .most_validation_images = 40}, .train_images = 60, .validation_images = 40};
+  save_model(path, model);
+  const auto loaded = load_model(path).split;
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(Json(*loaded), Json(*model.split));
 }
 
 TEST_F(CheckpointFile, DamageAnywhereIsNoticed) {

@@ -76,6 +76,15 @@ TEST_F(SearchTest, FindsConfirmsAndWritesTheBest) {
   const Json card = Json::parse(read_text(folder.path() / "best" / "model.json"));
   EXPECT_DOUBLE_EQ(card.at("test").at("accuracy_int8"), int8_accuracy(best, dataset.test, all, {}));
   EXPECT_EQ(card.at("sha256"), sha256_hex(best));
+  // Whoever has the model can divide the data as it was divided here.
+  const auto record = card.at("split").get<data::SplitRecord>();
+  const data::Split split = data::stratified_split(dataset, record.options);
+  EXPECT_DOUBLE_EQ(card.at("accuracy_int8"), int8_accuracy(best, dataset.train, split.validation, {}));
+  EXPECT_EQ(record.train_images, static_cast<int64_t>(split.train.size()));
+  EXPECT_EQ(record.validation_images, static_cast<int64_t>(split.validation.size()));
+  const auto of_weights = engine::load_model(folder.path() / "trials" / "0" / "weights.retort").split;
+  ASSERT_TRUE(of_weights);
+  EXPECT_EQ(Json(*of_weights), card.at("split"));
   // What it gets wrong is found in the same reading of the test set.
   const std::optional<Analysis> analysis = load_analysis(folder.path());
   ASSERT_TRUE(analysis);

@@ -169,13 +169,70 @@ TEST_F(SearchTest, ATeacherWhoseDivergencesAreDamagedBeginsAnew) {
   }
 }
 
+// While it lives, this is where relative names begin.
+class In {
+ public:
+  explicit In(const fs::path& folder) : before_(fs::current_path()) { fs::current_path(folder); }
+  ~In() { fs::current_path(before_); }
+  In(const In&) = delete;
+  In& operator=(const In&) = delete;
+
+ private:
+  fs::path before_;
+};
+
+// Stopped before its answers were stored.
+TEST_F(SearchTest, ATeachersFileIsFoundFromAnyFolder) {
+  const TemporaryFolder folder;
+  const TemporaryFolder home;
+  const graph::Graph graph = graph::graph_from_config("1,1,8,0", {8, 8, 1}, 3);
+  engine::save_model(home.path() / "mine.retort", {graph, graph::initialize(graph, Rng(1))});
+  settings.teacher = {.kind = TeacherKind::Model, .path = "mine.retort"};
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  std::stop_source stop;
+  stop.request_stop();
+  {
+    const In here(home.path());
+    EXPECT_EQ(thrown_by([&] { run(folder.path(), 1, stop.get_token()); }).code, ErrorCode::Interrupted);
+  }
+  const In elsewhere("/");
+  EXPECT_NE(thrown_by([&] { run(folder.path()); }).sentence.find("mine.retort"), std::string::npos);
+  settings = stored_search(folder.path()).settings;
+  EXPECT_EQ(run(folder.path()).teacher.source,
+            "file " + (fs::canonical(home.path()) / "mine.retort").string());
+}
+
+TEST_F(SearchTest, ATeachersStructureIsFoundFromAnyFolder) {
+  const TemporaryFolder folder;
+  const TemporaryFolder home;
+  const graph::Graph graph = graph::graph_from_config("1,1,8,0", {8, 8, 1}, 3);
+  write_text_atomic(home.path() / "net.json", graph::graph_to_json(graph));
+  settings.teacher = {.config = "net.json", .epochs = 1};
+  settings.configs = {"1,1,8,0"};
+  settings.finalist_seeds = 1;
+  {
+    const In here(home.path());
+    run(folder.path());
+  }
+  const In elsewhere("/");
+  settings = stored_search(folder.path()).settings;
+  EXPECT_EQ(run(folder.path()).teacher.source, "trained");
+  // It is known by what it is.
+  const fs::path other = home.path() / "other.json";
+  write_text_atomic(other, graph::graph_to_json(graph::graph_from_config("1,1,16,0", {8, 8, 1}, 3)));
+  settings.teacher.config = other.string();
+  EXPECT_NE(thrown_by([&] { run(folder.path()); }).sentence.find("teacher sha256 is "), std::string::npos);
+}
+
 TEST_F(SearchTest, AnotherTeachersNetworkIsTrained) {
   const TemporaryFolder folder;
   settings.teacher = {.config = "1,1,8,0", .epochs = 1};
   settings.configs = {"1,1,8,0"};
   EXPECT_EQ(run(folder.path()).teacher.source, "trained");
-  EXPECT_EQ(engine::load_model(folder.path() / "teacher" / "weights.retort").graph,
-            graph::graph_from_config("1,1,8,0", {8, 8, 1}, 3));
+  const engine::Model model = engine::load_model(folder.path() / "teacher" / "weights.retort");
+  EXPECT_EQ(model.graph, graph::graph_from_config("1,1,8,0", {8, 8, 1}, 3));
+  EXPECT_EQ(Json(model.split.value().options), Json(settings.split));
 }
 
 TEST_F(SearchTest, NoTeacherIsAControl) {

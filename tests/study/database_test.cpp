@@ -390,6 +390,19 @@ TEST(SqliteStorage, AFolderThatIsMissingIsNamed) {
       << failure;
 }
 
+TEST(SqliteStorage, AFileThatIsMissingIsNamedAndNotMade) {
+  const TemporaryFolder folder;
+  const std::filesystem::path file = folder.path() / "study.db";
+  try {
+    static_cast<void>(open_storage(sqlite_place(file), Access::Read));
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::Usage);
+    EXPECT_EQ(error.what(), file.string() + ": no database of studies is there: check its name");
+  }
+  EXPECT_FALSE(std::filesystem::exists(file));
+}
+
 TEST(SqliteStorage, OtherFormsOfNamesAreRefused) {
   EXPECT_NE(failure_of({.url = "mysql://host/db"}, ErrorCode::Usage).find("no kind of database"),
             std::string::npos);
