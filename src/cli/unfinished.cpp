@@ -94,7 +94,7 @@ void Unfinished::rethrow(const Error& error) {
   // The same command would come to the same step, and another one be refused because of this.
   if (dynamic_cast<const engine::Divergence*>(&error) != nullptr) finish();
   if (error.code() != ErrorCode::Interrupted || !holds_work()) throw error;
-  throw Error(error.code(), fmt::format("{}; the same command goes on from its last whole epoch, kept in {}",
+  throw Error(error.code(), fmt::format("{}; the same command goes on from its last checkpoint, kept in {}",
                                         error.what(), folder_.string()));
 }
 

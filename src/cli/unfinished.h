@@ -1,5 +1,5 @@
 // What a training command keeps beside --out while it runs: the same command, given again after a stop, goes
-// on from the last whole epoch to the numbers of a run on as many threads that was never cut.
+// on from its last checkpoint to the numbers of a run on as many threads that was never cut.
 #pragma once
 
 #include <filesystem>
