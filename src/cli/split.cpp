@@ -50,7 +50,8 @@ void add_model_split_options(CLI::App& app, data::SplitOptions& options) {
 DividedData divide(const data::Dataset& dataset, const CLI::App& app, const data::SplitOptions& options,
                    const std::optional<data::SplitRecord>& record, std::string_view name,
                    ProgressSink& progress) {
-  DividedData divided{.options = record ? chosen(app, options, record->options) : options, .parts = {}};
+  DividedData divided{.options = options, .parts = {}};
+  if (record) divided.options = chosen(app, options, record->options);
   divided.parts = data::stratified_split(dataset, divided.options);
   if (!record ||
       std::ranges::any_of(kSplitOptions, [&](const char* option) { return is_given(app, option); }))
