@@ -346,7 +346,6 @@ struct HandClock {
   using rep = duration::rep;
   using period = duration::period;
   using time_point = std::chrono::time_point<HandClock>;
-  static constexpr bool is_steady = true;
   static time_point now() { return time; }
   static inline time_point time{};
 };
