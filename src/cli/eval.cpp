@@ -55,12 +55,13 @@ void tell_odd_input(const int8::Tensor& input, Terminal& terminal) {
 // What the file itself gives: int8, or float32 behind a DEQUANTIZE.
 void write_outputs(const std::filesystem::path& path, const int8::QuantGraph& graph,
                    std::span<const int8_t> values, size_t images) {
+  const std::filesystem::path file = through_link(path);
   const size_t width = images == 0 ? 0 : values.size() / images;
   const std::vector<int64_t> shape = {static_cast<int64_t>(images), static_cast<int64_t>(width)};
   if (const auto real = int8::real_outputs(graph, values))
-    data::write_npy(path, shape, *real);
+    data::write_npy(file, shape, *real);
   else
-    data::write_npy(path, "|i1", shape, {reinterpret_cast<const uint8_t*>(values.data()), values.size()});
+    data::write_npy(file, "|i1", shape, {reinterpret_cast<const uint8_t*>(values.data()), values.size()});
 }
 
 void run(const EvalCommand& command, const CLI::App& app) {

@@ -68,6 +68,9 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
+    // Asked for before CLI11 looks at the words that it could not place: a command that is none has no help.
+    if (const auto rest = app.remaining(); app.get_subcommands().empty() && !rest.empty())
+      return complain(retort::cli::parse_sentence(app, CLI::ExtrasError(app.get_name(), rest)), kWrongUse);
     retort::cli::write_standard_output(app.help());
   } catch (const CLI::CallForVersion& version) {
     retort::cli::write_standard_output(std::string(version.what()) + "\n");

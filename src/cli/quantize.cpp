@@ -10,7 +10,7 @@ void add_quantize_command(CLI::App& app) {
   add_optional_teacher(*sub, *command);
   add_quantize_options(*sub, command->settings);
   add_ends_option(*sub, command->settings.ends);
-  add_stage_command_options(*sub, *command);
+  add_stage_command_options(*sub, *command, "folder for weights.retort, model.tflite and model.json");
   add_examples(
       *sub, {"retort quantize pruned/weights.retort --data fashion-mnist --out int8",
              "retort quantize pruned/weights.retort --data fashion-mnist --ends int8 --epochs 10 --out int8",

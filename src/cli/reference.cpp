@@ -113,7 +113,7 @@ void markdown_table(std::string& out, const std::vector<const CLI::Option*>& lis
   out += kind == Kind::Positional ? "\n| argument | what it is |\n|---|---|\n"
                                   : "\n| option | default | what it does |\n|---|---|---|\n";
   for (const CLI::Option* option : list) {
-    const std::string type = takes_value(*option) ? option->get_type_name() : "";
+    const std::string type = cell(takes_value(*option) ? option->get_type_name() : "");
     const std::string needed = option->get_required() ? " (**required**)" : "";
     if (kind == Kind::Positional) {
       fmt::format_to(std::back_inserter(out), "| `{}` | {}{} |\n", type.empty() ? option->get_name() : type,

@@ -176,8 +176,10 @@ void add_limits(CLI::App& app, SearchCommand& command) {
              "programs on the machine don't take from",
              std::string(to_string(settings.clock)),
              [&settings](const std::string& text) { settings.clock = parse_work_time(text); });
-  add_parsed(app, "--trials", "N", "most candidates; without --time no limit of time then", "",
-             [&settings](const std::string& text) {
+  add_parsed(app, "--trials", "N",
+             "most structures to explore, or candidates where none are explored; without --time no limit of "
+             "time then",
+             "", [&settings](const std::string& text) {
                const int64_t value = parse_count(text);
                if (value < 1 || value > 1'000'000)
                  throw_usage("\"{}\" is not a number of candidates from 1 to 1000000", text);
@@ -238,10 +240,11 @@ void add_exploration(CLI::App& app, search::Exploration& exploration) {
   add_integer(
       app, "--explore-rungs", exploration.rungs, 1, 10,
       "heats after heats: the better half of the last ones, with twice the epochs (successive halving)");
-  add_integer(app, "--explore-recipes", exploration.recipes, 0, 1000,
-              "recipes (how much distillation, pruning and quantisation-aware training) that the best of the "
-              "heats is trained by, to choose the one for all candidates; fewer, with --time; 0: as --stages "
-              "says");
+  add_integer(
+      app, "--explore-recipes", exploration.recipes, 0, 1000,
+      "recipes (how much distillation, pruning and quantisation-aware training) that the best of the "
+      "heats is trained by, to choose the one for all candidates, at least two; fewer, with --time; 0: as "
+      "--stages says");
   add_names(app, "--explore-vary", exploration.vary,
             "stages whose part in a recipe varies: distill, channels, prune, quantize");
   add_integer(app, "--explore-candidates", exploration.candidates, 1, 1000,
@@ -450,7 +453,7 @@ void add_search_command(CLI::App& app, const std::string& command_line) {
       *sub, {"retort search out --data fashion-mnist", "retort search out",
              "retort search out --data fashion-mnist --serve",
              "retort search out --data cifar10:data --preset notebook",
-             "retort search out --data images:photos?size=32x32 --flash 64K --ram 32K --time 30m",
+             "retort search out --data 'images:photos?size=32x32' --flash 64K --ram 32K --time 30m",
              "retort search out --data fashion-mnist --board nano33ble --latency 100ms",
              "retort search out --data fashion-mnist --preset micro --flash 16K --ram 16K --time 10m",
              "retort search out --data fashion-mnist --config '2 blocks, 1 layer, 16 filters' --trials 1"});

@@ -68,10 +68,10 @@ Json about_json(const search::ExportedModel& exported, const search::StageResult
 
 }  // namespace
 
-void add_stage_command_options(CLI::App& app, StageCommand& command) {
+void add_stage_command_options(CLI::App& app, StageCommand& command, const std::string& writes) {
   add_model_options(app, command.model);
   add_data_options(app, command.data, Presence::Required);
-  add_output_path(app, "--out", command.out, "DIR", "folder for weights.retort")->required();
+  add_output_path(app, "--out", command.out, "DIR", writes)->required();
   add_stage_options(app, command.settings);
   add_model_split_options(app, command.split);
   add_seed_option(app, command.seed);
@@ -156,7 +156,8 @@ void run_stage(const CLI::App& app, const StageCommand& command, std::string_vie
   }
   const search::StageResult& result = candidate.stages.back();
   const data::SplitRecord record = data::record_of(split_options, split);
-  engine::save_model(weights, {candidate.graph, candidate.parameters, dataset->classes, record});
+  engine::save_model(through_link(weights),
+                     {candidate.graph, candidate.parameters, dataset->classes, record});
 
   Json json = {{"stage", stage},
                {"validation_accuracy", result.validation_accuracy},
@@ -165,10 +166,10 @@ void run_stage(const CLI::App& app, const StageCommand& command, std::string_vie
                {"parameters", graph::parameter_count(candidate.graph)},
                {"epochs", history_json(result.history)},
                {"file", weights.string()}};
-  std::string text =
-      fmt::format("{:<11} validation {}, {} zeros, {} epochs in {}\nweights     {}\n", stage,
-                  percent(result.validation_accuracy), percent(result.sparsity), result.history.epochs.size(),
-                  format_duration(result.seconds), weights.string());
+  std::string text = fmt::format("{:<11} validation {}, {} zeros, {} in {}\nweights     {}\n", stage,
+                                 percent(result.validation_accuracy), percent(result.sparsity),
+                                 format_counted(static_cast<int64_t>(result.history.epochs.size()), "epoch"),
+                                 format_duration(result.seconds), weights.string());
   if (stage == "prune") {
     const auto layers = compress::sparsity_by_layer(candidate.graph, candidate.parameters);
     json["layers"] = layers_json(layers);

@@ -26,7 +26,8 @@ struct StageCommand {
 };
 
 // MODEL or --config, --data, --out, what all stages share, the split, --seed, --threads, --json, --quiet.
-void add_stage_command_options(CLI::App& app, StageCommand& command);
+void add_stage_command_options(CLI::App& app, StageCommand& command,
+                               const std::string& writes = "folder for weights.retort");
 // --teacher FILE|logits:FILE.npy|none.
 CLI::Option* add_teacher_option(CLI::App& app, StageCommand& command);
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/units.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
@@ -76,7 +77,8 @@ void export_events(const StudyCommand& command) {
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   const int runs = report::export_tensorboard(*storage, command.tensorboard, now.count());
   terminal.result_json({{"folder", command.tensorboard.string()}, {"runs", runs}});
-  terminal.result(fmt::format("{0}: {1} runs; tensorboard --logdir {0}", command.tensorboard.string(), runs));
+  terminal.result(fmt::format("{0}: {1}; tensorboard --logdir {0}", command.tensorboard.string(),
+                              format_counted(runs, "run")));
 }
 
 void export_copy(const StudyCommand& command) {

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/units.h"
 #include "cli/commands.h"
@@ -106,7 +107,7 @@ void run(const TeacherCommand& command) {
   engine::Network& network = *trained.network;
   const engine::History& history = trained.history;
   const std::filesystem::path weights = weights_path(command.out);
-  engine::save_model(weights,
+  engine::save_model(through_link(weights),
                      {graph, network.parameters(), dataset->classes, data::record_of(command.split, split)});
 
   const double validation = history.epochs.back().validation_accuracy;
@@ -115,9 +116,10 @@ void run(const TeacherCommand& command) {
                {"seconds", history.seconds},
                {"epochs", history_json(history)},
                {"file", weights.string()}};
-  std::string text = fmt::format("teacher     validation {}, {} parameters, {} epochs in {}\n",
-                                 percent(validation), format_integer(graph::parameter_count(graph)),
-                                 history.epochs.size(), format_duration(history.seconds));
+  std::string text = fmt::format("teacher     validation {}, {} parameters, {} in {}\n", percent(validation),
+                                 format_integer(graph::parameter_count(graph)),
+                                 format_counted(static_cast<int64_t>(history.epochs.size()), "epoch"),
+                                 format_duration(history.seconds));
   if (command.test == TestSet::Read) {
     const Part test = part_of(*dataset, "test", [&] { return split; });
     const double accuracy = engine::evaluate(network, test.images, test.indices).accuracy;
@@ -129,7 +131,7 @@ void run(const TeacherCommand& command) {
   if (!command.logits.empty()) {
     const auto logits =
         compress::teacher_logits(network, *dataset, command.training.views, terminal, interrupt_token());
-    compress::save_teacher_logits(command.logits, logits, *dataset);
+    compress::save_teacher_logits(through_link(command.logits), logits, *dataset);
     json["logits"] = command.logits.string();
     text += fmt::format("logits      {}\n", command.logits.string());
   }

@@ -156,7 +156,7 @@ std::vector<StoredProposal> propose(const SearchSettings& settings, const data::
                             proposer.refused().count(), nearest.config, nearest.reason));
   }
   if (!explores) {
-    std::string words = fmt::format("{} different structures", proposals.size());
+    std::string words = format_counted(static_cast<int64_t>(proposals.size()), "different structure");
     if (static_cast<size_t>(fitting) < proposals.size())
       words += fmt::format(", {} of them within the limits", fitting);
     const Sampler& sampler = proposer.sampler();

@@ -269,7 +269,7 @@ TEST(ImageFile, RefusesEmptyAndUnknownFiles) {
 }
 
 constexpr uint8_t kBaseline = 0xc0;
-constexpr uint8_t kProgressive = 0xc2;
+[[maybe_unused]] constexpr uint8_t kProgressive = 0xc2;  // not under sanitizers
 
 // A JPEG that announces so many pixels each way, and this kind of scans.
 std::vector<uint8_t> jpeg_of_side(uint16_t side, uint8_t kind = kBaseline, Mode mode = Mode::Rgb) {
