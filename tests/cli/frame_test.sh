@@ -20,6 +20,7 @@ done
 bad 2 "a subcommand is missing. See retort --help"
 bad 2 'unknown subcommand "serach": did you mean search? See retort --help' serach
 bad 2 'unknown subcommand "xyzzy". See retort --help' xyzzy
+bad 2 'unknown subcommand "xyzzy". See retort --help' xyzzy --help
 bad 2 "a subcommand is missing. See retort data --help" data
 bad 2 'unknown subcommand "chekc": did you mean check? See retort data --help' data chekc
 bad 2 "unknown option --dta: did you mean --data? See retort teacher --help" teacher --dta x --data y --out z
