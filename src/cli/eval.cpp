@@ -101,7 +101,7 @@ void run(const EvalCommand& command, const CLI::App& app) {
       {{"images", images}, {"accuracy", accuracy}, {"images_per_second", speed}, {"split", command.part}});
   terminal.result(fmt::format("accuracy    {:.2f}% of {} images ({})\nspeed       {} images a second\n",
                               100 * accuracy, format_integer(images),
-                              command.part == "all" ? "all, what it was trained on among them" : command.part,
+                              command.part == "all" ? "all, what it was trained on perhaps among them" : command.part,
                               format_integer(static_cast<int64_t>(speed))));
 }
 
@@ -116,7 +116,7 @@ void add_eval_command(CLI::App& app) {
       ->required();
   add_data_options(*sub, command->data, Presence::Required);
   add_parsed(*sub, "--split", "NAME",
-             "test (the data's own, else the split's), train, validation, or all: training images among them",
+             "test (the data's own, else the split's), train, validation, or all of them",
              "test", [command](const std::string& text) {
                static const std::vector<std::string> kParts = {"test", "train", "validation", "all"};
                if (std::ranges::count(kParts, text) == 0)

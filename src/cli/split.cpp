@@ -51,11 +51,25 @@ DividedData divide(const data::Dataset& dataset, const CLI::App& app, const data
                    const std::optional<data::SplitRecord>& record, std::string_view name,
                    ProgressSink& progress) {
   DividedData divided{.options = options, .parts = {}};
-  if (record) divided.options = chosen(app, options, record->options);
-  divided.parts = data::stratified_split(dataset, divided.options);
-  if (!record ||
-      std::ranges::any_of(kSplitOptions, [&](const char* option) { return is_given(app, option); }))
+  if (!record) {
+    divided.parts = data::stratified_split(dataset, divided.options);
     return divided;
+  }
+  divided.options = chosen(app, options, record->options);
+  if (std::ranges::any_of(kSplitOptions, [&](const char* option) { return is_given(app, option); })) {
+    divided.parts = data::stratified_split(dataset, divided.options);
+    if (Json(divided.options) != Json(record->options))
+      progress.message(
+          fmt::format("{}: was trained by another split: what it was trained on may be among what validates "
+                      "or tests here.",
+                      name));
+    return divided;
+  }
+  try {
+    divided.parts = data::stratified_split(dataset, divided.options);
+  } catch (const Error& error) {
+    throw_usage("{}: the split that it was trained by is none of this data: {}", name, error.what());
+  }
   const data::SplitRecord here = data::record_of(divided.options, divided.parts);
   if (here.train_images != record->train_images || here.validation_images != record->validation_images)
     progress.message(fmt::format(
@@ -68,7 +82,7 @@ DividedData divide(const data::Dataset& dataset, const CLI::App& app, const data
 
 std::string about_model(const std::filesystem::path& model, std::span<const uint8_t> tflite) {
   const std::filesystem::path file = beside(model);
-  if (!std::filesystem::exists(file)) return {};
+  if (!std::filesystem::is_regular_file(file)) return {};
   std::string text = read_text(file, kMostBytes);
   if (parse_json_object(text).value(kHash, Json()) != sha256_hex(tflite)) return {};
   return text;

@@ -32,8 +32,8 @@ void save_checkpoint(const std::filesystem::path& path, const graph::Graph& grap
 Checkpoint load_checkpoint(const std::filesystem::path& path, const graph::Graph& graph);
 
 // Which of a training's checkpoints are written: the first at once, so that one that is cut again and again comes on,
-// and then what takes at most a twentieth of the time, one a second at most. Epochs of a small data set are shorter than
-// a disk takes.
+// and then what takes at most a twentieth of the time, one a second at most, but one a minute in any case: a disk may
+// have been asleep. Epochs of a small data set are shorter than a disk takes.
 template <typename Clock = std::chrono::steady_clock>
 class CheckpointPace {
  public:
@@ -45,7 +45,8 @@ class CheckpointPace {
     write();
     const typename Clock::time_point end = Clock::now();
     constexpr int kTimesAsLong = 19;
-    due_ = end + std::max<typename Clock::duration>(std::chrono::seconds(1), kTimesAsLong * (end - start));
+    due_ = end + std::clamp<typename Clock::duration>(kTimesAsLong * (end - start), std::chrono::seconds(1),
+                                                      std::chrono::minutes(1));
     return true;
   }
 

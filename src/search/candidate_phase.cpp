@@ -34,7 +34,9 @@ void fill(Pacer& pacer, const Session& session, const std::vector<study::TrialRe
     if (static_cast<size_t>(record.number) >= session.planned) break;
     if (study::is_finished(record.state)) {
       const std::string name = trial_name(record.number);
-      const TrialResult& trial = *find_trial(session.study, record.number);
+      const TrialResult* found = find_trial(session.study, record.number);
+      if (found == nullptr) continue;  // another machine finished it a moment ago, and the loop will tell
+      const TrialResult& trial = *found;
       const bool counts = trial.outcome == Outcome::Complete && trial.effort == Effort::Full;
       if (!counts || !session.settings.seconds) continue;
       const StoredProposal stored = proposal_of(record);
@@ -92,6 +94,9 @@ void say_when_poor(const TeacherResult& teacher, const StageResult& quick, const
 }  // namespace
 
 std::vector<TrialResult> refused_with_room(Session& session) {
+  // What is free by chance reopens no search, and neither does memory where no time is left.
+  if (!session.options.memory_bytes) return {};
+  if (session.settings.seconds && plannable_seconds(session) <= 0) return {};
   const Context context = session.context(session.pipeline, session.options.stop);
   std::vector<TrialResult> refused;
   for (const TrialResult& trial : session.study.trials)

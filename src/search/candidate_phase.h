@@ -9,7 +9,7 @@
 namespace retort::search {
 
 // Candidates that failed because an earlier run, or another machine's worker, had less memory than this run, and that have
-// room in it. What was refused before the candidates were chosen has shaped that choice, and stays.
+// room in it: where it was told how much it may have, and has time left. What was refused before the candidates were chosen has shaped that choice, and stays.
 std::vector<TrialResult> refused_with_room(Session& session);
 
 // Takes every stored candidate that is not finished through the pipeline, on the session's workers; stores

@@ -242,8 +242,10 @@ void unpack(std::span<const uint8_t> bytes, const fs::path& folder) {
   } catch (const std::exception& error) {
     throw_failure("a checkpoint from another machine is damaged: {}", error.what());
   }
-  tidy_up(folder);
-  for (const auto& [name, content] : files) write_file_atomic(folder / name, content);
+  keep([&] {
+    tidy_up(folder);
+    for (const auto& [name, content] : files) write_file_atomic(folder / name, content);
+  });
 }
 
 }  // namespace retort::search

@@ -142,11 +142,10 @@ bool add_heats(Session& session, const std::vector<int>& chosen, int rung, int m
 }
 
 bool has_rung(Session& session, int rung) {
-  return !heats_of(session, rung).empty() ||
-         std::ranges::any_of(session.unfinished(Effort::Heat), [&](const StoredProposal& heat) {
-           const TrialResult* parent = find_trial(session.study, heat.proposal.parent);
-           return parent != nullptr && rung_of(session.study, *parent) == rung - 1;
-         });
+  return std::ranges::any_of(session.added(Effort::Heat), [&](const StoredProposal& heat) {
+    const TrialResult* parent = find_trial(session.study, heat.proposal.parent);
+    return parent != nullptr && rung_of(session.study, *parent) == rung - 1;
+  });
 }
 
 // The rung's trials are in the study; false when too few are left for it. `seconds`: of all rungs.

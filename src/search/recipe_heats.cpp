@@ -149,11 +149,11 @@ double seconds_for_recipes(Session& session, double heat_seconds) {
 
 void run_recipe_heats(Session& session, double seconds) {
   if (!compares_recipes(session.settings) || session.folder.document(kRecipeKey)) return;
-  if (session.settings.seconds && seconds <= 0 && !session.has_trials(Effort::Recipe)) {
+  if (session.settings.seconds && seconds <= 0 && session.added(Effort::Recipe).empty()) {
     session.folder.put_document(kRecipeKey, Json::object());
     return;
   }
-  if (session.has_trials(Effort::Recipe))
+  if (!session.added(Effort::Recipe).empty())
     publish_work(session, session.pipeline);
   else if (!add_rung(session, seconds)) {
     session.folder.put_document(kRecipeKey, Json::object());

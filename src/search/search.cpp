@@ -165,7 +165,7 @@ void run_phases(Session& session, std::vector<StoredProposal>& proposals, Phase&
     boundary = session.folder.storage().trial_count();
     proposals.clear();
   }
-  const bool chooses = explores && !session.has_trials(Effort::Full);
+  const bool chooses = explores && session.added(Effort::Full).empty();
   double confirmation_seconds = 0;
   if (chooses) {
     Contenders found = contenders(session);

@@ -44,22 +44,26 @@ std::vector<uint32_t> Session::test_indices() const {
   return all;
 }
 
-std::vector<StoredProposal> Session::unfinished(Effort effort) {
+namespace {
+
+std::vector<StoredProposal> stored_trials(const study::Storage& storage, Effort effort, bool finished) {
   std::vector<StoredProposal> proposals;
   for (const study::TrialRecord& record :
-       folder.storage().trials({.finished = false, .results = false, .stages = study::Stages::None})) {
+       storage.trials({.finished = finished, .results = false, .stages = study::Stages::None})) {
     StoredProposal proposal = proposal_of(record);
     if (proposal.effort == effort) proposals.push_back(std::move(proposal));
   }
   return proposals;
 }
 
-bool Session::has_trials(Effort effort) {
-  {
-    const std::lock_guard lock(mutex);
-    if (std::ranges::find(study.trials, effort, &TrialResult::effort) != study.trials.end()) return true;
-  }
-  return !unfinished(effort).empty();
+}  // namespace
+
+std::vector<StoredProposal> Session::unfinished(Effort effort) {
+  return stored_trials(folder.storage(), effort, false);
+}
+
+std::vector<StoredProposal> Session::added(Effort effort) {
+  return stored_trials(folder.storage(), effort, true);
 }
 
 void Session::add_trials(Trials trials, int boundary, const std::vector<StoredProposal>& proposals) {

@@ -50,7 +50,8 @@ class Session {
   [[nodiscard]] std::vector<uint32_t> test_indices() const;
 
   // Whether some are stored, finished or not.
-  [[nodiscard]] bool has_trials(Effort effort);
+  // All of them. What another machine finished a moment ago is not in the study yet, but in the storage.
+  [[nodiscard]] std::vector<StoredProposal> added(Effort effort);
   // The stored ones that wait or run.
   [[nodiscard]] std::vector<StoredProposal> unfinished(Effort effort);
   // Adds them to the trials of this study, of which there were `boundary` when they were decided on; Error(Failure) when

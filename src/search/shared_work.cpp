@@ -36,8 +36,13 @@ void get_named(const study::Storage& storage, const Json& files, const std::arra
   }
 }
 
+// What a search tells its workers and they tell it: a worker that knows nothing of a part of it would train something else. Changes
+// with every such part.
+constexpr int kWorkFormat = 1;
+
 std::string to_text(const SharedWork& work) {
-  return dump_json(Json{{"pipeline", work.pipeline},
+  return dump_json(Json{{"format", kWorkFormat},
+                        {"pipeline", work.pipeline},
                         {"confirms", work.trials == Trials::Confirmations},
                         {"planned", work.planned},
                         {"teacher", work.teacher},
@@ -71,6 +76,11 @@ std::optional<SharedWork> shared_work(const study::Storage& storage) {
   const auto stored = read_document(storage, kWorkKey);
   if (!stored) return std::nullopt;
   const Json& in = *stored;
+  if (const Json format = in.value("format", Json()); format != kWorkFormat)
+    throw_usage(
+        "the search gives its workers work of format {}, and this retort knows format {}: run the same "
+        "version as the search",
+        dump_json(format), kWorkFormat);
   auto work = read_stored("'work'", [&] {
     return SharedWork{.pipeline = in.at("pipeline"),
                       .trials = in.value("confirms", false) ? Trials::Confirmations : Trials::Search,

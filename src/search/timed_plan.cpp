@@ -240,7 +240,7 @@ int decide_teacher_epochs(Session& session) {
   }();
   const int epochs = plan_teacher_epochs(teacher, epoch, total, session.settings.exploration.epochs > 0);
   const std::string why_none = epochs == 0 ? why_no_teacher(teacher, epoch, total) : std::string();
-  if (epochs == 0) session.folder.put_document(kNoTeacherKey, why_none);
+  session.folder.put_document(kNoTeacherKey, epochs == 0 ? Json(why_none) : Json());
   session.folder.put_document(kTeacherEpochsKey, epochs);
   options.progress.message(
       epochs == 0 ? why_none

@@ -45,7 +45,10 @@ class Checkpoints {
   Checkpoints(const ClaimedWork& work, const study::Claim& claim, const fs::path& folder)
       : work_(work), claim_(claim), folder_(folder) {}
 
+  // Those of before are better than none.
+  void begin_anew() { has_own_ = false; }
   void now_and_then() {
+    has_own_ = true;
     const auto now = Clock::now();
     if (!work_.checkpoint_seconds ||
         std::chrono::duration<double>(now - last_).count() < *work_.checkpoint_seconds)
@@ -54,6 +57,7 @@ class Checkpoints {
     last_ = now;
   }
   void put() const {
+    if (!has_own_) return;
     keep([&] { work_.storage.put_checkpoint(claim_, pack(folder_, claim_)); });
   }
 
@@ -63,11 +67,12 @@ class Checkpoints {
   const study::Claim& claim_;
   const fs::path& folder_;
   Clock::time_point last_ = Clock::now();
+  bool has_own_ = true;
 };
 
-// One's own is in the folder, and at least as new. A damaged one is no loss but of time.
+// One's own is in the folder, and at least as new. One that is damaged or cannot be had is no loss but of time.
 void take_up_checkpoint(const study::ClaimedTrial& claimed, const ClaimedWork& work, const CandidateRun& run,
-                        ProgressSink& progress) {
+                        Checkpoints& checkpoints, ProgressSink& progress) {
   if (!claimed.checkpoint ||
       study::identity_of(claimed.checkpoint->worker) == study::identity_of(claimed.claim.worker))
     return;
@@ -75,7 +80,10 @@ void take_up_checkpoint(const study::ClaimedTrial& claimed, const ClaimedWork& w
     unpack(work.storage.artefact(claimed.checkpoint->sha256), without_links(work.folder, run.file));
     progress.message(fmt::format("{}: goes on from where {} was.", run.name,
                                  study::display_of(claimed.checkpoint->worker)));
+  } catch (const FolderError&) {
+    throw;
   } catch (const std::exception& error) {
+    checkpoints.begin_anew();
     progress.message(fmt::format("{}: begins anew: {}", run.name, error.what()));
   }
 }
@@ -97,6 +105,8 @@ std::optional<TrialResult> prepare(CandidateRun& run, const StoredProposal& prop
   try {
     if (work.weights) run.weights = work.weights(proposal);
     return std::nullopt;
+  } catch (const FolderError&) {
+    throw;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::Interrupted) throw;
     return failed_result(proposal, run, error.what());
@@ -290,19 +300,21 @@ std::optional<TrialResult> run_claimed(const study::ClaimedTrial& claimed, const
         run.name));
     return std::nullopt;
   };
-  if (claimed.losses >= kMostLosses) {
-    TrialResult result =
-        failed_result(proposal, run,
-                      fmt::format("{} workers in a row were lost while they had it, none finished an epoch",
-                                  claimed.losses));
-    keep([&] { work.storage.crash(hold.claim(), to_ending(result), 1); });
-    return result;
-  }
   try {
+    if (claimed.losses >= kMostLosses) {
+      TrialResult result =
+          failed_result(proposal, run,
+                        fmt::format("{} workers in a row were lost while they had it, none finished an epoch",
+                                    claimed.losses));
+      keep([&] { work.storage.crash(hold.claim(), to_ending(result), 1); });
+      return result;
+    }
     const CrashMark mark(folder, hold.claim());
-    take_up_checkpoint(claimed, work, run, context.progress);
+    take_up_checkpoint(claimed, work, run, checkpoints, context.progress);
     const auto unprepared = prepare(run, proposal, work);
     TrialResult result = unprepared ? *unprepared : run_candidate(proposal, run, work.folder, context);
+    if (result.refused_memory_bytes > 0 && !work.decides_on_memory)
+      throw_failure("{}: {}. It waits again for a worker that has more", run.name, result.reason);
     // An earlier attempt may have ended between a stage's files and its entry.
     for (size_t i = 0; i < result.stages.size(); ++i)
       if (!stored.contains(result.stages[i].name)) store_last(std::span(result.stages).first(i + 1));

@@ -40,6 +40,8 @@ struct ClaimedWork {
   // How often a trial's checkpoint goes to the storage for another machine's worker, and when it is given back; none:
   // never.
   std::optional<double> checkpoint_seconds{};
+  // Whether want of memory is the trial's end: the search's own says that, a worker's that it has less than others may have.
+  bool decides_on_memory = true;
 };
 
 // Runs it, stores its stages (then context.stage_finished is called) and its result. Nothing when it is not

@@ -78,11 +78,14 @@ class Workplace {
     path_ = fs::canonical(folder / kName);
     lock_ = std::make_unique<FileLock>(path_ / ".lock");
     for (const char* part : {"", "teacher"}) remove_temporaries(path_ / part);
-    name_ = worker_name(path_, true);
     const fs::path file = path_ / "search";
-    if (fs::exists(file) && read_text(file) == search) return;
-    for (const char* part : {"trials", "parents", "teacher"}) fs::remove_all(path_ / part);
-    write_text_atomic(file, search);
+    if (!fs::exists(file) || read_text(file) != search) {
+      // With the name: under the old one the checkpoints of what was here would pass for one's own, and those are gone.
+      for (const char* part : {"trials", "parents", "teacher"}) fs::remove_all(path_ / part);
+      fs::remove(path_ / kWorkerFile);
+      write_text_atomic(file, search);
+    }
+    name_ = worker_name(path_, true);
   }
 
   [[nodiscard]] const fs::path& path() const { return path_; }
@@ -111,7 +114,8 @@ class Source {
                   [this](const study::Claim& claim, const StoredProposal& proposal) {
                     put_files(work_.storage, claim, folder_of(claim.trial, proposal));
                   },
-              .checkpoint_seconds = options.lease_seconds} {
+              .checkpoint_seconds = options.lease_seconds,
+              .decides_on_memory = false} {
     release_earlier(storage, trials, workplace.path(), workplace.name(), settings.seed, options.progress);
   }
 
@@ -181,7 +185,8 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
     if (!inherits(stored, settings)) return std::nullopt;
     const study::TrialRecord parent = storage->trial(stored.proposal.parent);
     const fs::path folder = fs::path("parents") / trial_folder(parent.number);
-    get_files(*storage, parent, workplace.path(), folder);
+    // Its files can be had elsewhere, at least where the search is: what this machine lacks ends its worker, not the trial.
+    keep([&] { get_files(*storage, parent, workplace.path(), folder); });
     return inherited_weights(stored, proposal_of(parent).proposal.config,
                              workplace.path() / folder / "weights.retort", settings, dataset);
   };

@@ -218,12 +218,14 @@ class PostgresDatabase final : public Database {
     const Clock::time_point start = Clock::now();
     std::chrono::milliseconds pause{20};
     for (;;) {
+      // A process that was stopped in this try for longer than its patience has not waited for the server.
+      const Clock::duration waited = Clock::now() - start;
       try {
         once(kind, body);
         return;
       } catch (const TryAgain& error) {
         if (error.connection_lost) drop_idle();
-        wait(pause, start, error);
+        wait(pause, waited, error);
       }
       pause = std::min(2 * pause, std::chrono::milliseconds(1000));
     }
@@ -284,7 +286,7 @@ class PostgresDatabase final : public Database {
     }
   }
 
-  void wait(std::chrono::milliseconds pause, Clock::time_point start, const TryAgain& error) const {
+  void wait(std::chrono::milliseconds pause, Clock::duration waited, const TryAgain& error) const {
     if (patience_.stop.stop_requested()) {
       std::this_thread::sleep_for(pause);
     } else {
@@ -295,8 +297,7 @@ class PostgresDatabase final : public Database {
     }
     const auto most = patience_.stop.stop_requested() ? std::min(patience_.server, kPatienceOfTheStopped)
                                                       : patience_.server;
-    if (Clock::now() - start > most)
-      throw_failure("{}: the database's server cannot be reached: {}", name_, error.what());
+    if (waited > most) throw_failure("{}: the database's server cannot be reached: {}", name_, error.what());
   }
 
   static void roll_back(PostgresConnection& connection) noexcept {

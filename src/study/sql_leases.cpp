@@ -304,6 +304,9 @@ void SqlStorage::retry(int trial, const Ending& ending) {
             {optuna_state(TrialState::Waiting), id});
     for (const Attribute& attribute : ending.attributes)
       sql.run("DELETE FROM trial_user_attributes WHERE trial_id=$1 AND \"key\"=$2", {id, attribute.name});
+    for (const char* table : {"retort_stages", "trial_intermediate_values"})
+      sql.run(fmt::format("DELETE FROM {} WHERE trial_id=$1", table), {id});
+    forget_losses(sql, id);
   });
 }
 

@@ -242,7 +242,7 @@ done
 good eval "$split/c/model.tflite" --data "$data" --split train --json
 [ "$(field images)" = 228 ] || fail "$(field images) images trained"
 good eval "$split/c/model.tflite" --data "$data" --split all
-says "of 240 images (all, what it was trained on among them)"
+says "of 240 images (all, what it was trained on perhaps among them)"
 # Of a file that nothing tells of, the defaults.
 cp "$split/c/model.tflite" "$split/alone.tflite"
 good eval "$split/alone.tflite" --data "$data" --split validation --json

@@ -3,10 +3,15 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 
+#include <pthread.h>
+
 #include <atomic>
+#include <stop_token>
+#include <thread>
 
 #include "base/error.h"
 #include "live_client.h"
+#include "no_more_threads.h"
 
 namespace retort::report {
 namespace {
@@ -116,6 +121,46 @@ TEST_F(HttpServerTest, RefusesWhatNobodyNeeds) {
       raw("GET /long" + tail + "Range: bytes=0-,0-,0-,0-\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(status(ranges), 200);
   EXPECT_LT(ranges.size(), size_t{1100} << 10);
+}
+
+// What the system gives a new thread where the stack has no limit.
+TEST_F(HttpServerTest, ALongRangeEndsNoThread) {
+  pthread_attr_t small;
+  pthread_attr_init(&small);
+  pthread_attr_setstacksize(&small, size_t{2} << 20);
+  pthread_attr_t before;
+  pthread_getattr_default_np(&before);
+  pthread_setattr_default_np(&small);
+  start();
+  const std::string tail = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+  for (const char* name : {"Range", "RANGE", "range"})
+    EXPECT_EQ(status(raw("GET /x" + tail + name + ": bytes=" + std::string(8000, '1') + "\r\n\r\n")), 200);
+  pthread_setattr_default_np(&before);
+  EXPECT_NE(raw("POST /p" + tail + "Content-Length: 12\r\n\r\nrange\nrange:").find("POST /p  range\nrange:"),
+            std::string::npos)
+      << "a body is nobody's header";
+}
+
+TEST_F(HttpServerTest, WithoutThreadsEverybodyIsTurnedAwayAndItEnds) {
+  start();
+  running_.reset();
+  std::atomic<bool> may_begin = false;
+  std::stop_source stop;
+  server_ = std::make_unique<HttpServer>(
+      HttpOptions{}, [](const HttpRequest&) { return std::optional<HttpResponse>(); },
+      [this](const HttpRequest& request) { return answer(request); });
+  std::jthread running([&] {
+    may_begin.wait(false);
+    server_->run(stop.get_token());
+  });
+  {
+    const NoMoreThreads none;
+    may_begin = true;
+    may_begin.notify_one();
+    httplib::Client client("127.0.0.1", port());
+    EXPECT_EQ(client.Get("/x")->status, 503);
+  }
+  stop.request_stop();
 }
 
 TEST_F(HttpServerTest, WhatFollowsARefusedRequestIsNoRequest) {

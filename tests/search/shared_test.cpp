@@ -10,6 +10,8 @@
 #include "base/json.h"
 #include "search/candidates.h"
 #include "search/crash_mark.h"
+#include "search/keep.h"
+#include "search/memory_budget.h"
 #include "search/proposals.h"
 #include "search/search.h"
 #include "search/shared_work.h"
@@ -313,6 +315,86 @@ TEST_F(ClaimedTest, WithoutItsParentsWeightsATrialFailsAlone) {
   EXPECT_EQ(result->outcome, Outcome::Failed);
   EXPECT_EQ(result->reason, "the artefact 0123… is missing");
   EXPECT_EQ(storage->trial(0).state, study::TrialState::Failed);
+}
+
+// A disk without room, artefacts that are not mounted: other machines may well train it.
+TEST_F(ClaimedTest, WhatItsMachineLacksEndsTheWorkerAndNotTheTrial) {
+  study::LeaseKeeper leases(*storage, 60);
+  ClaimedWork work{.storage = *storage,
+                   .leases = leases,
+                   .folder = folder.path(),
+                   .seed = settings.seed,
+                   .target = settings.target,
+                   .weights = [](const StoredProposal&) -> std::optional<graph::Parameters> {
+                     throw FolderError("no room on the disk");
+                   }};
+  Context context{.dataset = dataset, .split = split, .settings = settings.pipeline};
+  const auto run_one = [&] {
+    return thrown_by([&] { run_claimed(storage->claim("w", 60).value(), proposals[0], work, context, {}); });
+  };
+  EXPECT_EQ(run_one().sentence, "no room on the disk");
+  EXPECT_EQ(storage->trial(0).state, study::TrialState::Waiting);
+
+  work.weights = {};
+  work.decides_on_memory = false;
+  MemoryBudget little(int64_t{1} << 20);
+  context.memory = &little;
+  EXPECT_NE(run_one().sentence.find("It waits again for a worker that has more"), std::string::npos);
+  EXPECT_EQ(storage->trial(0).state, study::TrialState::Waiting);
+  work.decides_on_memory = true;
+  const auto result = run_claimed(storage->claim("w", 60).value(), proposals[0], work, context, {});
+  ASSERT_TRUE(result);
+  EXPECT_EQ(storage->trial(0).state, study::TrialState::Failed) << "the search's own word is the last";
+}
+
+TEST_F(ClaimedTest, AnotherMachinesCheckpointStaysUntilThereIsABetterOne) {
+  const study::Claim lost = storage->claim("v", 60).value().claim;
+  storage->put_checkpoint(lost, std::vector<uint8_t>{'n', 'o', 'n', 'e'});
+  storage->give_back(lost);
+  study::LeaseKeeper leases(*storage, 60);
+  const ClaimedWork work{.storage = *storage,
+                         .leases = leases,
+                         .folder = folder.path(),
+                         .seed = settings.seed,
+                         .target = settings.target,
+                         .checkpoint_seconds = 60};
+  std::stop_source stop;
+  stop.request_stop();
+  const Context context{
+      .dataset = dataset, .split = split, .settings = settings.pipeline, .stop = stop.get_token()};
+  const study::ClaimedTrial claimed = storage->claim("w", 60).value();
+  ASSERT_TRUE(claimed.checkpoint);
+  EXPECT_EQ(thrown_by([&] { run_claimed(claimed, proposals[0], work, context, stop.get_token()); }).code,
+            ErrorCode::Interrupted);
+  const auto again = storage->claim("w", 60).value();
+  ASSERT_TRUE(again.checkpoint);
+  EXPECT_EQ(again.checkpoint->sha256, claimed.checkpoint->sha256);
+}
+
+TEST_F(SharedTest, WorkOfAnotherFormatIsRefused) {
+  run_some("out", 1);
+  const auto storage = study::open_storage(place, study::Access::Write);
+  Json work = Json::parse(storage->document("work").value());
+  work["format"] = 2;
+  storage->put_document("work", work.dump());
+  const Thrown thrown = thrown_by([&] { static_cast<void>(shared_work(*storage)); });
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_NE(thrown.sentence.find("format 2, and this retort knows format 1"), std::string::npos);
+}
+
+// The checkpoints that it left under its old name are of files that are gone.
+TEST_F(SharedTest, AWorkersFolderForAnotherSearchHasAnotherName) {
+  run("out", place);
+  const auto work_on = [&](const study::Place& where) {
+    run_worker(dataset, {.storage = where, .folder = at("worker"), .workers = 1, .patience_seconds = 1});
+    return read_text(at("worker") / "retort-worker" / ".worker");
+  };
+  const std::string first = work_on(place);
+  EXPECT_EQ(work_on(place), first);
+  study::Place other = place;
+  other.study = "other";
+  run("elsewhere", other);
+  EXPECT_NE(work_on(other), first);
 }
 
 TEST_F(ClaimedTest, WhatACrashTookAlongHasLostNothing) {

@@ -251,6 +251,7 @@ TEST_P(StorageContract, WhatHasFailedMayBeTriedAgain) {
   const Claim first = claim();
   storage_->retry(0, ending);
   EXPECT_EQ(state(0), TrialState::Running) << "one that has not failed stays as it is";
+  storage_->put_stage(first, {"quick", "r"});
   EXPECT_EQ(storage_->crash(first, ending, 1), TrialState::Failed);
   storage_->retry(0, ending);
   EXPECT_EQ(storage_->trial(0), (TrialRecord{.number = 0, .proposal = "a", .result = {}, .stages = {}}));
