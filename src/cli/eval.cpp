@@ -99,10 +99,11 @@ void run(const EvalCommand& command, const CLI::App& app) {
   const double speed = seconds > 0 ? static_cast<double>(images) / seconds : 0;
   terminal.result_json(
       {{"images", images}, {"accuracy", accuracy}, {"images_per_second", speed}, {"split", command.part}});
-  terminal.result(fmt::format("accuracy    {:.2f}% of {} images ({})\nspeed       {} images a second\n",
-                              100 * accuracy, format_integer(images),
-                              command.part == "all" ? "all, what it was trained on perhaps among them" : command.part,
-                              format_integer(static_cast<int64_t>(speed))));
+  terminal.result(
+      fmt::format("accuracy    {:.2f}% of {} images ({})\nspeed       {} images a second\n", 100 * accuracy,
+                  format_integer(images),
+                  command.part == "all" ? "all, what it was trained on perhaps among them" : command.part,
+                  format_integer(static_cast<int64_t>(speed))));
 }
 
 }  // namespace
@@ -116,8 +117,8 @@ void add_eval_command(CLI::App& app) {
       ->required();
   add_data_options(*sub, command->data, Presence::Required);
   add_parsed(*sub, "--split", "NAME",
-             "test (the data's own, else the split's), train, validation, or all of them",
-             "test", [command](const std::string& text) {
+             "test (the data's own, else the split's), train, validation, or all of them", "test",
+             [command](const std::string& text) {
                static const std::vector<std::string> kParts = {"test", "train", "validation", "all"};
                if (std::ranges::count(kParts, text) == 0)
                  throw_usage("\"{}\" is unknown: write test, train, validation or all", text);
