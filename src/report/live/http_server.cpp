@@ -263,7 +263,7 @@ void give(HttpResponse&& from, httplib::Response& to) {
     current->close_soon();
   }
   if (!from.stream) {
-    to.set_content(std::move(from.body), from.type);
+    to.set_content(from.body, from.type);
     return;
   }
   current->stream();
@@ -283,7 +283,8 @@ void give(HttpResponse&& from, httplib::Response& to) {
 std::string busy_response(const HttpOptions& options) {
   std::string text =
       "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n";
-  for (const auto& [name, value] : options.headers) text += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : options.headers)
+    text.append(name).append(": ").append(value).append("\r\n");
   return text + "\r\n";
 }
 
@@ -400,7 +401,7 @@ class HttpServer::Implementation {
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
     server_.set_exception_handler(
-        [](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+        [](const httplib::Request&, httplib::Response& response, const std::exception_ptr&) {
           response.status = 500;
           response.set_content("Something failed here.\n", "text/plain; charset=utf-8");
         });
