@@ -294,19 +294,19 @@ class ClaimedTest : public SharedTest {
   }
   std::vector<StoredProposal> proposals;
   std::unique_ptr<study::Storage> storage = study::make_memory_storage(objectives());
+  study::LeaseKeeper leases{*storage, 60};
+  ClaimedWork work{.storage = *storage,
+                   .leases = leases,
+                   .folder = folder.path(),
+                   .seed = settings.seed,
+                   .target = settings.target};
   data::Split split;
 };
 
 TEST_F(ClaimedTest, WithoutItsParentsWeightsATrialFailsAlone) {
-  study::LeaseKeeper leases(*storage, 60);
-  const ClaimedWork work{.storage = *storage,
-                         .leases = leases,
-                         .folder = folder.path(),
-                         .seed = settings.seed,
-                         .target = settings.target,
-                         .weights = [](const StoredProposal&) -> std::optional<graph::Parameters> {
-                           throw_failure("the artefact 0123… is missing");
-                         }};
+  work.weights = [](const StoredProposal&) -> std::optional<graph::Parameters> {
+    throw_failure("the artefact 0123… is missing");
+  };
   const Context context{.dataset = dataset, .split = split, .settings = settings.pipeline};
   EXPECT_FALSE(run_claimed(storage->claim("w", 60).value(), proposals[0], work, context, {}).has_value())
       << "it is tried once more";
@@ -319,15 +319,9 @@ TEST_F(ClaimedTest, WithoutItsParentsWeightsATrialFailsAlone) {
 
 // A disk without room, artefacts that are not mounted: other machines may well train it.
 TEST_F(ClaimedTest, WhatItsMachineLacksEndsTheWorkerAndNotTheTrial) {
-  study::LeaseKeeper leases(*storage, 60);
-  ClaimedWork work{.storage = *storage,
-                   .leases = leases,
-                   .folder = folder.path(),
-                   .seed = settings.seed,
-                   .target = settings.target,
-                   .weights = [](const StoredProposal&) -> std::optional<graph::Parameters> {
-                     throw FolderError("no room on the disk");
-                   }};
+  work.weights = [](const StoredProposal&) -> std::optional<graph::Parameters> {
+    throw FolderError("no room on the disk");
+  };
   Context context{.dataset = dataset, .split = split, .settings = settings.pipeline};
   const auto run_one = [&] {
     return thrown_by([&] { run_claimed(storage->claim("w", 60).value(), proposals[0], work, context, {}); });
@@ -351,13 +345,7 @@ TEST_F(ClaimedTest, AnotherMachinesCheckpointStaysUntilThereIsABetterOne) {
   const study::Claim lost = storage->claim("v", 60).value().claim;
   storage->put_checkpoint(lost, std::vector<uint8_t>{'n', 'o', 'n', 'e'});
   storage->give_back(lost);
-  study::LeaseKeeper leases(*storage, 60);
-  const ClaimedWork work{.storage = *storage,
-                         .leases = leases,
-                         .folder = folder.path(),
-                         .seed = settings.seed,
-                         .target = settings.target,
-                         .checkpoint_seconds = 60};
+  work.checkpoint_seconds = 60;
   std::stop_source stop;
   stop.request_stop();
   const Context context{
@@ -423,12 +411,6 @@ TEST_F(ClaimedTest, ACrashCountsUnderTheNameOfThen) {
 
 // After a loss, its first epoch is said at once: a process that is killed every few seconds comes on, too.
 TEST_F(ClaimedTest, KillsOfATrialThatComesOnDoNotEndIt) {
-  study::LeaseKeeper leases(*storage, 60);
-  const ClaimedWork work{.storage = *storage,
-                         .leases = leases,
-                         .folder = folder.path(),
-                         .seed = settings.seed,
-                         .target = settings.target};
   settings.pipeline.stages = {"quantize", "export"};  // a stage of which every epoch has a value
   settings.pipeline.qat_epochs = 5000;
   static_cast<void>(storage->claim("w", 60));
