@@ -38,7 +38,7 @@ void get_named(const study::Storage& storage, const Json& files, const std::arra
 
 // What a search tells its workers and they tell it: a worker that knows nothing of a part of it would train something else. Changes
 // with every such part.
-constexpr int kWorkFormat = 1;
+constexpr int kWorkFormat = 2;
 
 std::string to_text(const SharedWork& work) {
   return dump_json(Json{{"format", kWorkFormat},
@@ -47,7 +47,14 @@ std::string to_text(const SharedWork& work) {
                         {"planned", work.planned},
                         {"teacher", work.teacher},
                         {"over", work.over},
-                        {"cpu", work.cpu}});
+                        {"cpu", work.cpu},
+                        {"artefacts", work.artefacts}});
+}
+
+// Bytes that no other search leaves in its folder of artefacts.
+std::vector<uint8_t> mark_of(const StudyFolder& folder) {
+  const std::string text = fmt::format("Files of the search by {}.\n", folder.worker());
+  return {text.begin(), text.end()};
 }
 
 // As validate(), but that a stage which is not there may have no epochs, and one of a long time more than the options allow.
@@ -66,6 +73,20 @@ std::string cpu_class() {
 
 bool SharedWork::operator==(const SharedWork& other) const {
   return to_text(*this) == to_text(other);
+}
+
+void check_artefacts(const study::Storage& storage, const SharedWork& work) {
+  const fs::path folder = storage.artefact_folder();
+  if (work.artefacts.empty() && !folder.empty())
+    throw_usage("the search keeps its files in the database, not in {}: leave out --artefacts",
+                folder.string());
+  if (work.artefacts.empty()) return;
+  if (folder.empty()) throw_usage("the search keeps its files in a folder: give it with --artefacts");
+  if (!fs::exists(folder / work.artefacts))
+    throw_usage(
+        "{} is not the folder of the search's files ({:.12}… is not there): give the one that the "
+        "search has with --artefacts",
+        folder.string(), work.artefacts);
 }
 
 void publish(study::Storage& storage, const SharedWork& work) {
@@ -87,7 +108,8 @@ std::optional<SharedWork> shared_work(const study::Storage& storage) {
                       .planned = in.at("planned"),
                       .teacher = in.at("teacher"),
                       .over = in.at("over"),
-                      .cpu = in.value("cpu", std::string())};
+                      .cpu = in.value("cpu", std::string()),
+                      .artefacts = in.value("artefacts", std::string())};
   });
   check(work.pipeline);
   return work;
@@ -106,7 +128,9 @@ void publish_work(Session& session, const PipelineSettings& pipeline, Trials tri
     const Json files = session.folder.document(kTeacherFilesKey).value_or(Json::object());
     if (session.teacher.logits)
       for (const char* name : kLogits) work.teacher[name] = files.at(name).get<std::string>();
-    publish(session.folder.storage(), work);
+    study::Storage& storage = session.folder.storage();
+    if (!storage.artefact_folder().empty()) work.artefacts = storage.put_artefact(mark_of(session.folder));
+    publish(storage, work);
   });
 }
 

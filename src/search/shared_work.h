@@ -22,12 +22,16 @@ struct SharedWork {
   std::map<std::string, std::string> teacher;  // files of its logits and their artefacts; none: no teacher
   bool over = false;                           // nothing more will come
   std::string cpu{};                           // cpu_class() of the search; empty: of an earlier version
+  std::string artefacts{};  // an artefact in the folder that it shares; empty: they are in the database
   [[nodiscard]] bool operator==(const SharedWork& other) const;
 };
 
 // What of a processor decides how numbers are rounded: "AVX-512 with bfloat16". Two of one class train the same networks to
 // the same bytes.
 std::string cpu_class();
+
+// Throws where what is stored here would not be found by the search: another --artefacts folder, or one where it has none.
+void check_artefacts(const study::Storage& storage, const SharedWork& work);
 
 void publish(study::Storage& storage, const SharedWork& work);
 // Nothing until it was published. Throws for what is no work, and for a pipeline that validate() refuses: whoever may write to

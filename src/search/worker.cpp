@@ -170,6 +170,7 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
           study::hide_passwords(options.storage.url), options.storage.study);
     return *std::move(published);
   });
+  if (!shared.over) check_artefacts(*storage, shared);
   if (const std::string here = cpu_class(); !shared.cpu.empty() && shared.cpu != here)
     options.progress.message(fmt::format(
         "The search is on a CPU with {} and this one has {}, which rounds differently: what is trained here "

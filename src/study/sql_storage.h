@@ -66,6 +66,7 @@ class SqlStorage final : public Storage {
   [[nodiscard]] std::vector<Lease> leases() const override;
   std::string put_artefact(std::span<const uint8_t> bytes) override;
   [[nodiscard]] std::vector<uint8_t> artefact(std::string_view sha256) const override;
+  [[nodiscard]] std::filesystem::path artefact_folder() const override { return place_.artefacts; }
 
  private:
   void read(const std::function<void(Connection&)>& body) const;

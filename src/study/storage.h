@@ -279,6 +279,8 @@ class Storage {
   virtual std::string put_artefact(std::span<const uint8_t> bytes) = 0;
   // Error(Failure) when it is missing, or its bytes have another hash.
   [[nodiscard]] virtual std::vector<uint8_t> artefact(std::string_view sha256) const = 0;
+  // Where it puts them; empty: into the database.
+  [[nodiscard]] virtual std::filesystem::path artefact_folder() const = 0;
 };
 
 inline constexpr std::string_view kDefaultStudy = "retort";

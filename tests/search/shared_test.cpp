@@ -363,11 +363,38 @@ TEST_F(SharedTest, WorkOfAnotherFormatIsRefused) {
   run_some("out", 1);
   const auto storage = study::open_storage(place, study::Access::Write);
   Json work = Json::parse(storage->document("work").value());
-  work["format"] = 2;
+  work["format"] = 3;
   storage->put_document("work", work.dump());
   const Thrown thrown = thrown_by([&] { static_cast<void>(shared_work(*storage)); });
   EXPECT_EQ(thrown.code, ErrorCode::Usage);
-  EXPECT_NE(thrown.sentence.find("format 2, and this retort knows format 1"), std::string::npos);
+  EXPECT_NE(thrown.sentence.find("format 3, and this retort knows format 2"), std::string::npos);
+}
+
+TEST_F(SharedTest, AWorkerWithOtherArtefactsThanTheSearchIsRefusedBeforeItTakesATrial) {
+  const auto refused = [&](const study::Place& where) {
+    return thrown_by([&] {
+             run_worker(dataset,
+                        {.storage = where, .folder = at("worker"), .workers = 1, .patience_seconds = 1});
+           })
+        .sentence;
+  };
+  study::Place in_folder = place;
+  in_folder.artefacts = at("artefacts");
+  fs::create_directories(at("artefacts"));
+  fs::create_directories(at("elsewhere"));
+  run_some("out", 1);
+  EXPECT_NE(refused(in_folder).find("leave out --artefacts"), std::string::npos) << refused(in_folder);
+
+  place.study = "in a folder";
+  in_folder.study = place.study;
+  std::swap(place, in_folder);
+  run_some("out in a folder", 1);
+  EXPECT_NE(refused(in_folder).find("give it with --artefacts"), std::string::npos) << refused(in_folder);
+  study::Place elsewhere = place;
+  elsewhere.artefacts = at("elsewhere");
+  EXPECT_NE(refused(elsewhere).find("is not the folder of the search's files"), std::string::npos)
+      << refused(elsewhere);
+  EXPECT_TRUE(fs::is_empty(at("elsewhere")));
 }
 
 // The checkpoints that it left under its old name are of files that are gone.
