@@ -2,6 +2,8 @@
 
 #include <array>
 #include <climits>
+#include <system_error>
+#include <utility>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -51,10 +53,16 @@ std::string to_text(const SharedWork& work) {
                         {"artefacts", work.artefacts}});
 }
 
-// Bytes that no other search leaves in its folder of artefacts.
-std::vector<uint8_t> mark_of(const StudyFolder& folder) {
-  const std::string text = fmt::format("Files of the search by {}.\n", folder.worker());
-  return {text.begin(), text.end()};
+// With what a worker compares its own machine.
+void publish_from(StudyFolder& folder, SharedWork work) {
+  study::Storage& storage = folder.storage();
+  work.cpu = cpu_class();
+  if (!storage.artefact_folder().empty()) {
+    // Bytes that no other search leaves in its folder.
+    const std::string mark = fmt::format("Files of the search by {}.\n", folder.worker());
+    work.artefacts = storage.put_artefact(std::vector<uint8_t>(mark.begin(), mark.end()));
+  }
+  publish(storage, work);
 }
 
 // As validate(), but that a stage which is not there may have no epochs, and one of a long time more than the options allow.
@@ -82,7 +90,8 @@ void check_artefacts(const study::Storage& storage, const SharedWork& work) {
                 folder.string());
   if (work.artefacts.empty()) return;
   if (folder.empty()) throw_usage("the search keeps its files in a folder: give it with --artefacts");
-  if (!fs::exists(folder / work.artefacts))
+  std::error_code unreadable;
+  if (!fs::exists(folder / work.artefacts, unreadable))
     throw_usage(
         "{} is not the folder of the search's files ({:.12}… is not there): give the one that the "
         "search has with --artefacts",
@@ -108,8 +117,8 @@ std::optional<SharedWork> shared_work(const study::Storage& storage) {
                       .planned = in.at("planned"),
                       .teacher = in.at("teacher"),
                       .over = in.at("over"),
-                      .cpu = in.value("cpu", std::string()),
-                      .artefacts = in.value("artefacts", std::string())};
+                      .cpu = in.at("cpu"),
+                      .artefacts = in.at("artefacts")};
   });
   check(work.pipeline);
   return work;
@@ -122,23 +131,18 @@ void publish_work(Session& session, const PipelineSettings& pipeline, Trials tri
                   .planned = trials == Trials::Search && session.planned > 0
                                  ? static_cast<int>(session.planned)
                                  : INT_MAX,
-                  .teacher = {},
-                  .cpu = cpu_class()};
+                  .teacher = {}};
   keep([&] {
     const Json files = session.folder.document(kTeacherFilesKey).value_or(Json::object());
     if (session.teacher.logits)
       for (const char* name : kLogits) work.teacher[name] = files.at(name).get<std::string>();
-    study::Storage& storage = session.folder.storage();
-    if (!storage.artefact_folder().empty()) work.artefacts = storage.put_artefact(mark_of(session.folder));
-    publish(storage, work);
+    publish_from(session.folder, std::move(work));
   });
 }
 
 void publish_end(Session& session) {
   if (!session.folder.is_shared()) return;
-  keep([&] {
-    publish(session.folder.storage(), {.pipeline = session.pipeline, .teacher = {}, .over = true});
-  });
+  keep([&] { publish_from(session.folder, {.pipeline = session.pipeline, .teacher = {}, .over = true}); });
 }
 
 void put_teacher(Session& session) {

@@ -21,8 +21,8 @@ struct SharedWork {
   int planned = 0;                             // trials below this number are to be trained
   std::map<std::string, std::string> teacher;  // files of its logits and their artefacts; none: no teacher
   bool over = false;                           // nothing more will come
-  std::string cpu{};                           // cpu_class() of the search; empty: of an earlier version
-  std::string artefacts{};  // an artefact in the folder that it shares; empty: they are in the database
+  std::string cpu{};                           // cpu_class() of the search
+  std::string artefacts{};  // one in the search's folder of them; empty: they are in the database
   [[nodiscard]] bool operator==(const SharedWork& other) const;
 };
 
@@ -30,7 +30,8 @@ struct SharedWork {
 // the same bytes.
 std::string cpu_class();
 
-// Throws where what is stored here would not be found by the search: another --artefacts folder, or one where it has none.
+// Error(Usage) where the search would not find what is stored here: in another --artefacts folder than its own, or in one where
+// it has none.
 void check_artefacts(const study::Storage& storage, const SharedWork& work);
 
 void publish(study::Storage& storage, const SharedWork& work);

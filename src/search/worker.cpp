@@ -170,8 +170,8 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
           study::hide_passwords(options.storage.url), options.storage.study);
     return *std::move(published);
   });
-  if (!shared.over) check_artefacts(*storage, shared);
-  if (const std::string here = cpu_class(); !shared.cpu.empty() && shared.cpu != here)
+  check_artefacts(*storage, shared);
+  if (const std::string here = cpu_class(); shared.cpu != here)
     options.progress.message(fmt::format(
         "The search is on a CPU with {} and this one has {}, which rounds differently: what is trained here "
         "is not, to the last bit, what the search alone would find.",
@@ -212,8 +212,15 @@ WorkerResult run_worker(const data::Dataset& dataset, const WorkerOptions& optio
     while (!stop.stop_requested()) {
       Source& source = phase.trials == Trials::Search ? trials : confirmation_runs();
       const auto claimed = source.storage().claim(workplace.name(), options.lease_seconds, phase.planned);
-      // The search may be in another phase by now; what it needs is published before its trials are added.
-      if (auto now = shared_work(*storage)) phase = *std::move(now);
+      // The search may be in another phase by now, or another process's with other options; what it needs is published before
+      // its trials are added.
+      try {
+        if (auto now = shared_work(*storage)) phase = *std::move(now);
+        check_artefacts(*storage, phase);
+      } catch (const Error&) {
+        if (claimed) source.storage().give_back(claimed->claim);
+        throw;
+      }
       if (!claimed) {
         // Candidates that run elsewhere may be lost by their workers, and others be added.
         if (phase.over) break;

@@ -4,73 +4,25 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 #include "base/file.h"
 #include "base/json.h"
-#include "search/candidates.h"
-#include "search/crash_mark.h"
-#include "search/keep.h"
-#include "search/memory_budget.h"
-#include "search/proposals.h"
 #include "search/search.h"
 #include "search/shared_work.h"
 #include "search/study_folder.h"
 #include "search/study_place.h"
-#include "search/trial_loop.h"
 #include "search/trial_record.h"
 #include "search/worker.h"
-#include "synthetic.h"
+#include "shared_fixture.h"
 
 namespace retort::search {
 namespace {
 
 namespace fs = std::filesystem;
-
-class SharedTest : public testing::Test {
- protected:
-  SharedTest() {
-    settings.sampler = "list";
-    settings.configs = {"1,1,8,0", "1,1,16,0", "1,1,8,1,8"};
-    settings.pipeline.batch_size = 16;
-    settings.pipeline.gate = 0;
-    settings.pipeline.quick_epochs = 1;
-    settings.pipeline.distill_epochs = 1;
-    settings.pipeline.pruning.update_every = 2;
-    settings.pipeline.qat_epochs = 1;
-    settings.teacher = {.config = "1,1,8,0", .epochs = 1};
-    settings.top = 1;
-    settings.finalist_seeds = 2;
-    place.url = "sqlite:" + (folder.path() / "shared.db").string();
-    place.study = "mine";
-  }
-  [[nodiscard]] fs::path at(const std::string& name) const { return folder.path() / name; }
-  StudyResult run(const std::string& name, const study::Place& where, std::stop_token stop = {},
-                  std::function<void(const StudyResult&)> changed = {}) {
-    return run_search(settings, dataset,
-                      {.folder = at(name),
-                       .storage = where,
-                       .lease_seconds = 1,
-                       .workers = 1,
-                       .stop = std::move(stop),
-                       .changed = std::move(changed)});
-  }
-  // Until so many candidates are finished.
-  void run_some(const std::string& name, size_t trials) {
-    std::stop_source stop;
-    EXPECT_EQ(thrown_by([&] {
-                run(name, place, stop.get_token(), [&](const StudyResult& study) {
-                  if (study.trials.size() >= trials) stop.request_stop();
-                });
-              }).code,
-              ErrorCode::Interrupted);
-  }
-
-  SearchSettings settings = preset("notebook");
-  data::Dataset dataset = synthetic();
-  TemporaryFolder folder;
-  study::Place place;
-};
 
 TEST_F(SharedTest, ASecondSearchOfAStudyWhoseSearchLivesIsRefused) {
   std::atomic<bool> began = false;
@@ -279,86 +231,6 @@ TEST_F(SharedTest, AWorkerIsKnownByItsFolderOnWhateverMachine) {
   EXPECT_NE(study::identity_of(worker_name(at("a"), true)), "no digits");
 }
 
-// A trial of a study in memory, and what it takes to run it.
-class ClaimedTest : public SharedTest {
- protected:
-  ClaimedTest() {
-    for (const StoredProposal& proposal : propose(settings, dataset, silent_progress()))
-      proposals.push_back(proposal);
-    std::vector<study::NewTrial> trials;
-    for (const StoredProposal& proposal : proposals) trials.push_back(to_new_trial(proposal, settings));
-    storage->add_trials(0, trials);
-    for (uint32_t i = 0; i < 200; ++i) split.train.push_back(i);
-    for (uint32_t i = 200; i < 300; ++i) split.validation.push_back(i);
-    settings.pipeline.curriculum = compress::Curriculum::None;
-  }
-  std::vector<StoredProposal> proposals;
-  std::unique_ptr<study::Storage> storage = study::make_memory_storage(objectives());
-  study::LeaseKeeper leases{*storage, 60};
-  ClaimedWork work{.storage = *storage,
-                   .leases = leases,
-                   .folder = folder.path(),
-                   .seed = settings.seed,
-                   .target = settings.target};
-  data::Split split;
-};
-
-TEST_F(ClaimedTest, WithoutItsParentsWeightsATrialFailsAlone) {
-  work.weights = [](const StoredProposal&) -> std::optional<graph::Parameters> {
-    throw_failure("the artefact 0123… is missing");
-  };
-  const Context context{.dataset = dataset, .split = split, .settings = settings.pipeline};
-  EXPECT_FALSE(run_claimed(storage->claim("w", 60).value(), proposals[0], work, context, {}).has_value())
-      << "it is tried once more";
-  const auto result = run_claimed(storage->claim("w", 60).value(), proposals[0], work, context, {});
-  ASSERT_TRUE(result);
-  EXPECT_EQ(result->outcome, Outcome::Failed);
-  EXPECT_EQ(result->reason, "the artefact 0123… is missing");
-  EXPECT_EQ(storage->trial(0).state, study::TrialState::Failed);
-}
-
-// A disk without room, artefacts that are not mounted: other machines may well train it.
-TEST_F(ClaimedTest, WhatItsMachineLacksEndsTheWorkerAndNotTheTrial) {
-  work.weights = [](const StoredProposal&) -> std::optional<graph::Parameters> {
-    throw FolderError("no room on the disk");
-  };
-  Context context{.dataset = dataset, .split = split, .settings = settings.pipeline};
-  const auto run_one = [&] {
-    return thrown_by([&] { run_claimed(storage->claim("w", 60).value(), proposals[0], work, context, {}); });
-  };
-  EXPECT_EQ(run_one().sentence, "no room on the disk");
-  EXPECT_EQ(storage->trial(0).state, study::TrialState::Waiting);
-
-  work.weights = {};
-  work.decides_on_memory = false;
-  MemoryBudget little(int64_t{1} << 20);
-  context.memory = &little;
-  EXPECT_NE(run_one().sentence.find("It waits again for a worker that has more"), std::string::npos);
-  EXPECT_EQ(storage->trial(0).state, study::TrialState::Waiting);
-  work.decides_on_memory = true;
-  const auto result = run_claimed(storage->claim("w", 60).value(), proposals[0], work, context, {});
-  ASSERT_TRUE(result);
-  EXPECT_EQ(storage->trial(0).state, study::TrialState::Failed) << "the search's own word is the last";
-}
-
-TEST_F(ClaimedTest, AnotherMachinesCheckpointStaysUntilThereIsABetterOne) {
-  const study::Claim lost = storage->claim("v", 60).value().claim;
-  storage->put_checkpoint(lost, std::vector<uint8_t>{'n', 'o', 'n', 'e'});
-  storage->give_back(lost);
-  work.checkpoint_seconds = 60;
-  std::stop_source stop;
-  stop.request_stop();
-  const Context context{
-      .dataset = dataset, .split = split, .settings = settings.pipeline, .stop = stop.get_token()};
-  const study::ClaimedTrial claimed = storage->claim("w", 60).value();
-  ASSERT_TRUE(claimed.checkpoint);
-  EXPECT_EQ(thrown_by([&] { run_claimed(claimed, proposals[0], work, context, stop.get_token()); }).code,
-            ErrorCode::Interrupted);
-  const auto again = storage->claim("w", 60).value();
-  ASSERT_TRUE(again.checkpoint);
-  EXPECT_EQ(again.checkpoint->sha256, claimed.checkpoint->sha256);
-}
-
 TEST_F(SharedTest, WorkOfAnotherFormatIsRefused) {
   run_some("out", 1);
   const auto storage = study::open_storage(place, study::Access::Write);
@@ -397,6 +269,33 @@ TEST_F(SharedTest, AWorkerWithOtherArtefactsThanTheSearchIsRefusedBeforeItTakesA
   EXPECT_TRUE(fs::is_empty(at("elsewhere")));
 }
 
+// Another process goes on with the search meanwhile, with another folder.
+TEST_F(SharedTest, AWorkerWhoseSearchHasOtherArtefactsNowGivesItsTrialBack) {
+  place.artefacts = at("artefacts");
+  fs::create_directories(place.artefacts);
+  run_some("out", 1);
+  const auto storage = study::open_storage(place, study::Access::Write);
+  struct AfterATrial : ProgressSink {
+    explicit AfterATrial(std::function<void()> run) : then(std::move(run)) {}
+    void update(std::string_view, double, double, std::string_view) override {}
+    void message(std::string_view) override { then(); }
+    std::function<void()> then;
+  } progress([&] {
+    SharedWork work = shared_work(*storage).value();
+    work.artefacts = "ab12";
+    publish(*storage, work);
+  });
+  const Thrown thrown = thrown_by([&] {
+    run_worker(dataset, {.storage = place, .folder = at("worker"), .workers = 1, .progress = progress});
+  });
+  EXPECT_EQ(thrown.code, ErrorCode::Usage);
+  EXPECT_NE(thrown.sentence.find("is not the folder of the search's files"), std::string::npos)
+      << thrown.sentence;
+  EXPECT_EQ(storage->trial(1).state, study::TrialState::Complete);
+  EXPECT_EQ(storage->trial(2).state, study::TrialState::Waiting);
+  EXPECT_TRUE(storage->leases().empty());
+}
+
 // The checkpoints that it left under its old name are of files that are gone.
 TEST_F(SharedTest, AWorkersFolderForAnotherSearchHasAnotherName) {
   run("out", place);
@@ -410,96 +309,6 @@ TEST_F(SharedTest, AWorkersFolderForAnotherSearchHasAnotherName) {
   other.study = "other";
   run("elsewhere", other);
   EXPECT_NE(work_on(other), first);
-}
-
-TEST_F(ClaimedTest, WhatACrashTookAlongHasLostNothing) {
-  const study::Claim crashed = storage->claim("w", 60).value().claim;
-  static_cast<void>(storage->claim("w", 60));
-  fs::create_directories(folder.path() / "trials/0");
-  write_text_atomic(folder.path() / "trials/0/crashed", fmt::format("0 {} w\n11", crashed.attempt));
-  release_earlier(*storage, Trials::Search, folder.path(), "w", settings.seed, silent_progress());
-  EXPECT_EQ(storage->claim("w", 60).value().losses, 0) << "the one that crashed has an attempt less";
-  EXPECT_EQ(storage->claim("w", 60).value().losses, 0);
-  // Nobody knows why it ended.
-  release_earlier(*storage, Trials::Search, folder.path(), "w", settings.seed, silent_progress());
-  EXPECT_EQ(storage->claim("w", 60).value().losses, 1);
-}
-
-// The folder is at another place since, or the machine has another name.
-TEST_F(ClaimedTest, ACrashCountsUnderTheNameOfThen) {
-  const study::Claim crashed = storage->claim("old:/its folder", 60).value().claim;
-  fs::create_directories(folder.path() / "trials/0");
-  write_text_atomic(folder.path() / "trials/0/crashed",
-                    fmt::format("0 {} {}\n11", crashed.attempt, crashed.worker));
-  release_earlier(*storage, Trials::Search, folder.path(), "new", settings.seed, silent_progress());
-  EXPECT_EQ(storage->trial(0).state, study::TrialState::Waiting);
-  EXPECT_FALSE(fs::exists(folder.path() / "trials/0/crashed"));
-}
-
-// After a loss, its first epoch is said at once: a process that is killed every few seconds comes on, too.
-TEST_F(ClaimedTest, KillsOfATrialThatComesOnDoNotEndIt) {
-  settings.pipeline.stages = {"quantize", "export"};  // a stage of which every epoch has a value
-  settings.pipeline.qat_epochs = 5000;
-  static_cast<void>(storage->claim("w", 60));
-  storage->release("w");
-  for (int i = 0; i < 2 * kMostLosses; ++i) {
-    const auto claimed = storage->claim("w", 60).value();
-    ASSERT_EQ(claimed.claim.trial, 0);
-    ASSERT_LE(claimed.losses, 1) << "kill " << i;
-    std::stop_source kill;
-    Context context{
-        .dataset = dataset, .split = split, .settings = settings.pipeline, .stop = kill.get_token()};
-    const auto before = storage->details(0).intermediate_values.size();
-    std::jthread killer([&, before](const std::stop_token& over) {
-      while (!over.stop_requested() && storage->details(0).intermediate_values.size() == before)
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
-      storage->release("w");  // as the next process of that name does
-      kill.request_stop();
-    });
-    try {
-      static_cast<void>(run_claimed(claimed, proposals[0], work, context, kill.get_token()));
-    } catch (const Error& error) {
-      ASSERT_EQ(error.code(), ErrorCode::Interrupted);
-    }
-  }
-}
-
-TEST_F(ClaimedTest, AFileThatIsNotTheStudysIsReplaced) {
-  const auto claimed = storage->claim("w", 60).value();
-  const fs::path from = at("from");
-  write_text_atomic(from / "model.tflite", "model");
-  write_text_atomic(from / "weights.retort", "weights");
-  put_files(*storage, claimed.claim, from);
-  const fs::path to = at("home") / "trials" / "0";
-  write_text_atomic(to / "model.tflite", "cut sh");
-  get_files(*storage, storage->trial(0), at("home"), "trials/0");
-  EXPECT_EQ(read_text(to / "model.tflite"), "model");
-  EXPECT_EQ(read_text(to / "weights.retort"), "weights");
-}
-
-TEST_F(ClaimedTest, FilesAreNotTakenThroughALink) {
-  const auto claimed = storage->claim("w", 60).value();
-  const fs::path from = at("from");
-  write_text_atomic(from / "model.tflite", "model");
-  put_files(*storage, claimed.claim, from);
-  fs::create_directories(at("home"));
-  fs::create_directories(at("elsewhere"));
-  fs::create_directory_symlink(at("elsewhere"), at("home") / "trials");
-  EXPECT_THROW(get_files(*storage, storage->trial(0), at("home"), "trials/0"), Error);
-  EXPECT_TRUE(fs::is_empty(at("elsewhere")));
-}
-
-TEST(Untidy, IsWhatHasStagesLeft) {
-  const TemporaryFolder folder;
-  EXPECT_FALSE(is_untidy(folder.path()));
-  write_text_atomic(folder.path() / "result.json", "{}");
-  EXPECT_FALSE(is_untidy(folder.path()));
-  write_text_atomic(folder.path() / "stages.json", "{}");
-  write_text_atomic(folder.path() / "quantize.retort", "left");
-  EXPECT_TRUE(is_untidy(folder.path()));
-  tidy_up(folder.path());
-  EXPECT_FALSE(is_untidy(folder.path()));
-  EXPECT_FALSE(fs::exists(folder.path() / "quantize.retort"));
 }
 
 }  // namespace
